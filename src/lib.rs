@@ -1,0 +1,23 @@
+//! Strongroom: an HSM you own, as a PKCS#11 library.
+//!
+//! The map of the house. Arrows point down only; `tests/house.rs` enforces it.
+//!
+//! ```text
+//! ffi -> session -> token -> {mechanism, store} -> {object, crypto} -> {error, lock, config}
+//! ```
+//!
+//! * [`ffi`]: the C boundary: pointers in, owned values down, results out.
+//! * [`session`]: the initialised library: slots, sessions, login state, the operation life cycle.
+//! * [`token`]: what the HSM holds and who may do what.
+//! * [`mechanism`]: one file per family, one const row per mechanism.
+//! * [`store`]: sealed records in SQLite; knows bytes, ids and versions, not PKCS#11.
+//! * [`object`]: attributes, templates, attribute rules, search terms: pure data, no I/O.
+//! * [`crypto`]: primitives; the only room that names a crypto library.
+//! * [`config`], [`lock`], [`error`]: the floor everything stands on.
+//!
+//! To add a mechanism of a known family, add a row in its file under `mechanism/`.
+
+pub mod config;
+pub mod crypto;
+pub mod error;
+pub mod lock;
