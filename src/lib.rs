@@ -20,4 +20,10 @@
 pub mod config;
 pub mod crypto;
 pub mod error;
+pub mod ffi;
 pub mod lock;
+pub mod mechanism;
+pub mod object;
+pub mod session;
+pub mod store;
+pub mod token;

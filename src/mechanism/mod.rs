@@ -1,0 +1,100 @@
+//! Mechanisms: one const row each, one file per family. Everything that knows which mechanisms
+//! exist (C_GetMechanismList and Info, CKA_ALLOWED_MECHANISMS, the README table, the test matrix)
+//! reads these rows; there is no second list.
+//!
+//! To add a mechanism: a row in its family's file. To add a family: a file, a `mod` line, and a
+//! line in [`FAMILIES`].
+
+pub mod key;
+pub mod operation;
+pub mod params;
+
+pub use key::Key;
+pub use operation::{Transform, Verifier};
+pub use params::{Params, Shape};
+
+use crate::crypto::{Direction, Secret};
+use crate::error::Result;
+use crate::object::{AttributeType, Object, Value};
+use std::sync::Arc;
+
+/// What a mechanism adds to an object that it makes: key material and what follows from it.
+pub type Material = Vec<(AttributeType, Value)>;
+
+pub type StartDigest = fn(&Params) -> Result<Box<dyn Transform>>;
+pub type StartCipher = fn(&Arc<Key>, &Params, Direction) -> Result<Box<dyn Transform>>;
+pub type StartSign = fn(&Arc<Key>, &Params) -> Result<Box<dyn Transform>>;
+pub type StartVerify = fn(&Arc<Key>, &Params) -> Result<Box<dyn Verifier>>;
+/// From the checked template: the material of a secret key.
+pub type Generate = fn(&Params, &Object) -> Result<Material>;
+/// From the checked public and private templates: (public, private) material.
+pub type GeneratePair = fn(&Params, &Object, &Object) -> Result<(Material, Material)>;
+pub type Wrap = fn(&Arc<Key>, &Params, &[u8]) -> Result<Vec<u8>>;
+pub type Unwrap = fn(&Arc<Key>, &Params, &[u8]) -> Result<Secret>;
+/// `length`: how many bytes the new key needs, `None` for all the mechanism yields.
+pub type Derive = fn(&Arc<Key>, &Params, Option<usize>) -> Result<Secret>;
+
+/// One mechanism. What it can do is what is `Some`; the CKF_ flags are computed from that.
+pub struct Mechanism {
+    /// CKM_ number and name.
+    pub id: u64,
+    pub name: &'static str,
+    /// What its parameter looks like in C.
+    pub params: Shape,
+    /// CKK_ of the keys it takes or makes; empty for digests.
+    pub keys: &'static [u64],
+    /// Smallest and largest key: in bits for RSA and EC, in bytes for the rest (as the standard
+    /// says for each mechanism); (0, 0) where there is none.
+    pub sizes: (u64, u64),
+    /// Approved by FIPS 140-3 implementation guidance (for the policy to come and for the table).
+    pub approved: bool,
+    pub digest: Option<StartDigest>,
+    pub cipher: Option<StartCipher>,
+    pub sign: Option<StartSign>,
+    pub verify: Option<StartVerify>,
+    pub generate: Option<Generate>,
+    pub generate_pair: Option<GeneratePair>,
+    pub wrap: Option<Wrap>,
+    pub unwrap: Option<Unwrap>,
+    pub derive: Option<Derive>,
+}
+
+/// The row that can do nothing: rows say only what they have.
+pub const UNUSED: Mechanism = Mechanism {
+    id: 0,
+    name: "",
+    params: Shape::None,
+    keys: &[],
+    sizes: (0, 0),
+    approved: false,
+    digest: None,
+    cipher: None,
+    sign: None,
+    verify: None,
+    generate: None,
+    generate_pair: None,
+    wrap: None,
+    unwrap: None,
+    derive: None,
+};
+
+/// Every family, in the order of the README's table.
+pub const FAMILIES: &[(&str, &[Mechanism])] = &[];
+
+/// The row of a mechanism, or `MechanismInvalid`.
+pub fn find(id: u64) -> Result<&'static Mechanism> {
+    let _ = id;
+    todo!()
+}
+
+/// All rows, in table order.
+pub fn all() -> impl Iterator<Item = &'static Mechanism> {
+    FAMILIES.iter().flat_map(|(_, rows)| rows.iter())
+}
+
+impl Mechanism {
+    /// CKF_ENCRYPT and so on, computed from what the row can do; EC flags for EC families.
+    pub fn flags(&self) -> u64 {
+        todo!()
+    }
+}
