@@ -25,7 +25,7 @@ macro_rules! call {
         unsafe { ((*$module.table).$name.expect(stringify!($name)))($($argument),*) }
     };
 }
-pub(crate) use call;
+
 
 /// The next nonce of a 12-byte counter.
 pub fn count_up(iv: &mut [u8; 12]) {
