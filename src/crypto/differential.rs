@@ -1,1 +1,214 @@
+//! Both implementations against each other: what one makes the other takes, bad input fails alike.
 
+use super::portable::random::fill;
+use super::*;
+use crate::error::Error;
+
+fn bytes(length: usize) -> Vec<u8> {
+    let mut out = vec![0; length];
+    fill(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn ecdsa_and_ecdh() {
+    for curve in [Curve::P256, Curve::P384, Curve::P521] {
+        let length = 2 * curve.field_length();
+        for (from_aws, size) in
+            [(true, 0), (false, 1), (true, 20), (false, 32), (true, 48), (false, 64), (true, 100)]
+        {
+            let scalar = if from_aws {
+                aws_lc::ec::PrivateKey::generate(curve)
+            } else {
+                portable::ec::PrivateKey::generate(curve)
+            }
+            .unwrap();
+            let ours = aws_lc::ec::PrivateKey::new(curve, &scalar).unwrap();
+            let theirs = portable::ec::PrivateKey::new(curve, &scalar).unwrap();
+            let point = ours.public_point().unwrap();
+            assert_eq!(point, theirs.public_point().unwrap());
+            let (prehash, mut first, mut second) = (bytes(size), vec![0; length], vec![0; length]);
+            ours.sign(&prehash, &mut first).unwrap();
+            theirs.sign(&prehash, &mut second).unwrap();
+            let our_public = aws_lc::ec::PublicKey::new(curve, &point).unwrap();
+            let their_public = portable::ec::PublicKey::new(curve, &point).unwrap();
+            assert_eq!(our_public.verify(&prehash, &second), Ok(()), "{curve:?} {size}");
+            assert_eq!(their_public.verify(&prehash, &first), Ok(()), "{curve:?} {size}");
+            first[length / 2] ^= 1;
+            assert_eq!(our_public.verify(&prehash, &first), Err(Error::SignatureInvalid));
+            assert_eq!(their_public.verify(&prehash, &first), Err(Error::SignatureInvalid));
+            assert_eq!(our_public.verify(&prehash, &first[1..]), Err(Error::SignatureLenRange));
+            let other = portable::ec::PrivateKey::generate(curve).unwrap();
+            let other = portable::ec::PrivateKey::new(curve, &other).unwrap();
+            let other_point = other.public_point().unwrap();
+            assert_eq!(ours.agree(&other_point).unwrap(), other.agree(&point).unwrap());
+            let mut off_curve = other_point.clone();
+            off_curve[length] ^= 1;
+            assert_eq!(ours.agree(&off_curve).err(), Some(Error::PublicKeyInvalid));
+            assert_eq!(theirs.agree(&off_curve).err(), Some(Error::PublicKeyInvalid));
+            assert!(aws_lc::ec::PublicKey::new(curve, &off_curve).is_err());
+            assert!(aws_lc::ec::PublicKey::new(curve, &[0]).is_err());
+            assert!(portable::ec::PublicKey::new(curve, &[0]).is_err());
+        }
+        for bad in [vec![0; curve.field_length()], vec![0xff; curve.field_length()], vec![]] {
+            assert_eq!(aws_lc::ec::PrivateKey::new(curve, &bad).err(), Some(Error::AttributeValueInvalid));
+            assert_eq!(portable::ec::PrivateKey::new(curve, &bad).err(), Some(Error::AttributeValueInvalid));
+        }
+    }
+}
+
+#[test]
+fn ed25519_agrees() {
+    let seed = bytes(32);
+    let ours = aws_lc::ed25519::PrivateKey::new(&seed).unwrap();
+    let theirs = portable::ed25519::PrivateKey::new(&seed).unwrap();
+    assert_eq!(ours.public(), theirs.public());
+    for size in [0, 1, 64, 5000] {
+        let (message, mut first, mut second) = (bytes(size), [0; 64], [0; 64]);
+        ours.sign(&message, &mut first).unwrap();
+        theirs.sign(&message, &mut second).unwrap();
+        assert_eq!(first, second);
+        let public = aws_lc::ed25519::PublicKey::new(&ours.public()).unwrap();
+        assert_eq!(public.verify(&message, &first), Ok(()));
+        first[3] ^= 1;
+        assert_eq!(public.verify(&message, &first), Err(Error::SignatureInvalid));
+    }
+}
+
+#[test]
+fn rsa_agrees() {
+    for (bits, exponent, from_aws) in [(2048, &[1u8, 0, 1][..], true), (3072, &[3], false)] {
+        let parts = if from_aws {
+            aws_lc::rsa::PrivateKey::generate(bits, exponent)
+        } else {
+            portable::rsa::PrivateKey::generate(bits, exponent)
+        }
+        .unwrap();
+        let ours = aws_lc::rsa::PrivateKey::new(&parts).unwrap();
+        let theirs = portable::rsa::PrivateKey::new(&parts).unwrap();
+        let our_public = aws_lc::rsa::PublicKey::new(&parts.public).unwrap();
+        let their_public = portable::rsa::PublicKey::new(&parts.public).unwrap();
+        let (mut first, mut second) = (vec![0; bits / 8], vec![0; bits / 8]);
+        let data = bytes(51);
+        ours.sign_pkcs1(&data, &mut first).unwrap();
+        theirs.sign_pkcs1(&data, &mut second).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(our_public.verify_pkcs1(&data, &first), Ok(()));
+        assert_eq!(their_public.verify_pkcs1(&data, &first), Ok(()));
+        assert_eq!(ours.sign_pkcs1(&bytes(bits / 8 - 10), &mut first), Err(Error::DataLenRange));
+        let digest = bytes(32);
+        ours.sign_pss(Hash::Sha256, Hash::Sha1, 20, &digest, &mut first).unwrap();
+        theirs.sign_pss(Hash::Sha256, Hash::Sha1, 20, &digest, &mut second).unwrap();
+        assert_eq!(our_public.verify_pss(Hash::Sha256, Hash::Sha1, 20, &digest, &second), Ok(()));
+        assert_eq!(their_public.verify_pss(Hash::Sha256, Hash::Sha1, 20, &digest, &first), Ok(()));
+        our_public.encrypt_oaep(Hash::Sha384, Hash::Sha256, b"l", b"secret", &mut first).unwrap();
+        assert_eq!(theirs.decrypt_oaep(Hash::Sha384, Hash::Sha256, b"l", &first).unwrap()[..], *b"secret");
+        their_public.encrypt_pkcs1(b"secret", &mut second).unwrap();
+        assert_eq!(ours.decrypt_pkcs1(&second).unwrap()[..], *b"secret");
+        second[9] ^= 1;
+        assert_eq!(ours.decrypt_pkcs1(&second), theirs.decrypt_pkcs1(&second));
+        let too_big = vec![0xff; bits / 8];
+        assert_eq!(ours.raw(&too_big, &mut first), Err(Error::DataInvalid));
+        assert_eq!(theirs.raw(&too_big, &mut first), Err(Error::DataInvalid));
+        let again = portable::rsa::PrivateKey::complete(&parts.public, &parts.private_exponent).unwrap();
+        aws_lc::rsa::PrivateKey::new(&again).unwrap();
+        let mut wrong = parts.clone();
+        wrong.exponent_1 = Secret::from(&[1u8, 2, 3][..]);
+        assert_eq!(aws_lc::rsa::PrivateKey::new(&wrong).err(), Some(Error::AttributeValueInvalid));
+        assert_eq!(portable::rsa::PrivateKey::new(&wrong).err(), Some(Error::AttributeValueInvalid));
+    }
+}
+
+#[test]
+fn aes_modes_agree() {
+    for key_length in [16, 24, 32] {
+        let (key, iv, data) = (bytes(key_length), bytes(16), bytes(16 * 21));
+        for mode in [Mode::Ecb, Mode::Cbc, Mode::Ctr { counter_bits: 128 }] {
+            for direction in [Direction::Encrypt, Direction::Decrypt] {
+                let iv = if mode == Mode::Ecb { &[][..] } else { &iv };
+                let mut ours = aws_lc::aes::BlockCipher::new(mode, direction, &key, iv).unwrap();
+                let mut theirs = portable::aes::BlockCipher::new(mode, direction, &key, iv).unwrap();
+                let (mut first, mut second) = (vec![0; data.len()], vec![0; data.len()]);
+                for (start, end) in [(0, 16), (16, 176), (176, data.len())] {
+                    ours.update(&data[start..end], &mut first[start..end]).unwrap();
+                    theirs.update(&data[start..end], &mut second[start..end]).unwrap();
+                }
+                assert_eq!(first, second, "{mode:?} {direction:?}");
+            }
+        }
+        for (padded, size) in [(false, 16), (false, 40), (true, 1), (true, 16), (true, 33)] {
+            let plain = bytes(size);
+            let wrapped = aws_lc::aes::wrap(&key, padded, &plain).unwrap();
+            assert_eq!(wrapped, portable::aes::wrap(&key, padded, &plain).unwrap());
+            assert_eq!(portable::aes::unwrap(&key, padded, &wrapped).unwrap()[..], plain);
+            assert_eq!(aws_lc::aes::unwrap(&key, padded, &wrapped).unwrap()[..], plain);
+            for position in 0..wrapped.len() {
+                let mut wrong = wrapped.clone();
+                wrong[position] ^= 1;
+                assert_eq!(
+                    aws_lc::aes::unwrap(&key, padded, &wrong).err(),
+                    Some(Error::EncryptedDataInvalid)
+                );
+                assert_eq!(
+                    portable::aes::unwrap(&key, padded, &wrong).err(),
+                    Some(Error::EncryptedDataInvalid)
+                );
+            }
+        }
+        let mut ours = aws_lc::aes::Cmac::new(&key).unwrap();
+        let mut theirs = portable::aes::Cmac::new(&key).unwrap();
+        for part in [&data[..3], &data[3..40], &data[40..]] {
+            ours.update(part).unwrap();
+            theirs.update(part).unwrap();
+        }
+        assert_eq!(ours.finish(), theirs.finish());
+    }
+}
+
+#[test]
+fn counters_do_not_wrap() {
+    let mut iv = [0; 16];
+    iv[15] = 0xfe;
+    let mode = Mode::Ctr { counter_bits: 8 };
+    let mut ours = aws_lc::aes::BlockCipher::new(mode, Direction::Encrypt, &[1; 16], &iv).unwrap();
+    let mut theirs = portable::aes::BlockCipher::new(mode, Direction::Encrypt, &[1; 16], &iv).unwrap();
+    assert_eq!(ours.update(&[0; 33], &mut [0; 33]), Err(Error::DataLenRange));
+    assert_eq!(theirs.update(&[0; 33], &mut [0; 33]), Err(Error::DataLenRange));
+    let (mut first, mut second) = ([0; 32], [0; 32]);
+    ours.update(&[0; 32], &mut first).unwrap();
+    theirs.update(&[0; 32], &mut second).unwrap();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn gcm_agrees() {
+    for key_length in [16, 24, 32] {
+        let key = bytes(key_length);
+        let ours = aws_lc::aes::GcmKey::new(&key).unwrap();
+        let theirs = portable::aes::GcmKey::new(&key).unwrap();
+        for (iv, aad, size, tag) in
+            [(12, 0, 0, 16), (12, 5, 17, 16), (1, 0, 100, 12), (16, 33, 1000, 4), (60, 16, 31, 15)]
+        {
+            let (iv, aad, plain) = (bytes(iv), bytes(aad), bytes(size));
+            let (mut first, mut second, mut back) = (vec![0; size + tag], vec![0; size + tag], vec![0; size]);
+            ours.seal(&iv, &aad, tag, &plain, &mut first).unwrap();
+            theirs.seal(&iv, &aad, tag, &plain, &mut second).unwrap();
+            assert_eq!(first, second);
+            ours.open(&iv, &aad, tag, &first, &mut back).unwrap();
+            assert_eq!(back, plain);
+            theirs.open(&iv, &aad, tag, &first, &mut back).unwrap();
+            assert_eq!(back, plain);
+            first[size] ^= 1;
+            assert_eq!(ours.open(&iv, &aad, tag, &first, &mut back), Err(Error::EncryptedDataInvalid));
+            assert_eq!(back, vec![0; size]);
+            assert_eq!(theirs.open(&iv, &aad, tag, &first, &mut back), Err(Error::EncryptedDataInvalid));
+            let mut stream = ours.start_seal(&iv, &aad).unwrap();
+            let mut parts = vec![0; size];
+            let cut = size / 3;
+            stream.update(&plain[..cut], &mut parts[..cut]).unwrap();
+            stream.update(&plain[cut..], &mut parts[cut..]).unwrap();
+            assert_eq!(parts, second[..size]);
+            assert_eq!(stream.tag().unwrap()[..tag], second[size..]);
+        }
+    }
+}

@@ -12,6 +12,7 @@
 //! `Send + Sync` keys, usable from many threads at once without a lock of ours.
 
 pub mod argon2id;
+pub mod der;
 pub mod derive;
 pub mod ec;
 pub mod hash;

@@ -35,3 +35,20 @@ pub struct RsaParts {
     pub exponent_2: Secret,
     pub coefficient: Secret,
 }
+
+impl RsaParts {
+    /// The key of PKCS#1 v1.5's implicit rejection: from d, so that it stays the same for the key.
+    pub(super) fn rejection_key(&self) -> [u8; 32] {
+        super::hash::Hmac::sha256(&self.private_exponent, &[b"implicit rejection"])
+    }
+}
+
+/// Bytes that a cipher may process: for CTR until its counter of so many bits would wrap, for the
+/// rest without end.
+pub(super) fn counter_room(mode: Mode, iv: &[u8]) -> u128 {
+    let Mode::Ctr { counter_bits } = mode else { return u128::MAX };
+    let mut block = [0; 16];
+    block.copy_from_slice(iv);
+    let mask = if counter_bits >= 128 { u128::MAX } else { (1 << counter_bits) - 1 };
+    (mask - (u128::from_be_bytes(block) & mask)).saturating_add(1).saturating_mul(16)
+}

@@ -1,44 +1,194 @@
 //! DER of private and public keys: PKCS#8 PrivateKeyInfo (RFC 5958) for wrapping, and
 //! SubjectPublicKeyInfo (RFC 5280) for CKA_PUBLIC_KEY_INFO.
 
+use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
 use super::{Curve, RsaParts, RsaPublic, Secret};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use zeroize::Zeroize;
 
 /// A private key inside a PrivateKeyInfo.
 #[derive(Debug)]
 pub enum PrivateKey {
     Rsa(RsaParts),
-    /// Curve, private scalar (fixed field length), uncompressed point if it was present.
+    /// Curve, private scalar, uncompressed point if it was present.
     Ec(Curve, Secret, Option<Vec<u8>>),
     Ed25519(Secret),
 }
 
+const RSA_OID: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const EC_OID: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+/// Of Ed25519, also its CKA_EC_PARAMS.
+pub const ED25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
+const POINT_TAG: u8 = 0xa1;
+const PARAMETERS_TAG: u8 = 0xa0;
+
 /// PrivateKeyInfo, DER.
 pub fn encode(key: &PrivateKey) -> Result<Secret> {
-    let _ = key;
-    todo!()
+    let (algorithm, mut inner) = match key {
+        PrivateKey::Rsa(parts) => (der::element(SEQUENCE, &[RSA_OID, &[NULL, 0]]), rsa_private(parts)),
+        PrivateKey::Ec(curve, scalar, point) => {
+            let point = point.as_ref().map(|p| {
+                let bits = der::element(BIT_STRING, &[&[0], p]);
+                der::element(POINT_TAG, &[&bits])
+            });
+            let (version, mut scalar) = (der::integer(&[1]), der::element(OCTET_STRING, &[scalar]));
+            let inner = der::element(SEQUENCE, &[&version, &scalar, point.as_deref().unwrap_or_default()]);
+            scalar.zeroize();
+            (der::element(SEQUENCE, &[EC_OID, curve.oid_der()]), inner)
+        }
+        PrivateKey::Ed25519(seed) => {
+            (der::element(SEQUENCE, &[ED25519_OID]), der::element(OCTET_STRING, &[seed]))
+        }
+    };
+    let mut wrapped = der::element(OCTET_STRING, &[&inner]);
+    let whole = der::element(SEQUENCE, &[&der::integer(&[0]), &algorithm, &wrapped]);
+    inner.zeroize();
+    wrapped.zeroize();
+    Ok(Secret::from(whole))
+}
+
+fn rsa_private(parts: &RsaParts) -> Vec<u8> {
+    let numbers: [&[u8]; 9] = [
+        &[0],
+        &parts.public.modulus,
+        &parts.public.public_exponent,
+        &parts.private_exponent,
+        &parts.prime_1,
+        &parts.prime_2,
+        &parts.exponent_1,
+        &parts.exponent_2,
+        &parts.coefficient,
+    ];
+    let mut integers = numbers.map(der::integer);
+    let whole = der::element(SEQUENCE, &integers.each_ref().map(Vec::as_slice));
+    integers.iter_mut().for_each(Zeroize::zeroize);
+    whole
 }
 
 /// Errors: `WrappedKeyInvalid` when it is not a key known here. Trailing bytes are refused.
 pub fn decode(der: &[u8]) -> Result<PrivateKey> {
-    let _ = der;
-    todo!()
+    parse(der).ok_or(Error::WrappedKeyInvalid)
+}
+
+fn parse(der: &[u8]) -> Option<PrivateKey> {
+    let mut outer = Reader::new(der);
+    let mut info = outer.sequence()?;
+    let version = info.unsigned()?;
+    if !outer.is_empty() || !(version.is_empty() || version[..] == [1]) {
+        return None;
+    }
+    let mut algorithm = info.sequence()?;
+    let kind = algorithm.take_whole(OID)?;
+    let inner = info.take(OCTET_STRING)?;
+    // Attributes [0] and the public key [1] may follow; both are public and not needed.
+    while !info.is_empty() {
+        let tag = info.peek().filter(|tag| [0xa0, 0x81, 0xa1].contains(tag))?;
+        info.take(tag)?;
+    }
+    match kind {
+        RSA_OID => parse_rsa(inner).map(PrivateKey::Rsa),
+        EC_OID => {
+            let curve = Curve::from_params(algorithm.take_whole(OID)?)?;
+            parse_ec(curve, inner)
+        }
+        ED25519_OID => {
+            let mut reader = Reader::new(inner);
+            let seed = reader.take(OCTET_STRING).filter(|seed| seed.len() == 32)?;
+            reader.is_empty().then(|| PrivateKey::Ed25519(Secret::from(seed)))
+        }
+        _ => None,
+    }
+}
+
+fn parse_rsa(der: &[u8]) -> Option<RsaParts> {
+    let mut outer = Reader::new(der);
+    let mut key = outer.sequence()?;
+    if !key.unsigned()?.is_empty() {
+        return None;
+    }
+    let parts = RsaParts {
+        public: RsaPublic { modulus: key.unsigned()?.to_vec(), public_exponent: key.unsigned()?.to_vec() },
+        private_exponent: key.unsigned()?,
+        prime_1: key.unsigned()?,
+        prime_2: key.unsigned()?,
+        exponent_1: key.unsigned()?,
+        exponent_2: key.unsigned()?,
+        coefficient: key.unsigned()?,
+    };
+    (key.is_empty() && outer.is_empty()).then_some(parts)
+}
+
+fn parse_ec(curve: Curve, der: &[u8]) -> Option<PrivateKey> {
+    let mut outer = Reader::new(der);
+    let mut key = outer.sequence()?;
+    if key.unsigned()?[..] != [1] {
+        return None;
+    }
+    let scalar = Secret::from(key.take(OCTET_STRING)?);
+    if key.peek() == Some(PARAMETERS_TAG) && Curve::from_params(key.take(PARAMETERS_TAG)?) != Some(curve) {
+        return None;
+    }
+    let mut point = None;
+    if key.peek() == Some(POINT_TAG) {
+        let bits = Reader::new(key.take(POINT_TAG)?).take(BIT_STRING)?;
+        point = Some(bits.strip_prefix(&[0])?.to_vec());
+    }
+    (key.is_empty() && outer.is_empty()).then_some(PrivateKey::Ec(curve, scalar, point))
+}
+
+fn public_info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
+    let algorithm = der::element(SEQUENCE, algorithm);
+    let bits = der::element(BIT_STRING, &[&[0], key]);
+    der::element(SEQUENCE, &[&algorithm, &bits])
 }
 
 /// SubjectPublicKeyInfo of an RSA key.
 pub fn rsa_public_info(key: &RsaPublic) -> Vec<u8> {
-    let _ = key;
-    todo!()
+    let (n, e) = (der::integer(&key.modulus), der::integer(&key.public_exponent));
+    public_info(&[RSA_OID, &[NULL, 0]], &der::element(SEQUENCE, &[&n, &e]))
 }
 
 /// SubjectPublicKeyInfo of an EC key; `point` is uncompressed, without an OCTET STRING.
 pub fn ec_public_info(curve: Curve, point: &[u8]) -> Vec<u8> {
-    let _ = (curve, point);
-    todo!()
+    public_info(&[EC_OID, curve.oid_der()], point)
 }
 
 /// SubjectPublicKeyInfo of an Ed25519 key.
 pub fn ed25519_public_info(public: &[u8; 32]) -> Vec<u8> {
-    let _ = public;
-    todo!()
+    public_info(&[ED25519_OID], public)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ed25519_is_rfc8410() {
+        // RFC 8410 §10.3: the example private key.
+        let seed = [
+            0xd4, 0xee, 0x72, 0xdb, 0xf9, 0x13, 0x58, 0x4a, 0xd5, 0xb6, 0xd8, 0xf1, 0xf7, 0x69, 0xf8, 0xad,
+            0x3a, 0xfe, 0x7c, 0x28, 0xcb, 0xf1, 0xd4, 0xfb, 0xe0, 0x97, 0xa8, 0x8f, 0x44, 0x75, 0x58, 0x42,
+        ];
+        let encoded = encode(&PrivateKey::Ed25519(Secret::from(&seed[..]))).unwrap();
+        assert_eq!(encoded[..16], [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20]);
+        let PrivateKey::Ed25519(back) = decode(&encoded).unwrap() else { panic!("another kind") };
+        assert_eq!(back[..], seed);
+    }
+
+    #[test]
+    fn keys_come_back_and_damage_does_not() {
+        let scalar = crate::crypto::ec::PrivateKey::generate(Curve::P384).unwrap();
+        let point = crate::crypto::ec::PrivateKey::new(Curve::P384, &scalar).unwrap().public_point().unwrap();
+        let encoded = encode(&PrivateKey::Ec(Curve::P384, scalar.clone(), Some(point.clone()))).unwrap();
+        let PrivateKey::Ec(Curve::P384, back, Some(back_point)) = decode(&encoded).unwrap() else { panic!() };
+        assert_eq!((back, back_point), (scalar, point));
+        let parts = crate::crypto::rsa::PrivateKey::generate(2048, &[1, 0, 1]).unwrap();
+        let encoded = encode(&PrivateKey::Rsa(parts.clone())).unwrap();
+        let PrivateKey::Rsa(back) = decode(&encoded).unwrap() else { panic!() };
+        assert_eq!((back.public, back.coefficient), (parts.public, parts.coefficient));
+        for end in 0..encoded.len() {
+            assert!(decode(&encoded[..end]).is_err());
+        }
+        assert!(decode(&[&encoded[..], &[0]].concat()).is_err());
+    }
 }

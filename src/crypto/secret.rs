@@ -2,7 +2,7 @@
 //! the kernel allows.
 
 use std::ops::{Deref, DerefMut};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A secret byte string. Debug prints only its length; equality takes constant time.
 #[derive(Clone, Default)]
@@ -23,8 +23,10 @@ impl Secret {
 
     /// The first `length` bytes; the rest is wiped. No-op when already shorter.
     pub fn truncate(&mut self, length: usize) {
-        let _ = length;
-        todo!()
+        if let Some(rest) = self.0.get_mut(length..) {
+            rest.zeroize();
+            self.0.truncate(length);
+        }
     }
 }
 

@@ -1,38 +1,42 @@
 //! Ed25519 (RFC 8032), pure.
 
 use crate::crypto::Secret;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
-pub struct PrivateKey {}
-pub struct PublicKey {}
+pub struct PrivateKey(SigningKey);
+pub struct PublicKey(VerifyingKey);
 
 impl PrivateKey {
     /// A new random seed, 32 bytes.
     pub fn generate() -> Result<Secret> {
-        todo!()
+        let mut seed = Secret::zeroed(32);
+        super::random::fill(&mut seed)?;
+        Ok(seed)
     }
     /// From the 32-byte seed; another length is `AttributeValueInvalid`.
     pub fn new(seed: &[u8]) -> Result<Self> {
-        let _ = seed;
-        todo!()
+        let seed: &[u8; 32] = seed.try_into().map_err(|_| Error::AttributeValueInvalid)?;
+        Ok(Self(SigningKey::from_bytes(seed)))
     }
     pub fn public(&self) -> [u8; 32] {
-        todo!()
+        self.0.verifying_key().to_bytes()
     }
     pub fn sign(&self, message: &[u8], signature: &mut [u8; 64]) -> Result<()> {
-        let _ = (message, signature);
-        todo!()
+        *signature = self.0.sign(message).to_bytes();
+        Ok(())
     }
 }
 
 impl PublicKey {
     /// 32 bytes, a point of the curve, else `AttributeValueInvalid`.
     pub fn new(public: &[u8]) -> Result<Self> {
-        let _ = public;
-        todo!()
+        let public: &[u8; 32] = public.try_into().map_err(|_| Error::AttributeValueInvalid)?;
+        VerifyingKey::from_bytes(public).map(Self).map_err(|_| Error::AttributeValueInvalid)
     }
+    /// `SignatureInvalid`, or `SignatureLenRange` when not 64 bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<()> {
-        let _ = (message, signature);
-        todo!()
+        let signature = Signature::from_slice(signature).map_err(|_| Error::SignatureLenRange)?;
+        ed25519_dalek::Verifier::verify(&self.0, message, &signature).map_err(|_| Error::SignatureInvalid)
     }
 }
