@@ -127,11 +127,23 @@ fn fixed(curve: Curve, scalar: &[u8]) -> Result<Secret> {
 fn long_enough(prehash: &[u8], curve: Curve) -> std::borrow::Cow<'_, [u8]> {
     let length = curve.field_length();
     if prehash.len() >= length {
-        return prehash.into();
+        return leftmost_bits(&prehash[..length], curve).into();
     }
     let mut padded = vec![0; length - prehash.len()];
     padded.extend_from_slice(prehash);
     padded.into()
+}
+
+/// The leftmost bits of the order's length as a number: P-521's 66 bytes are seven bits too many.
+fn leftmost_bits(prehash: &[u8], curve: Curve) -> Vec<u8> {
+    let shift = 8 * prehash.len() as u32 - curve.bits();
+    let mut carry = 0u16;
+    let shifted = prehash.iter().map(|byte| {
+        let wide = carry << 8 | u16::from(*byte);
+        carry = wide & ((1 << shift) - 1);
+        (wide >> shift) as u8
+    });
+    shifted.collect()
 }
 
 fn write(out: &mut [u8], bytes: &[u8]) -> Result<()> {

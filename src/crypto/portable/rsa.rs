@@ -88,7 +88,8 @@ impl PrivateKey {
     }
 
     /// Fills in primes and CRT values from n, e, d when they are absent (`complete` is then called
-    /// before `new`). `AttributeValueInvalid` when n, e, d do not belong together.
+    /// before `new`). `AttributeValueInvalid` when n, e, d do not belong together, and for exponents
+    /// up to 2^16, whose primes SP 800-56B's method does not recover.
     pub fn complete(public: &RsaPublic, private_exponent: &Secret) -> Result<RsaParts> {
         PublicKey::new(public)?;
         let (n, e, d) = (number(&public.modulus), number(&public.public_exponent), number(private_exponent));
