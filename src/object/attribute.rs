@@ -1,8 +1,11 @@
 //! Attribute types, their shapes, and values that own their bytes.
+//!
+//! To add an attribute: a row in the table below, and rows in `rules.rs` for the classes that have it.
 
 use super::Template;
 use crate::crypto::Secret;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use cryptoki_sys::*;
 
 /// CK_ATTRIBUTE_TYPE, widened.
 pub type AttributeType = u64;
@@ -35,28 +38,112 @@ pub enum Value {
     Template(Template),
 }
 
+/// NSS marks the halves of a key pair with it.
+pub const CKA_NSS_DB: AttributeType = 0xd5a0_db00;
+
+macro_rules! attributes {
+    ($($shape:ident: $($name:ident),+;)*) => {
+        /// Every known attribute: type, name, shape.
+        pub const KNOWN: &[(AttributeType, &str, Shape)] =
+            &[$($(($name as AttributeType, stringify!($name), Shape::$shape),)+)*];
+    };
+}
+
+attributes! {
+    Bool: CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE, CKA_TRUSTED, CKA_SENSITIVE,
+        CKA_EXTRACTABLE, CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED,
+        CKA_ALWAYS_AUTHENTICATE, CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_SIGN_RECOVER,
+        CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_DERIVE, CKA_ENCAPSULATE, CKA_DECAPSULATE;
+    Ulong: CKA_CLASS, CKA_KEY_TYPE, CKA_CERTIFICATE_TYPE, CKA_CERTIFICATE_CATEGORY, CKA_JAVA_MIDP_SECURITY_DOMAIN,
+        CKA_NAME_HASH_ALGORITHM, CKA_KEY_GEN_MECHANISM, CKA_MODULUS_BITS, CKA_VALUE_LEN, CKA_PROFILE_ID;
+    Bytes: CKA_LABEL, CKA_UNIQUE_ID, CKA_APPLICATION, CKA_OBJECT_ID, CKA_ID, CKA_SUBJECT, CKA_ISSUER,
+        CKA_SERIAL_NUMBER, CKA_URL, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_HASH_OF_ISSUER_PUBLIC_KEY, CKA_CHECK_VALUE,
+        CKA_PUBLIC_KEY_INFO, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_NSS_DB;
+    Secret: CKA_VALUE, CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2, CKA_COEFFICIENT;
+    Date: CKA_START_DATE, CKA_END_DATE;
+    Mechanisms: CKA_ALLOWED_MECHANISMS;
+    Template: CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE;
+}
+
+fn row(kind: AttributeType) -> Option<&'static (AttributeType, &'static str, Shape)> {
+    KNOWN.iter().find(|(known, _, _)| *known == kind)
+}
+
 /// The shape of a known attribute; `None` for one nobody knows.
 pub fn shape(kind: AttributeType) -> Option<Shape> {
-    let _ = kind;
-    todo!()
+    row(kind).map(|(_, _, shape)| *shape)
 }
 
 /// The standard's name, e.g. `CKA_LABEL`, for logs and the CLI.
 pub fn name(kind: AttributeType) -> Option<&'static str> {
-    let _ = kind;
-    todo!()
+    row(kind).map(|(_, name, _)| *name)
+}
+
+/// CK_ULONG of the platform from its bytes.
+fn ulong(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(CK_ULONG::from_ne_bytes)
 }
 
 impl Value {
     /// Reads what C passed (native byte order and CK_ULONG); `AttributeTypeInvalid` for an unknown
-    /// type, `AttributeValueInvalid` for a wrong length or a bool other than 0 and 1 (any nonzero
-    /// byte counts as true). Nested templates are read by `ffi`.
+    /// type, `AttributeValueInvalid` for a wrong length (any nonzero byte of a CK_BBOOL is true).
+    /// Nested templates are read by `ffi`.
     pub fn from_c(kind: AttributeType, bytes: &[u8]) -> Result<Value> {
-        let _ = (kind, bytes);
-        todo!()
+        let invalid = Error::AttributeValueInvalid;
+        Ok(match shape(kind).ok_or(Error::AttributeTypeInvalid)? {
+            Shape::Bool => match bytes {
+                [byte] => Value::Bool(*byte != 0),
+                _ => return Err(invalid),
+            },
+            Shape::Ulong => Value::Ulong(ulong(bytes).ok_or(invalid)?),
+            Shape::Bytes => Value::Bytes(bytes.to_vec()),
+            Shape::Secret => Value::Secret(Secret::from(bytes)),
+            Shape::Date if bytes.is_empty() => Value::Date(None),
+            Shape::Date => {
+                let date: [u8; 8] = bytes.try_into().map_err(|_| invalid)?;
+                if date.iter().all(u8::is_ascii_digit) {
+                    Value::Date(Some(date))
+                } else {
+                    return Err(invalid);
+                }
+            }
+            Shape::Mechanisms => {
+                let numbers = bytes.chunks(size_of::<CK_ULONG>()).map(ulong).collect::<Option<Vec<_>>>();
+                Value::Mechanisms(numbers.ok_or(invalid)?)
+            }
+            Shape::Template => return Err(invalid),
+        })
     }
+
     /// What C gets to see; a nested template is written by `ffi`.
     pub fn to_c(&self) -> Secret {
-        todo!()
+        match self {
+            Value::Bool(flag) => Secret::from(&[u8::from(*flag)][..]),
+            Value::Ulong(number) => Secret::from(&(*number as CK_ULONG).to_ne_bytes()[..]),
+            Value::Bytes(bytes) => Secret::from(&bytes[..]),
+            Value::Secret(bytes) => bytes.clone(),
+            Value::Date(date) => Secret::from(date.as_ref().map_or(&[][..], |d| &d[..])),
+            Value::Mechanisms(numbers) => {
+                Secret::from(numbers.iter().flat_map(|n| (*n as CK_ULONG).to_ne_bytes()).collect::<Vec<u8>>())
+            }
+            Value::Template(_) => Secret::default(),
+        }
+    }
+
+    /// The bytes of a byte string, secret or not.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Secret(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether both say the same, whatever holds the bytes.
+    pub fn same(&self, other: &Value) -> bool {
+        match (self.bytes(), other.bytes()) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            _ => self == other,
+        }
     }
 }

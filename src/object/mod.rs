@@ -4,16 +4,17 @@
 //! To add an attribute: a row in `attribute.rs` (its shape) and in `rules.rs` (who has it).
 
 pub mod attribute;
+mod certificate;
+mod encoding;
 pub mod rules;
 pub mod search;
 pub mod template;
 
 pub use attribute::{AttributeType, Shape, Value};
 
-use crate::crypto::Secret;
-use crate::error::Result;
+use cryptoki_sys::{CKA_CLASS, CKA_KEY_TYPE, CKA_PRIVATE, CKA_TOKEN};
 
-/// Attributes as a caller gave them, in the caller's order; duplicates are refused when read.
+/// Attributes as a caller gave them, in the caller's order.
 pub type Template = Vec<(AttributeType, Value)>;
 
 /// A complete object: every attribute its class and key type call for, sorted by type.
@@ -25,58 +26,64 @@ pub struct Object {
 impl Object {
     /// Sorts; a later duplicate replaces an earlier one. Checks no rules (`template` does).
     pub fn new(attributes: Vec<(AttributeType, Value)>) -> Self {
-        let _ = attributes;
-        todo!()
+        let mut object = Object { attributes: Vec::with_capacity(attributes.len()) };
+        attributes.into_iter().for_each(|(kind, value)| object.set(kind, value));
+        object
     }
+
+    fn place(&self, kind: AttributeType) -> std::result::Result<usize, usize> {
+        self.attributes.binary_search_by_key(&kind, |(kind, _)| *kind)
+    }
+
     pub fn get(&self, kind: AttributeType) -> Option<&Value> {
-        let _ = kind;
-        todo!()
+        self.place(kind).ok().map(|place| &self.attributes[place].1)
     }
+
     pub fn set(&mut self, kind: AttributeType, value: Value) {
-        let _ = (kind, value);
-        todo!()
+        match self.place(kind) {
+            Ok(place) => self.attributes[place].1 = value,
+            Err(place) => self.attributes.insert(place, (kind, value)),
+        }
     }
+
     /// A CK_BBOOL attribute; absent is false.
     pub fn flag(&self, kind: AttributeType) -> bool {
-        let _ = kind;
-        todo!()
+        matches!(self.get(kind), Some(Value::Bool(true)))
     }
+
     pub fn number(&self, kind: AttributeType) -> Option<u64> {
-        let _ = kind;
-        todo!()
+        match self.get(kind) {
+            Some(Value::Ulong(number)) => Some(*number),
+            _ => None,
+        }
     }
+
     /// The bytes of a byte-string attribute, empty when absent.
     pub fn bytes(&self, kind: AttributeType) -> &[u8] {
-        let _ = kind;
-        todo!()
+        self.get(kind).and_then(Value::bytes).unwrap_or_default()
     }
-    /// CKA_CLASS.
+
+    /// CKA_CLASS; an object without one (there is none) is of no class.
     pub fn class(&self) -> u64 {
-        todo!()
+        self.number(CKA_CLASS).unwrap_or(u64::MAX)
     }
+
     /// CKA_KEY_TYPE; `None` for what is not a key.
     pub fn key_type(&self) -> Option<u64> {
-        todo!()
+        self.number(CKA_KEY_TYPE)
     }
+
     /// CKA_TOKEN.
     pub fn is_token(&self) -> bool {
-        todo!()
+        self.flag(CKA_TOKEN)
     }
+
     /// CKA_PRIVATE.
     pub fn is_private(&self) -> bool {
-        todo!()
+        self.flag(CKA_PRIVATE)
     }
+
     pub fn iter(&self) -> impl Iterator<Item = &(AttributeType, Value)> {
         self.attributes.iter()
-    }
-    /// The stored form: count (u32), then type (u64), shape (u8), length (u32), bytes for each;
-    /// little-endian, independent of the size of CK_ULONG. Written down in ARCHITECTURE.md.
-    pub fn encode(&self) -> Secret {
-        todo!()
-    }
-    /// `DeviceError` when the bytes are not exactly one encoded object.
-    pub fn decode(bytes: &[u8]) -> Result<Object> {
-        let _ = bytes;
-        todo!()
     }
 }
