@@ -1,51 +1,191 @@
 //! A key ready to use: the object, and its material parsed once at first use.
-//!
-//! Also what each (class, key type) demands of material that comes from outside.
 
-use super::Material;
-use crate::crypto::Secret;
-use crate::error::Result;
+use crate::crypto::hash::Hmac;
+use crate::crypto::pkcs8::PrivateKey;
+use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
+use crate::error::{Error, Result};
+use crate::mechanism::import::{edwards_point, point_octets};
 use crate::object::Object;
+use cryptoki_sys::*;
+use once_cell::sync::OnceCell;
 
 /// An unsealed object and, when it is a key, its parsed form. Shared by `Arc`, never changed: a
 /// changed object is a new `Key`.
 pub struct Key {
     object: Object,
+    ready: OnceCell<Ready>,
+    gcm: OnceCell<aes::GcmKey>,
+    hmac: OnceCell<(Hash, Hmac)>,
+}
+
+/// Asymmetric material in the form that its implementation works with.
+enum Ready {
+    RsaPrivate(rsa::PrivateKey),
+    RsaPublic(rsa::PublicKey),
+    EcPrivate(ec::PrivateKey),
+    EcPublic(ec::PublicKey),
+    EdPrivate(ed25519::PrivateKey),
+    EdPublic(ed25519::PublicKey),
+}
+
+/// The RSA public half of an object.
+pub(super) fn rsa_public(object: &Object) -> RsaPublic {
+    let plain = |kind| {
+        let bytes = object.bytes(kind);
+        bytes[bytes.iter().take_while(|b| **b == 0).count()..].to_vec()
+    };
+    RsaPublic { modulus: plain(CKA_MODULUS), public_exponent: plain(CKA_PUBLIC_EXPONENT) }
+}
+
+/// All parts of an RSA private key object, as they stand.
+pub(super) fn rsa_parts(object: &Object) -> RsaParts {
+    let part = |kind| {
+        let bytes = object.bytes(kind);
+        Secret::from(&bytes[bytes.iter().take_while(|b| **b == 0).count()..])
+    };
+    RsaParts {
+        public: rsa_public(object),
+        private_exponent: part(CKA_PRIVATE_EXPONENT),
+        prime_1: part(CKA_PRIME_1),
+        prime_2: part(CKA_PRIME_2),
+        exponent_1: part(CKA_EXPONENT_1),
+        exponent_2: part(CKA_EXPONENT_2),
+        coefficient: part(CKA_COEFFICIENT),
+    }
+}
+
+/// The curve of an EC object: `CurveNotSupported` for one we do not have.
+pub(super) fn curve(object: &Object) -> Result<Curve> {
+    Curve::from_params(object.bytes(CKA_EC_PARAMS)).ok_or(Error::CurveNotSupported)
 }
 
 impl Key {
     pub fn new(object: Object) -> Key {
-        Key { object }
+        Key { object, ready: OnceCell::new(), gcm: OnceCell::new(), hmac: OnceCell::new() }
     }
+
     pub fn object(&self) -> &Object {
         &self.object
     }
+
+    /// CKA_VALUE: the bytes of a secret key.
+    pub fn value(&self) -> &[u8] {
+        self.object.bytes(CKA_VALUE)
+    }
+
+    /// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for the rest.
+    pub fn size(&self) -> u64 {
+        match self.object.key_type() {
+            Some(CKK_RSA) => {
+                let modulus = rsa_public(&self.object).modulus;
+                8 * modulus.len() as u64 - modulus.first().map_or(0, |b| u64::from(b.leading_zeros()))
+            }
+            Some(CKK_EC) => curve(&self.object).map_or(0, |curve| u64::from(curve.bits())),
+            Some(CKK_EC_EDWARDS) => 255,
+            _ => self.value().len() as u64,
+        }
+    }
+
+    fn ready(&self) -> Result<&Ready> {
+        self.ready.get_or_try_init(|| parse(&self.object))
+    }
+
+    pub fn rsa_private(&self) -> Result<&rsa::PrivateKey> {
+        match self.ready()? {
+            Ready::RsaPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn rsa_public(&self) -> Result<&rsa::PublicKey> {
+        match self.ready()? {
+            Ready::RsaPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ec_private(&self) -> Result<&ec::PrivateKey> {
+        match self.ready()? {
+            Ready::EcPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ec_public(&self) -> Result<&ec::PublicKey> {
+        match self.ready()? {
+            Ready::EcPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ed_private(&self) -> Result<&ed25519::PrivateKey> {
+        match self.ready()? {
+            Ready::EdPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ed_public(&self) -> Result<&ed25519::PublicKey> {
+        match self.ready()? {
+            Ready::EdPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn curve(&self) -> Result<Curve> {
+        curve(&self.object)
+    }
+
+    /// The AES-GCM key schedule, made once.
+    pub fn gcm(&self) -> Result<&aes::GcmKey> {
+        self.gcm.get_or_try_init(|| aes::GcmKey::new(self.value()))
+    }
+
+    /// A keyed HMAC; the first hash a key is used with is remembered.
+    pub fn hmac(&self, hash: Hash) -> Hmac {
+        let (kept, state) = self.hmac.get_or_init(|| (hash, Hmac::new(hash, self.value())));
+        if *kept == hash { state.clone() } else { Hmac::new(hash, self.value()) }
+    }
 }
 
-/// Checks key material that the caller brought (C_CreateObject): lengths, curves, that the parts
-/// belong together. Answers what follows from it: CKA_MODULUS_BITS, missing CRT values,
-/// CKA_VALUE_LEN, CKA_PUBLIC_KEY_INFO, CKA_CHECK_VALUE. Not a key: nothing to add.
-pub fn examine(object: &Object) -> Result<Material> {
-    let _ = object;
-    todo!()
+fn parse(object: &Object) -> Result<Ready> {
+    Ok(match (object.class(), object.key_type()) {
+        (CKO_PRIVATE_KEY, Some(CKK_RSA)) => Ready::RsaPrivate(rsa::PrivateKey::new(&rsa_parts(object))?),
+        (CKO_PUBLIC_KEY, Some(CKK_RSA)) => Ready::RsaPublic(rsa::PublicKey::new(&rsa_public(object))?),
+        (CKO_PRIVATE_KEY, Some(CKK_EC)) => {
+            Ready::EcPrivate(ec::PrivateKey::new(curve(object)?, object.bytes(CKA_VALUE))?)
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_EC)) => {
+            let curve = curve(object)?;
+            Ready::EcPublic(ec::PublicKey::new(curve, point_octets(curve, object.bytes(CKA_EC_POINT))?)?)
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
+            Ready::EdPrivate(ed25519::PrivateKey::new(object.bytes(CKA_VALUE))?)
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_EC_EDWARDS)) => {
+            Ready::EdPublic(ed25519::PublicKey::new(edwards_point(object.bytes(CKA_EC_POINT))?)?)
+        }
+        _ => return Err(Error::KeyTypeInconsistent),
+    })
 }
 
 /// The bytes that C_WrapKey wraps: CKA_VALUE of a secret key, PKCS#8 of a private one.
 /// `KeyNotWrappable` for anything else. (Permissions were checked above.)
 pub fn to_wrap(key: &Key) -> Result<Secret> {
-    let _ = key;
-    todo!()
-}
-
-/// The reverse: material of the (class, key type) from unwrapped or derived bytes; `length` is
-/// CKA_VALUE_LEN of the template. `WrappedKeyInvalid` when the bytes are not such a key.
-pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material> {
-    let _ = (class, key_type, bytes);
-    todo!()
-}
-
-/// How many bytes a secret key of this type has when only one length is possible.
-pub fn fixed_length(key_type: u64) -> Option<usize> {
-    let _ = key_type;
-    todo!()
+    let object = key.object();
+    match (object.class(), object.key_type()) {
+        (CKO_SECRET_KEY, _) => Ok(Secret::from(key.value())),
+        (CKO_PRIVATE_KEY, Some(CKK_RSA)) => pkcs8::encode(&PrivateKey::Rsa(rsa_parts(object))),
+        (CKO_PRIVATE_KEY, Some(CKK_EC)) => {
+            let point = key.ec_private()?.public_point()?;
+            let mut scalar = Secret::zeroed(key.curve()?.field_length());
+            let start = scalar.len().checked_sub(key.value().len()).ok_or(Error::KeyNotWrappable)?;
+            scalar[start..].copy_from_slice(key.value());
+            pkcs8::encode(&PrivateKey::Ec(key.curve()?, scalar, Some(point)))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
+            pkcs8::encode(&PrivateKey::Ed25519(Secret::from(key.value())))
+        }
+        _ => Err(Error::KeyNotWrappable),
+    }
 }

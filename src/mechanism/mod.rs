@@ -5,34 +5,45 @@
 //! To add a mechanism: a row in its family's file. To add a family: a file, a `mod` line, and a
 //! line in [`FAMILIES`].
 
+mod aes;
+mod digest;
+mod ec;
+mod edwards;
+mod hmac;
+pub mod import;
 pub mod key;
 pub mod operation;
 pub mod params;
+mod rsa;
+mod secret;
+pub mod table;
 
 pub use key::Key;
 pub use operation::{Transform, Verifier};
 pub use params::{Params, Shape};
 
 use crate::crypto::{Direction, Secret};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::object::{AttributeType, Object, Value};
+use cryptoki_sys::*;
+use once_cell::sync::Lazy;
 use std::sync::Arc;
 
 /// What a mechanism adds to an object that it makes: key material and what follows from it.
 pub type Material = Vec<(AttributeType, Value)>;
 
-pub type StartDigest = fn(&Params) -> Result<Box<dyn Transform>>;
-pub type StartCipher = fn(&Arc<Key>, &Params, Direction) -> Result<Box<dyn Transform>>;
-pub type StartSign = fn(&Arc<Key>, &Params) -> Result<Box<dyn Transform>>;
-pub type StartVerify = fn(&Arc<Key>, &Params) -> Result<Box<dyn Verifier>>;
+pub type StartDigest = fn(Params) -> Result<Box<dyn Transform>>;
+pub type StartCipher = fn(&Arc<Key>, Params, Direction) -> Result<Box<dyn Transform>>;
+pub type StartSign = fn(&Arc<Key>, Params) -> Result<Box<dyn Transform>>;
+pub type StartVerify = fn(&Arc<Key>, Params) -> Result<Box<dyn Verifier>>;
 /// From the checked template: the material of a secret key.
-pub type Generate = fn(&Params, &Object) -> Result<Material>;
+pub type Generate = fn(Params, &Object) -> Result<Material>;
 /// From the checked public and private templates: (public, private) material.
-pub type GeneratePair = fn(&Params, &Object, &Object) -> Result<(Material, Material)>;
-pub type Wrap = fn(&Arc<Key>, &Params, &[u8]) -> Result<Vec<u8>>;
-pub type Unwrap = fn(&Arc<Key>, &Params, &[u8]) -> Result<Secret>;
+pub type GeneratePair = fn(Params, &Object, &Object) -> Result<(Material, Material)>;
+pub type Wrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
+pub type Unwrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
 /// `length`: how many bytes the new key needs, `None` for all the mechanism yields.
-pub type Derive = fn(&Arc<Key>, &Params, Option<usize>) -> Result<Secret>;
+pub type Derive = fn(&Arc<Key>, Params, Option<usize>) -> Result<Secret>;
 
 /// One mechanism. What it can do is what is `Some`; the CKF_ flags are computed from that.
 pub struct Mechanism {
@@ -78,23 +89,87 @@ pub const UNUSED: Mechanism = Mechanism {
     derive: None,
 };
 
-/// Every family, in the order of the README's table.
-pub const FAMILIES: &[(&str, &[Mechanism])] = &[];
-
-/// The row of a mechanism, or `MechanismInvalid`.
-pub fn find(id: u64) -> Result<&'static Mechanism> {
-    let _ = id;
-    todo!()
+/// A row: the id's name is its name, and what it can do is listed as `field: function`.
+macro_rules! row {
+    ($id:ident, $params:expr, $keys:expr, $sizes:expr, $approved:expr $(, $field:ident: $function:expr)+ $(,)?) => {
+        $crate::mechanism::Mechanism {
+            id: cryptoki_sys::$id as u64,
+            name: stringify!($id),
+            params: $params,
+            keys: $keys,
+            sizes: $sizes,
+            approved: $approved,
+            $($field: Some($function),)+
+            ..$crate::mechanism::UNUSED
+        }
+    };
 }
+use row;
+
+/// Every family, in the order of the README's table.
+pub const FAMILIES: &[(&str, &[Mechanism])] = &[
+    ("RSA", rsa::PLAIN_ROWS),
+    ("RSA with a hash", rsa::HASHED_ROWS),
+    ("Elliptic curves", ec::ROWS),
+    ("Edwards curves", edwards::ROWS),
+    ("AES", aes::ROWS),
+    ("Generic secrets", secret::ROWS),
+    ("HMAC", hmac::ROWS),
+    ("Digests", digest::ROWS),
+];
 
 /// All rows, in table order.
 pub fn all() -> impl Iterator<Item = &'static Mechanism> {
     FAMILIES.iter().flat_map(|(_, rows)| rows.iter())
 }
 
+/// The rows by number, for the binary search.
+static SORTED: Lazy<Vec<&'static Mechanism>> = Lazy::new(|| {
+    let mut rows: Vec<_> = all().collect();
+    rows.sort_by_key(|row| row.id);
+    rows
+});
+
+/// The row of a mechanism, or `MechanismInvalid`.
+pub fn find(id: u64) -> Result<&'static Mechanism> {
+    let place = SORTED.binary_search_by_key(&id, |row| row.id).map_err(|_| Error::MechanismInvalid)?;
+    Ok(SORTED[place])
+}
+
 impl Mechanism {
     /// CKF_ENCRYPT and so on, computed from what the row can do; EC flags for EC families.
     pub fn flags(&self) -> u64 {
-        todo!()
+        let can = [
+            (self.digest.is_some(), CKF_DIGEST),
+            (self.cipher.is_some(), CKF_ENCRYPT | CKF_DECRYPT),
+            (self.sign.is_some(), CKF_SIGN),
+            (self.verify.is_some(), CKF_VERIFY),
+            (self.generate.is_some(), CKF_GENERATE),
+            (self.generate_pair.is_some(), CKF_GENERATE_KEY_PAIR),
+            (self.wrap.is_some(), CKF_WRAP),
+            (self.unwrap.is_some(), CKF_UNWRAP),
+            (self.derive.is_some(), CKF_DERIVE),
+            (self.keys.contains(&CKK_EC), CKF_EC_F_P | CKF_EC_OID | CKF_EC_UNCOMPRESS | CKF_EC_COMPRESS),
+            (self.keys.contains(&CKK_EC_EDWARDS), CKF_EC_OID | CKF_EC_CURVENAME),
+        ];
+        can.iter().filter(|(can, _)| *can).fold(0, |flags, (_, flag)| flags | *flag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_and_unique() {
+        let mut ids: Vec<u64> = all().map(|row| row.id).collect();
+        for row in all() {
+            assert!(std::ptr::eq(find(row.id).unwrap(), row), "{}", row.name);
+            assert_ne!(row.flags() & 0x7_ffff, 0, "{} can do nothing", row.name);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all().count());
+        assert_eq!(find(0xdead_beef).err(), Some(Error::MechanismInvalid));
     }
 }

@@ -1,0 +1,325 @@
+//! AES (PKCS#11 3.2 §6.13, §6.14): block modes, GCM, CMAC, key wrap.
+
+use super::operation::{MacVerify, Whole, run};
+use super::{Key, Mechanism, Params, Shape, Transform, row, secret};
+use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
+use crate::crypto::{Direction, Mode, Secret};
+use crate::error::{Error, Result};
+use cryptoki_sys::*;
+use std::sync::Arc;
+use subtle::{ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess};
+use zeroize::Zeroizing;
+
+const KEYS: &[u64] = &[CKK_AES];
+const SIZES: (u64, u64) = (16, 32);
+const BLOCK: usize = 16;
+
+/// ECB and CBC in parts: whole blocks go through, the rest waits.
+struct Blocks {
+    cipher: BlockCipher,
+    direction: Direction,
+    padding: bool,
+    waiting: Zeroizing<Vec<u8>>,
+}
+
+impl Blocks {
+    fn start(
+        key: &Key,
+        mode: Mode,
+        iv: &[u8],
+        direction: Direction,
+        padding: bool,
+    ) -> Result<Box<dyn Transform>> {
+        let cipher = BlockCipher::new(mode, direction, key.value(), iv)?;
+        Ok(Box::new(Self { cipher, direction, padding, waiting: Zeroizing::default() }))
+    }
+
+    /// Bytes that go through now: a padded decryption keeps the last block back.
+    fn through(&self, input: usize) -> usize {
+        let all = self.waiting.len() + input;
+        let kept = usize::from(self.padding && self.direction == Direction::Decrypt && all > 0);
+        (all - kept) / BLOCK * BLOCK
+    }
+
+    fn length_error(&self) -> Error {
+        match self.direction {
+            Direction::Encrypt => Error::DataLenRange,
+            Direction::Decrypt => Error::EncryptedDataLenRange,
+        }
+    }
+}
+
+impl Transform for Blocks {
+    fn update_length(&self, input: usize) -> usize {
+        self.through(input)
+    }
+
+    fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
+        let through = self.through(input.len());
+        if through == 0 {
+            self.waiting.extend_from_slice(input);
+            return Ok(0);
+        }
+        let mut done = 0;
+        let mut rest = input;
+        if !self.waiting.is_empty() {
+            let (first, after) = input.split_at(BLOCK - self.waiting.len());
+            self.waiting.extend_from_slice(first);
+            self.cipher.update(&self.waiting, &mut out[..BLOCK])?;
+            self.waiting.clear();
+            (done, rest) = (BLOCK, after);
+        }
+        let (whole, after) = rest.split_at(through - done);
+        self.cipher.update(whole, &mut out[done..through])?;
+        self.waiting.extend_from_slice(after);
+        Ok(through)
+    }
+
+    fn finish_length(&self) -> usize {
+        if self.padding { BLOCK } else { 0 }
+    }
+
+    fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
+        match (self.padding, self.direction) {
+            (false, _) if self.waiting.is_empty() => Ok(0),
+            (false, _) => Err(self.length_error()),
+            (true, Direction::Encrypt) => {
+                let fill = BLOCK - self.waiting.len();
+                self.waiting.resize(BLOCK, fill as u8);
+                self.cipher.update(&self.waiting, &mut out[..BLOCK])?;
+                Ok(BLOCK)
+            }
+            (true, Direction::Decrypt) => {
+                if self.waiting.len() != BLOCK {
+                    return Err(self.length_error());
+                }
+                let mut last = Secret::zeroed(BLOCK);
+                self.cipher.update(&self.waiting, &mut last)?;
+                let kept = unpadded(&last)?;
+                out[..kept].copy_from_slice(&last[..kept]);
+                Ok(kept)
+            }
+        }
+    }
+
+    fn one_shot_length(&self, input: usize) -> usize {
+        match (self.padding, self.direction) {
+            (true, Direction::Encrypt) => (input / BLOCK + 1) * BLOCK,
+            _ => input,
+        }
+    }
+}
+
+/// How much of the last block is data (PKCS#7 padding), found in constant time.
+fn unpadded(block: &[u8]) -> Result<usize> {
+    let fill = block[BLOCK - 1];
+    let mut good = fill.ct_gt(&0) & !fill.ct_gt(&(BLOCK as u8));
+    for (position, byte) in block.iter().rev().enumerate() {
+        let inside = (position as u8).ct_lt(&fill);
+        good &= !inside | byte.ct_eq(&fill);
+    }
+    let kept = u8::conditional_select(&0, &(BLOCK as u8).wrapping_sub(fill), good);
+    if bool::from(good) { Ok(usize::from(kept)) } else { Err(Error::EncryptedDataInvalid) }
+}
+
+/// CTR: bytes in, bytes out.
+struct Stream(BlockCipher);
+
+impl Transform for Stream {
+    fn update_length(&self, input: usize) -> usize {
+        input
+    }
+    fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
+        self.0.update(input, &mut out[..input.len()])?;
+        Ok(input.len())
+    }
+    fn finish_length(&self) -> usize {
+        0
+    }
+    fn finish(&mut self, _: &mut [u8]) -> Result<usize> {
+        Ok(0)
+    }
+    fn one_shot_length(&self, input: usize) -> usize {
+        input
+    }
+}
+
+fn ecb(key: &Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    Blocks::start(key, Mode::Ecb, &[], direction, false)
+}
+
+fn cbc(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    let Params::Iv(iv) = params else { return Err(Error::MechanismParamInvalid) };
+    Blocks::start(key, Mode::Cbc, &iv, direction, false)
+}
+
+fn cbc_pad(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    let Params::Iv(iv) = params else { return Err(Error::MechanismParamInvalid) };
+    Blocks::start(key, Mode::Cbc, &iv, direction, true)
+}
+
+fn ctr(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    let Params::Ctr { counter_bits, block } = params else { return Err(Error::MechanismParamInvalid) };
+    let mode = Mode::Ctr { counter_bits };
+    Ok(Box::new(Stream(BlockCipher::new(mode, direction, key.value(), &block)?)))
+}
+
+/// A GCM encryption: at once by the prepared key, or in parts.
+struct GcmSeal {
+    key: Arc<Key>,
+    iv: Vec<u8>,
+    aad: Vec<u8>,
+    tag_length: usize,
+    stream: Option<GcmStream>,
+}
+
+impl GcmSeal {
+    fn stream(&mut self) -> Result<&mut GcmStream> {
+        if self.stream.is_none() {
+            self.stream = Some(self.key.gcm()?.start_seal(&self.iv, &self.aad)?);
+        }
+        self.stream.as_mut().ok_or(Error::GeneralError)
+    }
+}
+
+impl Transform for GcmSeal {
+    fn update_length(&self, input: usize) -> usize {
+        input
+    }
+    fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
+        self.stream()?.update(input, &mut out[..input.len()])?;
+        Ok(input.len())
+    }
+    fn finish_length(&self) -> usize {
+        self.tag_length
+    }
+    fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
+        let tag = self.stream()?.tag()?;
+        out[..self.tag_length].copy_from_slice(&tag[..self.tag_length]);
+        Ok(self.tag_length)
+    }
+    fn one_shot_length(&self, input: usize) -> usize {
+        input + self.tag_length
+    }
+    fn one_shot(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
+        let length = input.len() + self.tag_length;
+        self.key.gcm()?.seal(&self.iv, &self.aad, self.tag_length, input, &mut out[..length])?;
+        Ok(length)
+    }
+}
+
+/// GCM. A decryption in parts gives nothing before the tag is verified.
+fn gcm(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    let Params::Gcm { iv, aad, tag_bits } = params else { return Err(Error::MechanismParamInvalid) };
+    if !(1..=256).contains(&iv.len()) || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    let tag_length = tag_bits / 8;
+    let key = Arc::clone(key);
+    Ok(match direction {
+        Direction::Encrypt => Box::new(GcmSeal { key, iv, aad, tag_length, stream: None }),
+        Direction::Decrypt => Box::new(Whole::new(
+            move |input| input.saturating_sub(tag_length),
+            move |input, out| {
+                let length = input.len().checked_sub(tag_length).ok_or(Error::EncryptedDataLenRange)?;
+                key.gcm()?.open(&iv, &aad, tag_length, input, &mut out[..length])?;
+                Ok(length)
+            },
+        )),
+    })
+}
+
+struct Mac {
+    state: Cmac,
+    length: usize,
+}
+
+impl Transform for Mac {
+    fn update(&mut self, input: &[u8], _: &mut [u8]) -> Result<usize> {
+        self.state.update(input).map(|()| 0)
+    }
+    fn finish_length(&self) -> usize {
+        self.length
+    }
+    fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
+        out[..self.length].copy_from_slice(&self.state.finish()?[..self.length]);
+        Ok(self.length)
+    }
+}
+
+fn cmac(key: &Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
+    let length = match params {
+        Params::None => BLOCK,
+        Params::MacLength(length) if (1..=BLOCK).contains(&length) => length,
+        _ => return Err(Error::MechanismParamInvalid),
+    };
+    Ok(Box::new(Mac { state: Cmac::new(key.value())?, length }))
+}
+
+/// RFC 3394 (`padded` false) or RFC 5649, with the standard's initial value only.
+fn key_wrap(
+    key: &Arc<Key>,
+    params: &Params,
+    padded: bool,
+    direction: Direction,
+) -> Result<Box<dyn Transform>> {
+    let standard: &[u8] = if padded { &[0xa6, 0x59, 0x59, 0xa6] } else { &[0xa6; 8] };
+    match params {
+        Params::None => {}
+        Params::Iv(iv) if iv == standard => {}
+        _ => return Err(Error::MechanismParamInvalid),
+    }
+    let key = Arc::clone(key);
+    let copy = |made: &[u8], out: &mut [u8]| {
+        out.get_mut(..made.len()).ok_or(Error::GeneralError)?.copy_from_slice(made);
+        Ok(made.len())
+    };
+    Ok(match direction {
+        Direction::Encrypt => Box::new(Whole::new(
+            |input| input.next_multiple_of(8) + 8,
+            move |input, out| copy(&aes::wrap(key.value(), padded, input)?, out),
+        )),
+        Direction::Decrypt => Box::new(Whole::new(
+            |input| input.saturating_sub(8),
+            move |input, out| copy(&aes::unwrap(key.value(), padded, input)?, out),
+        )),
+    })
+}
+
+fn wrap_plain(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    key_wrap(key, &params, false, direction)
+}
+
+fn wrap_padded(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    key_wrap(key, &params, true, direction)
+}
+
+/// A row of a cipher that may also wrap keys.
+macro_rules! wrapping {
+    ($id:ident, $shape:expr, $approved:expr, $cipher:ident) => {
+        row!($id, $shape, KEYS, SIZES, $approved,
+            cipher: $cipher,
+            wrap: |key, params, plain| run($cipher(key, params, Direction::Encrypt)?, plain),
+            unwrap: |key, params, wrapped| run($cipher(key, params, Direction::Decrypt)?, wrapped))
+    };
+}
+
+pub const ROWS: &[Mechanism] = &[
+    row!(CKM_AES_KEY_GEN, Shape::None, KEYS, SIZES, true, generate: |_, template| {
+        secret::generate(template, CKK_AES, |length| matches!(length, 16 | 24 | 32))
+    }),
+    row!(CKM_AES_ECB, Shape::None, KEYS, SIZES, true, cipher: ecb),
+    wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc),
+    wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad),
+    row!(CKM_AES_CTR, Shape::Ctr, KEYS, SIZES, true, cipher: ctr),
+    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm),
+    row!(CKM_AES_CMAC, Shape::None, KEYS, SIZES, true,
+        sign: cmac,
+        verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params)?)))),
+    row!(CKM_AES_CMAC_GENERAL, Shape::MacLength, KEYS, SIZES, true,
+        sign: cmac,
+        verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params)?)))),
+    wrapping!(CKM_AES_KEY_WRAP, Shape::OptionalIv(8), true, wrap_plain),
+    wrapping!(CKM_AES_KEY_WRAP_KWP, Shape::OptionalIv(4), true, wrap_padded),
+    wrapping!(CKM_AES_KEY_WRAP_PAD, Shape::OptionalIv(4), true, wrap_padded),
+];

@@ -1,0 +1,99 @@
+//! Short Weierstrass curves (PKCS#11 3.2 §6.3): P-256, P-384, P-521 and secp256k1.
+
+use super::import::{ec_private_material, ec_public_material, point_octets};
+use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify};
+use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row};
+use crate::crypto::{Curve, Hash, Secret, derive, ec};
+use crate::error::{Error, Result};
+use crate::object::{Object, Value};
+use cryptoki_sys::*;
+use std::sync::Arc;
+
+const KEYS: &[u64] = &[CKK_EC];
+const SIZES: (u64, u64) = (256, 521);
+
+fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
+    let params = public.bytes(CKA_EC_PARAMS);
+    let curve = Curve::from_params(params).ok_or(Error::CurveNotSupported)?;
+    let scalar = ec::PrivateKey::generate(curve)?;
+    let point = ec::PrivateKey::new(curve, &scalar)?.public_point()?;
+    let mut private = ec_private_material(curve, scalar)?;
+    private.push((CKA_EC_PARAMS, Value::Bytes(params.to_vec())));
+    Ok((ec_public_material(curve, &point), private))
+}
+
+fn signature_length(key: &Key) -> Result<usize> {
+    Ok(2 * key.curve()?.field_length())
+}
+
+fn sign_raw(key: &Arc<Key>, _: Params) -> Result<Box<dyn Transform>> {
+    let (length, key) = (signature_length(key)?, Arc::clone(key));
+    key.ec_private()?;
+    Ok(Box::new(Whole::new(
+        move |_| length,
+        move |data, out| {
+            key.ec_private()?.sign(data, &mut out[..length])?;
+            Ok(length)
+        },
+    )))
+}
+
+fn verify_raw(key: &Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
+    key.ec_public()?;
+    let key = Arc::clone(key);
+    Ok(Box::new(WholeVerify::new(move |data, signature| key.ec_public()?.verify(data, signature))))
+}
+
+fn sign_hashed(key: &Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
+    let (length, key) = (signature_length(key)?, Arc::clone(key));
+    key.ec_private()?;
+    Ok(Box::new(HashThen::new(hash, length, move |digest, out| key.ec_private()?.sign(digest, out))))
+}
+
+fn verify_hashed(key: &Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
+    key.ec_public()?;
+    let key = Arc::clone(key);
+    Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| {
+        key.ec_public()?.verify(digest, signature)
+    })))
+}
+
+/// ECDH (all these curves have cofactor 1, so both forms are one). With CKD_NULL a shorter key
+/// loses bytes at the leading end, as the standard says; a KDF makes exactly what is asked for.
+fn agree(key: &Arc<Key>, params: Params, length: Option<usize>) -> Result<Secret> {
+    let Params::Ecdh { kdf, shared, public } = params else { return Err(Error::MechanismParamInvalid) };
+    let point = point_octets(key.curve()?, &public).map_err(|_| Error::MechanismParamInvalid)?;
+    let secret = key.ec_private()?.agree(point).map_err(|_| Error::MechanismParamInvalid)?;
+    match kdf {
+        Some(hash) => Ok(derive::x963(hash, &secret, &shared, length.unwrap_or(hash.length()))),
+        None if !shared.is_empty() => Err(Error::MechanismParamInvalid),
+        None => {
+            let cut = secret.len().checked_sub(length.unwrap_or(secret.len())).ok_or(Error::KeySizeRange)?;
+            Ok(Secret::from(&secret[cut..]))
+        }
+    }
+}
+
+macro_rules! hashed {
+    ($id:ident, $hash:ident, $approved:expr) => {
+        row!($id, Shape::None, KEYS, SIZES, $approved,
+            sign: |key, _| sign_hashed(key, Hash::$hash),
+            verify: |key, _| verify_hashed(key, Hash::$hash))
+    };
+}
+
+pub const ROWS: &[Mechanism] = &[
+    row!(CKM_EC_KEY_PAIR_GEN, Shape::None, KEYS, SIZES, true, generate_pair: generate_pair),
+    row!(CKM_ECDSA, Shape::None, KEYS, SIZES, true, sign: sign_raw, verify: verify_raw),
+    hashed!(CKM_ECDSA_SHA1, Sha1, false),
+    hashed!(CKM_ECDSA_SHA224, Sha224, true),
+    hashed!(CKM_ECDSA_SHA256, Sha256, true),
+    hashed!(CKM_ECDSA_SHA384, Sha384, true),
+    hashed!(CKM_ECDSA_SHA512, Sha512, true),
+    hashed!(CKM_ECDSA_SHA3_224, Sha3_224, true),
+    hashed!(CKM_ECDSA_SHA3_256, Sha3_256, true),
+    hashed!(CKM_ECDSA_SHA3_384, Sha3_384, true),
+    hashed!(CKM_ECDSA_SHA3_512, Sha3_512, true),
+    row!(CKM_ECDH1_DERIVE, Shape::Ecdh, KEYS, SIZES, true, derive: agree),
+    row!(CKM_ECDH1_COFACTOR_DERIVE, Shape::Ecdh, KEYS, SIZES, true, derive: agree),
+];

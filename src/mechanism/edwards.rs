@@ -1,0 +1,52 @@
+//! Ed25519 (PKCS#11 3.2 §6.3, RFC 8032), pure: CKM_EDDSA without a parameter, or with phFlag false
+//! and no context.
+
+use super::import::{ed_private_material, ed_public_material, edwards_params};
+use super::operation::{Whole, WholeVerify};
+use super::{Mechanism, Params, Shape, row};
+use crate::crypto::ed25519;
+use crate::error::{Error, Result};
+use crate::object::Value;
+use cryptoki_sys::*;
+use std::sync::Arc;
+
+const KEYS: &[u64] = &[CKK_EC_EDWARDS];
+const SIZES: (u64, u64) = (255, 255);
+const SIGNATURE: usize = 64;
+
+fn pure(params: Params) -> Result<()> {
+    match params {
+        Params::None => Ok(()),
+        Params::Eddsa { prehash: false, context } if context.is_empty() => Ok(()),
+        _ => Err(Error::MechanismParamInvalid),
+    }
+}
+
+pub const ROWS: &[Mechanism] = &[
+    row!(CKM_EC_EDWARDS_KEY_PAIR_GEN, Shape::None, KEYS, SIZES, true, generate_pair: |_, public, _| {
+        edwards_params(public)?;
+        let private = ed_private_material(ed25519::PrivateKey::generate()?)?;
+        let seed = private.iter().find(|(kind, _)| *kind == CKA_VALUE).and_then(|(_, value)| value.bytes());
+        let point = ed25519::PrivateKey::new(seed.unwrap_or_default())?.public();
+        let mut private = private;
+        private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
+        Ok((ed_public_material(&point), private))
+    }),
+    row!(CKM_EDDSA, Shape::Eddsa, KEYS, SIZES, true,
+    sign: |key, params| {
+        pure(params)?;
+        key.ed_private()?;
+        let key = Arc::clone(key);
+        Ok(Box::new(Whole::new(|_| SIGNATURE, move |data, out| {
+            let signature = out.first_chunk_mut().ok_or(Error::GeneralError)?;
+            key.ed_private()?.sign(data, signature)?;
+            Ok(SIGNATURE)
+        })))
+    },
+    verify: |key, params| {
+        pure(params)?;
+        key.ed_public()?;
+        let key = Arc::clone(key);
+        Ok(Box::new(WholeVerify::new(move |data, signature| key.ed_public()?.verify(data, signature))))
+    }),
+];

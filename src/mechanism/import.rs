@@ -1,0 +1,195 @@
+//! What each (class, key type) demands of key material, wherever it comes from, and the attributes
+//! that follow from it.
+
+use super::Material;
+use super::key::{curve, rsa_parts, rsa_public};
+use crate::crypto::der::{self, OCTET_STRING, Reader};
+use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey};
+use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
+use crate::error::{Error, Result};
+use crate::object::{Object, Value, rules};
+use cryptoki_sys::*;
+
+/// Checks key material that the caller brought (C_CreateObject): lengths, curves, that the parts
+/// belong together. Answers what follows from it: CKA_MODULUS_BITS, missing CRT values,
+/// CKA_VALUE_LEN, CKA_PUBLIC_KEY_INFO, CKA_CHECK_VALUE. Not a key: nothing to add.
+pub fn examine(object: &Object) -> Result<Material> {
+    let Some(key_type) = object.key_type() else { return Ok(Vec::new()) };
+    match (object.class(), key_type) {
+        (CKO_SECRET_KEY, _) => secret(key_type, Secret::from(object.bytes(CKA_VALUE))),
+        (CKO_PUBLIC_KEY, CKK_RSA) => {
+            let public = rsa_public(object);
+            rsa::PublicKey::new(&public)?;
+            Ok(rsa_public_material(&public))
+        }
+        (CKO_PRIVATE_KEY, CKK_RSA) => {
+            let mut parts = rsa_parts(object);
+            if parts.public.public_exponent.is_empty() {
+                return Err(Error::TemplateIncomplete);
+            }
+            if parts.coefficient.is_empty() || parts.prime_1.is_empty() {
+                parts = rsa::PrivateKey::complete(&parts.public, &parts.private_exponent)?;
+            }
+            rsa::PrivateKey::new(&parts)?;
+            Ok(rsa_private_material(parts))
+        }
+        (CKO_PUBLIC_KEY, CKK_EC) => {
+            let curve = curve(object)?;
+            let key = ec::PublicKey::new(curve, point_octets(curve, object.bytes(CKA_EC_POINT))?)?;
+            Ok(ec_public_material(curve, &key.point()))
+        }
+        (CKO_PRIVATE_KEY, CKK_EC) => {
+            ec_private_material(curve(object)?, Secret::from(object.bytes(CKA_VALUE)))
+        }
+        (CKO_PUBLIC_KEY, CKK_EC_EDWARDS) => {
+            edwards_params(object)?;
+            let point = edwards_point(object.bytes(CKA_EC_POINT))?;
+            ed25519::PublicKey::new(point)?;
+            Ok(ed_public_material(point))
+        }
+        (CKO_PRIVATE_KEY, CKK_EC_EDWARDS) => {
+            edwards_params(object)?;
+            ed_private_material(Secret::from(object.bytes(CKA_VALUE)))
+        }
+        _ => Err(Error::AttributeValueInvalid),
+    }
+}
+
+/// Material of a (class, key type) from unwrapped or derived bytes. `WrappedKeyInvalid` when the
+/// bytes are not such a key.
+pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material> {
+    if class == CKO_SECRET_KEY {
+        return secret(key_type, bytes.clone());
+    }
+    if class != CKO_PRIVATE_KEY {
+        return Err(Error::TemplateInconsistent);
+    }
+    let checked = |result: Result<Material>| result.map_err(|_| Error::WrappedKeyInvalid);
+    match (pkcs8::decode(bytes)?, key_type) {
+        (PrivateKey::Rsa(parts), CKK_RSA) => {
+            rsa::PrivateKey::new(&parts).map_err(|_| Error::WrappedKeyInvalid)?;
+            Ok(rsa_private_material(parts))
+        }
+        (PrivateKey::Ec(curve, scalar, _), CKK_EC) => {
+            let mut material = checked(ec_private_material(curve, scalar))?;
+            material.push((CKA_EC_PARAMS, Value::Bytes(curve.oid_der().to_vec())));
+            Ok(material)
+        }
+        (PrivateKey::Ed25519(seed), CKK_EC_EDWARDS) => {
+            let mut material = checked(ed_private_material(seed))?;
+            material.push((CKA_EC_PARAMS, Value::Bytes(ED25519_OID.to_vec())));
+            Ok(material)
+        }
+        _ => Err(Error::WrappedKeyInvalid),
+    }
+}
+
+/// How many bytes a secret key of this type has when only one length is possible.
+pub fn fixed_length(_key_type: u64) -> Option<usize> {
+    None
+}
+
+/// A secret key's value, length and check value; wrong lengths are `AttributeValueInvalid`.
+pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
+    let check = match key_type {
+        CKK_AES if matches!(value.len(), 16 | 24 | 32) => {
+            let mut block = [0; 16];
+            aes::BlockCipher::new(Mode::Ecb, Direction::Encrypt, &value, &[])?
+                .update(&[0; 16], &mut block)?;
+            block[..3].to_vec()
+        }
+        CKK_AES => return Err(Error::AttributeValueInvalid),
+        _ if value.is_empty() => return Err(Error::AttributeValueInvalid),
+        CKK_GENERIC_SECRET => Hash::Sha1.digest(&value)[..3].to_vec(),
+        other if rules::HMAC_KEY_TYPES.contains(&other) => Hash::Sha1.digest(&value)[..3].to_vec(),
+        _ => return Err(Error::AttributeValueInvalid),
+    };
+    Ok(vec![
+        (CKA_VALUE_LEN, Value::Ulong(value.len() as u64)),
+        (CKA_VALUE, Value::Secret(value)),
+        (CKA_CHECK_VALUE, Value::Bytes(check)),
+    ])
+}
+
+fn public_info(info: Vec<u8>) -> (u64, Value) {
+    (CKA_PUBLIC_KEY_INFO, Value::Bytes(info))
+}
+
+pub(super) fn rsa_public_material(public: &RsaPublic) -> Material {
+    let unused = public.modulus.first().map_or(0, |b| u64::from(b.leading_zeros()));
+    vec![
+        (CKA_MODULUS_BITS, Value::Ulong(8 * public.modulus.len() as u64 - unused)),
+        (CKA_MODULUS, Value::Bytes(public.modulus.clone())),
+        (CKA_PUBLIC_EXPONENT, Value::Bytes(public.public_exponent.clone())),
+        public_info(pkcs8::rsa_public_info(public)),
+    ]
+}
+
+pub(super) fn rsa_private_material(parts: RsaParts) -> Material {
+    let info = public_info(pkcs8::rsa_public_info(&parts.public));
+    vec![
+        (CKA_MODULUS, Value::Bytes(parts.public.modulus)),
+        (CKA_PUBLIC_EXPONENT, Value::Bytes(parts.public.public_exponent)),
+        (CKA_PRIVATE_EXPONENT, Value::Secret(parts.private_exponent)),
+        (CKA_PRIME_1, Value::Secret(parts.prime_1)),
+        (CKA_PRIME_2, Value::Secret(parts.prime_2)),
+        (CKA_EXPONENT_1, Value::Secret(parts.exponent_1)),
+        (CKA_EXPONENT_2, Value::Secret(parts.exponent_2)),
+        (CKA_COEFFICIENT, Value::Secret(parts.coefficient)),
+        info,
+    ]
+}
+
+pub(super) fn ec_public_material(curve: Curve, point: &[u8]) -> Material {
+    vec![
+        (CKA_EC_POINT, Value::Bytes(der::element(OCTET_STRING, &[point]))),
+        public_info(pkcs8::ec_public_info(curve, point)),
+    ]
+}
+
+pub(super) fn ec_private_material(curve: Curve, scalar: Secret) -> Result<Material> {
+    let point = ec::PrivateKey::new(curve, &scalar)?.public_point()?;
+    let mut material = ec_public_material(curve, &point);
+    material.push((CKA_VALUE, Value::Secret(scalar)));
+    Ok(material)
+}
+
+pub(super) fn ed_public_material(point: &[u8]) -> Material {
+    let mut key = [0; 32];
+    key.copy_from_slice(point);
+    vec![
+        (CKA_EC_POINT, Value::Bytes(der::element(OCTET_STRING, &[point]))),
+        public_info(pkcs8::ed25519_public_info(&key)),
+    ]
+}
+
+pub(super) fn ed_private_material(seed: Secret) -> Result<Material> {
+    let mut material = ed_public_material(&ed25519::PrivateKey::new(&seed)?.public());
+    material.push((CKA_VALUE, Value::Secret(seed)));
+    Ok(material)
+}
+
+/// CKA_EC_PARAMS of an Edwards key: the OID, or the curve's name as a PrintableString.
+pub(super) fn edwards_params(object: &Object) -> Result<()> {
+    let params = object.bytes(CKA_EC_PARAMS);
+    let named = params.strip_prefix(&[0x13]).and_then(|rest| rest.split_first());
+    let named = named.is_some_and(|(length, name)| {
+        usize::from(*length) == name.len() && [&b"edwards25519"[..], b"Ed25519"].contains(&name)
+    });
+    if params == ED25519_OID || named { Ok(()) } else { Err(Error::CurveNotSupported) }
+}
+
+/// The 32 bytes of an Ed25519 point: in a DER OCTET STRING (the standard's form) or as they are.
+pub(super) fn edwards_point(bytes: &[u8]) -> Result<&[u8]> {
+    let point = Reader::new(bytes).take(OCTET_STRING).unwrap_or(bytes);
+    if point.len() == 32 { Ok(point) } else { Err(Error::AttributeValueInvalid) }
+}
+
+/// The octets of a point: out of a DER OCTET STRING (the standard's form) or as they are.
+pub(super) fn point_octets(curve: Curve, bytes: &[u8]) -> Result<&[u8]> {
+    let length = curve.field_length();
+    let plausible = |point: &&[u8]| point.len() == 1 + 2 * length || point.len() == 1 + length;
+    let mut reader = Reader::new(bytes);
+    let inner = reader.take(OCTET_STRING).filter(|_| reader.is_empty());
+    inner.filter(plausible).or(Some(bytes).filter(plausible)).ok_or(Error::AttributeValueInvalid)
+}
