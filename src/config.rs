@@ -5,8 +5,9 @@
 //! `$XDG_CONFIG_HOME/strongroom/config.toml` (default `~/.config`), `/etc/strongroom/config.toml`,
 //! else the defaults below: one slot, number 0, under `$XDG_DATA_HOME/strongroom/`.
 
-use crate::error::Result;
-use std::path::PathBuf;
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -66,9 +67,197 @@ pub enum PassphraseSource {
 }
 
 impl Config {
-    /// Finds and reads the configuration. `argument` is C_Initialize's reserved string.
+    /// Finds and reads the configuration. `argument` is C_Initialize's reserved string: a path, or
+    /// `config=PATH`; anything else (NSS hands its own parameters to every module) is ignored.
+    /// Errors: `ArgumentsBad`, the reason in the log and on standard error.
     pub fn load(argument: Option<&str>) -> Result<Config> {
-        let _ = argument;
-        todo!("config")
+        match find(argument) {
+            Some(path) => Config::read(&path),
+            None => Config::from_file(File::default(), Path::new(".")),
+        }
+    }
+
+    /// Reads one file. Relative paths in it are relative to its folder.
+    pub fn read(path: &Path) -> Result<Config> {
+        let wrong = |reason: &dyn std::fmt::Display| {
+            let text = format!("configuration {}: {reason}", path.display());
+            // The log is not open yet: without this line nobody would ever learn why.
+            eprintln!("strongroom: {text}");
+            Error::ArgumentsBad.because(text)
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        let file: File = toml::from_str(&text).map_err(|e| wrong(&e))?;
+        Config::from_file(file, path.parent().unwrap_or(Path::new("."))).map_err(|e| wrong(&e))
+    }
+
+    fn from_file(file: File, folder: &Path) -> Result<Config> {
+        let mut slots = Vec::new();
+        let given = if file.slot.is_empty() { vec![FileSlot::default()] } else { file.slot };
+        for (position, slot) in given.into_iter().enumerate() {
+            slots.push(slot.checked(position, folder)?);
+        }
+        slots.sort_by_key(|slot: &SlotConfig| slot.id);
+        if slots.windows(2).any(|pair| pair[0].id == pair[1].id || pair[0].path == pair[1].path) {
+            return Err(Error::ArgumentsBad.because("two slots have the same id or path"));
+        }
+        Ok(Config { log: file.log, log_level: file.log_level.unwrap_or(log::LevelFilter::Warn), slots })
+    }
+}
+
+/// The configuration file to read, if there is one.
+fn find(argument: Option<&str>) -> Option<PathBuf> {
+    if let Some(text) = argument {
+        let path = Path::new(text.strip_prefix("config=").unwrap_or(text));
+        if text.starts_with("config=") || path.is_file() {
+            return Some(path.to_owned());
+        }
+    }
+    if let Some(path) = std::env::var_os("STRONGROOM_CONFIG") {
+        return Some(path.into());
+    }
+    let home = base("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("strongroom/config.toml"));
+    [home, Some("/etc/strongroom/config.toml".into())].into_iter().flatten().find(|path| path.is_file())
+}
+
+/// A base folder: the variable, or a folder under HOME.
+fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set(variable).or_else(|| set("HOME").map(|home| home.join(under_home)))
+}
+
+/// Where tokens lie when nobody says.
+fn data_folder() -> PathBuf {
+    base("XDG_DATA_HOME", ".local/share")
+        .map_or_else(|| "/var/lib/strongroom".into(), |folder| folder.join("strongroom"))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    log: Option<String>,
+    log_level: Option<log::LevelFilter>,
+    #[serde(default)]
+    slot: Vec<FileSlot>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSlot {
+    id: Option<u64>,
+    path: Option<PathBuf>,
+    default_user: Option<String>,
+    default_officer: Option<String>,
+    max_failures: Option<u32>,
+    min_pin_length: Option<usize>,
+    #[serde(default)]
+    seal: FileSeal,
+    #[serde(default)]
+    kdf: FileKdf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSeal {
+    key_file: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileKdf {
+    memory_kib: Option<u32>,
+    passes: Option<u32>,
+}
+
+/// A value within its bounds, or the default.
+fn within<T: PartialOrd + std::fmt::Display>(
+    name: &str,
+    value: Option<T>,
+    default: T,
+    least: T,
+    most: T,
+) -> Result<T> {
+    let value = value.unwrap_or(default);
+    if value < least || value > most {
+        return Err(
+            Error::ArgumentsBad.because(format_args!("{name} is {value}, it must be {least} to {most}"))
+        );
+    }
+    Ok(value)
+}
+
+impl FileSlot {
+    fn checked(self, position: usize, folder: &Path) -> Result<SlotConfig> {
+        let id = within("slot id", self.id, position as u64, 0, i32::MAX as u64)?;
+        let path = match self.path {
+            Some(path) => folder.join(path),
+            None => data_folder().join(format!("token-{id}.db")),
+        };
+        let seal = match (self.seal.key_file, self.seal.passphrase_file) {
+            (Some(_), Some(_)) => {
+                return Err(Error::ArgumentsBad.because("a slot has one seal: key_file or passphrase_file"));
+            }
+            (Some(key), None) => SealConfig::KeyFile(folder.join(key)),
+            (None, Some(file)) => SealConfig::Passphrase(PassphraseSource::File(folder.join(file))),
+            (None, None) if std::env::var_os("STRONGROOM_SEAL_PASSPHRASE").is_some() => {
+                SealConfig::Passphrase(PassphraseSource::Environment)
+            }
+            (None, None) => SealConfig::KeyFile(path.with_extension("seal")),
+        };
+        Ok(SlotConfig {
+            id,
+            path,
+            seal,
+            default_user: self.default_user.unwrap_or_else(|| "user".into()),
+            default_officer: self.default_officer.unwrap_or_else(|| "so".into()),
+            max_failures: within("max_failures", self.max_failures, 5, 1, 100)?,
+            min_pin_length: within("min_pin_length", self.min_pin_length, 4, 4, 255)?,
+            kdf: KdfCost {
+                memory_kib: within("kdf.memory_kib", self.kdf.memory_kib, 65536, 8192, 4 << 20)?,
+                passes: within("kdf.passes", self.kdf.passes, 3, 1, 64)?,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        let file: File = toml::from_str(text).map_err(|_| Error::ArgumentsBad)?;
+        Config::from_file(file, Path::new("/base"))
+    }
+
+    #[test]
+    fn nothing_said_is_one_slot() {
+        let config = parse("").unwrap();
+        assert_eq!((config.slots.len(), config.slots[0].id), (1, 0));
+        assert_eq!(config.slots[0].seal, SealConfig::KeyFile(config.slots[0].path.with_extension("seal")));
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config =
+            parse("[[slot]]\npath = 't.db'\n[slot.seal]\nkey_file = 'k'\n[[slot]]\nid = 7\npath = '/x'")
+                .unwrap();
+        assert_eq!(config.slots[0].path, Path::new("/base/t.db"));
+        assert_eq!(config.slots[0].seal, SealConfig::KeyFile("/base/k".into()));
+        assert_eq!((config.slots[1].id, &*config.slots[1].path), (7, Path::new("/x")));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for wrong in
+            ["slots = 1", "[[slot]]\nid = -1", "[[slot]]\nmax_failures = 0", "[[slot]]\nid=1\n[[slot]]\nid=1"]
+        {
+            assert_eq!(parse(wrong).err(), Some(Error::ArgumentsBad), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn foreign_parameters_are_ignored() {
+        assert_eq!(find(Some("configdir='sql:/nowhere' certPrefix=''")), find(None));
+        assert_eq!(find(Some("config=/some/where.toml")), Some("/some/where.toml".into()));
     }
 }

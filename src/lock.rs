@@ -15,8 +15,9 @@ pub enum Rank {
     Session = 4,
     Login = 5,
     TokenIndex = 6,
-    Store = 7,
-    Leaf = 8,
+    StoreGate = 7,
+    Store = 8,
+    Leaf = 9,
 }
 
 #[cfg(debug_assertions)]
@@ -102,6 +103,13 @@ impl<T> Mutex<T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let held = order::take(self.rank);
         Some(Guard { guard: self.inner.try_lock()?, _held: held })
+    }
+}
+
+impl<T> RwLock<T> {
+    /// For the moment of a fork, when one thread holds all locks of a rank at once.
+    pub fn write_for_fork(&self) -> parking_lot::RwLockWriteGuard<'_, T> {
+        self.inner.write()
     }
 }
 

@@ -5,9 +5,27 @@
 //! noticed when it is touched and by `verify`, and never served. Many processes may hold the same
 //! file. The format is version 1, written down in ARCHITECTURE.md.
 
+mod change;
+mod connection;
+mod digest;
+mod provider;
+mod seal;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use change::Change;
+pub use connection::GATE;
+
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::lock::{Mutex, Rank};
+use connection::{Link, sql};
+use digest::Sum;
+use rusqlite::{Connection, OptionalExtension, params};
+use seal::Keys;
 
 /// 16 random bytes that name a record for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,8 +34,26 @@ pub struct Id(pub [u8; 16]);
 impl Id {
     /// No one: the owner of public records.
     pub const NONE: Id = Id([0; 16]);
+
     pub fn random() -> Result<Id> {
-        todo!()
+        let mut id = [0; 16];
+        crate::crypto::random::fill(&mut id)?;
+        Ok(Id(id))
+    }
+
+    fn from_row(bytes: Vec<u8>) -> Result<Id> {
+        bytes.try_into().map(Id).map_err(|_| Error::DeviceError.because("an id of the wrong length"))
+    }
+}
+
+/// Lower-case hex in the form of a UUID.
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (position, byte) in self.0.iter().enumerate() {
+            let dash = if matches!(position, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 
@@ -29,6 +65,17 @@ pub enum Kind {
     Token = 1,
     User = 2,
     Object = 3,
+}
+
+impl Kind {
+    fn from_row(number: i64) -> Result<Kind> {
+        match number {
+            1 => Ok(Kind::Token),
+            2 => Ok(Kind::User),
+            3 => Ok(Kind::Object),
+            _ => Err(Error::DeviceError.because("a record of an unknown kind")),
+        }
+    }
 }
 
 /// The clear, authenticated part of a record.
@@ -73,7 +120,7 @@ pub struct Changes {
     /// Pass this to the next call.
     pub upto: u64,
     pub records: Vec<(Kind, Id)>,
-    /// The log no longer reaches back that far, or the token was initialised anew: forget all.
+    /// The log no longer reaches back that far: forget all.
     pub reset: bool,
 }
 
@@ -86,137 +133,251 @@ pub struct Report {
 }
 
 /// An open token file.
-pub struct Store {}
+pub struct Store {
+    link: Link,
+    keys: Keys,
+    reader: Mutex<Option<Connection>>,
+    writer: Mutex<Option<Connection>>,
+    /// The root of the state digest that was last compared with all buckets.
+    proven: Mutex<Option<Sum>>,
+}
+
+const HEADER: &str = "kind, id, version, epoch, author, owner, flags";
+
+fn header(row: &rusqlite::Row<'_>) -> Result<Header> {
+    Ok(Header {
+        kind: Kind::from_row(row.get(0).map_err(sql)?)?,
+        id: Id::from_row(row.get(1).map_err(sql)?)?,
+        version: row.get::<_, i64>(2).map_err(sql)? as u64,
+        epoch: row.get(3).map_err(sql)?,
+        author: Id::from_row(row.get(4).map_err(sql)?)?,
+        owner: Id::from_row(row.get(5).map_err(sql)?)?,
+        flags: row.get(6).map_err(sql)?,
+    })
+}
 
 impl Store {
     /// Whether there is a file at all.
     pub fn exists(config: &SlotConfig) -> bool {
-        let _ = config;
-        todo!()
+        std::fs::metadata(&config.path).is_ok_and(|file| file.len() > 0)
     }
+
     /// Makes a new file (and key file, mode 0600, if the provider wants one) holding the records
     /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
-    /// a new seal key in one transaction; other processes see `Changes::reset`.
+    /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
-        let _ = (config, first);
-        todo!()
+        let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let keys = Keys::random()?;
+        if Self::exists(config) {
+            let link = Link::open(config)?;
+            let connection = link.writer()?;
+            change::transact(&connection, &keys, |change| {
+                change.clear(&wrapping)?;
+                first(change)
+            })?;
+            connection::truncate_log(&connection);
+            return Ok(Store::with(link, keys));
+        }
+        Link::make(config, |connection| {
+            change::transact(connection, &keys, |change| {
+                change.clear(&wrapping)?;
+                first(change)
+            })
+        })?;
+        Ok(Store::with(Link::open(config)?, keys))
     }
+
     /// Opens; nothing is read that grows with the number of records. Errors, each logged with what
     /// to do: `TokenNotRecognized` (seal key missing, unreadable or wrong; not our file; newer
     /// format), `DeviceError` (damaged). A file or folder that cannot be written opens read-only.
     pub fn open(config: &SlotConfig) -> Result<Store> {
-        let _ = config;
-        todo!()
+        let link = Link::open(config)?;
+        let connection = link.reader()?;
+        let keys = provider::unseal(&connection, config)?;
+        let store = Store::with(link, keys);
+        *store.reader.lock() = Some(connection);
+        Ok(store)
     }
+
+    fn with(link: Link, keys: Keys) -> Store {
+        let empty = || Mutex::new(Rank::Store, None);
+        Store { link, keys, reader: empty(), writer: empty(), proven: Mutex::new(Rank::Leaf, None) }
+    }
+
     pub fn read_only(&self) -> bool {
-        todo!()
+        self.link.read_only()
     }
+
     /// The id given when the token was made; changes when it is initialised anew.
     pub fn token_id(&self) -> Id {
-        todo!()
+        self.keys.token
     }
+
     /// A secret that only this token has, separate for each `purpose`: HKDF of the seal key.
     pub fn derived_secret(&self, purpose: &[u8]) -> Secret {
-        let _ = purpose;
-        todo!()
+        self.keys.derived(purpose)
     }
+
+    /// Runs `work` on the reading connection, in one read transaction.
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let _gate = GATE.read();
+        let mut slot = self.reader.lock();
+        if slot.is_none() {
+            *slot = Some(self.link.reader()?);
+        }
+        let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
+        let transaction = connection.unchecked_transaction().map_err(sql)?;
+        work(&transaction)
+    }
+
     /// A record, its place in the state digest checked: `DeviceError` when it was tampered with.
     pub fn load(&self, kind: Kind, id: Id) -> Result<Option<Record>> {
-        let _ = (kind, id);
-        todo!()
+        self.read(|connection| {
+            let record = select(connection, kind, id)?;
+            digest::check_bucket(connection, id)?;
+            self.check_root(connection)?;
+            let Some((record, element)) = record else {
+                digest::check_absent(connection, kind, id)?;
+                return Ok(None);
+            };
+            digest::check_element(connection, &self.keys, &record, &element)?;
+            Ok(Some(record))
+        })
     }
+
+    /// The root against all buckets, unless this very root was compared before.
+    fn check_root(&self, connection: &Connection) -> Result<()> {
+        let root = digest::State::load(connection, &self.keys)?.root;
+        if *self.proven.lock() != Some(root) {
+            if digest::sum_of_buckets(connection, &self.keys)? != root {
+                return Err(
+                    Error::DeviceError.because("the state digest does not match: the token file was altered")
+                );
+            }
+            *self.proven.lock() = Some(root);
+        }
+        Ok(())
+    }
+
     /// All of a kind, headers only.
     pub fn list(&self, kind: Kind) -> Result<Vec<Header>> {
-        let _ = kind;
-        todo!()
+        self.read(|connection| change::list(connection, kind))
     }
+
     /// Unseals a body: `DeviceError` if it does not open.
     pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
-        let _ = (record, key);
-        todo!()
+        seal::open(&self.keys, record, key)
     }
+
     /// The data key of an object as wrapped for a holder.
     pub fn load_key(&self, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {
-        let _ = (object, holder);
-        todo!()
+        self.read(|connection| change::load_key(connection, object, holder))
     }
-    /// Object headers of these owners that carry all the terms (by the blind index, so terms
-    /// should be checked again on the opened object); no terms: all objects of these owners.
-    pub fn find(&self, owners: &[Id], terms: &[Term]) -> Result<Vec<Header>> {
-        let _ = (owners, terms);
-        todo!()
+
+    /// Headers of records of a kind that carry all the terms and belong to one of these owners (by
+    /// the blind index, so terms should be checked again on the opened object); no terms: all
+    /// records of these owners. Terms should come with the most selective first.
+    pub fn find(&self, kind: Kind, owners: &[Id], terms: &[Term]) -> Result<Vec<Header>> {
+        self.read(|connection| {
+            let mut found = Vec::new();
+            for owner in owners {
+                let hashes: Vec<_> = terms.iter().map(|term| self.keys.term(*owner, term)).collect();
+                search(connection, kind, *owner, &hashes, &mut found)?;
+            }
+            Ok(found)
+        })
     }
+
     /// A number that differs after any commit to the file by any process; 2 microseconds.
     pub fn data_version(&self) -> Result<i64> {
-        todo!()
+        let _gate = GATE.read();
+        let mut slot = self.reader.lock();
+        if slot.is_none() {
+            *slot = Some(self.link.reader()?);
+        }
+        let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
+        let mut statement = connection.prepare_cached("PRAGMA data_version").map_err(sql)?;
+        statement.query_row([], |row| row.get(0)).map_err(sql)
     }
-    /// Records changed after `since` (0: only tells the present point).
+
+    /// Records changed after `since`; `u64::MAX` only tells the present point.
     pub fn changes(&self, since: u64) -> Result<Changes> {
-        let _ = since;
-        todo!()
+        self.read(|connection| change::changes(connection, &self.keys, since))
     }
+
     /// One transaction: everything `work` did is durable on Ok, nothing of it happened on Err.
     /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full.
     pub fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
-        let _ = work;
-        todo!()
+        if self.read_only() {
+            return Err(Error::TokenWriteProtected);
+        }
+        let _gate = GATE.read();
+        let mut slot = self.writer.lock();
+        if slot.is_none() {
+            *slot = Some(self.link.writer()?);
+        }
+        let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
+        let (result, before, after, removed) = change::transact_counted(connection, &self.keys, work)?;
+        let mut proven = self.proven.lock();
+        if *proven == Some(before) {
+            *proven = Some(after);
+        }
+        if removed {
+            connection::truncate_log(connection);
+        }
+        Ok(result)
     }
+
     /// Reads everything and compares it with the state digest. Never changes the file.
     pub fn verify(&self) -> Result<Report> {
-        todo!()
+        self.read(|connection| verify::verify(connection, &self.keys))
     }
-    /// Closes the connections so that a fork inherits none; the next use opens them again.
+
+    /// Closes the connections so that a fork inherits none; the next use opens them again. The
+    /// caller holds [`GATE`] for writing.
     pub fn suspend(&self) {
-        todo!()
+        *self.reader.lock() = None;
+        *self.writer.lock() = None;
     }
 }
 
-/// A transaction under way.
-pub struct Change<'a> {
-    _store: std::marker::PhantomData<&'a ()>,
+/// A record with its stored element of the state digest.
+fn select(connection: &Connection, kind: Kind, id: Id) -> Result<Option<(Record, Vec<u8>)>> {
+    let query = format!("SELECT {HEADER}, body, element FROM records WHERE kind = ? AND id = ?");
+    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
+    let read = |row: &rusqlite::Row<'_>| Ok((header(row), row.get(7)?, row.get(8)?));
+    let row = statement.query_row(params![kind as u8, id.0], read).optional().map_err(sql)?;
+    row.map(|(header, body, element)| Ok((Record { header: header?, body }, element))).transpose()
 }
 
-impl Change<'_> {
-    /// The record as this transaction sees it.
-    pub fn load(&mut self, kind: Kind, id: Id) -> Result<Option<Record>> {
-        let _ = (kind, id);
-        todo!()
+/// Adds the headers of one owner's records under all the hashes: the first leads, the rest filter.
+fn search(
+    connection: &Connection,
+    kind: Kind,
+    owner: Id,
+    hashes: &[[u8; 16]],
+    found: &mut Vec<Header>,
+) -> Result<()> {
+    let mut query = format!("SELECT {HEADER} FROM records r WHERE kind = ?1 AND owner = ?2");
+    if let Some(rest) = hashes.len().checked_sub(1) {
+        // CROSS JOIN keeps SQLite's planner from starting anywhere but at the first term.
+        query = format!(
+            "SELECT {HEADER} FROM terms t0 CROSS JOIN records r ON r.kind = ?1 AND r.id = t0.object \
+             WHERE t0.term = ?3 AND r.owner = ?2"
+        );
+        for number in 0..rest {
+            let parameter = number + 4;
+            query += &format!(
+                " AND EXISTS (SELECT 1 FROM terms WHERE term = ?{parameter} AND object = t0.object)"
+            );
+        }
     }
-    /// All of a kind, headers only.
-    pub fn list(&mut self, kind: Kind) -> Result<Vec<Header>> {
-        let _ = kind;
-        todo!()
+    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
+    let mut values: Vec<rusqlite::types::Value> = vec![i64::from(kind as u8).into(), owner.0.to_vec().into()];
+    values.extend(hashes.iter().map(|hash| hash.to_vec().into()));
+    let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(sql)?;
+    while let Some(row) = rows.next().map_err(sql)? {
+        found.push(header(row)?);
     }
-    pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
-        let _ = (record, key);
-        todo!()
-    }
-    /// Seals and writes. A present record must have `header.version - 1`, a new one version 1:
-    /// otherwise `FunctionFailed` (someone else was faster) and the transaction should end.
-    /// `terms` replace the former ones, in the scope of `header.owner`.
-    pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
-        let _ = (header, key, plain, terms);
-        todo!()
-    }
-    pub fn put_key(&mut self, object: Id, holder: Id, wrapped: &[u8]) -> Result<()> {
-        let _ = (object, holder, wrapped);
-        todo!()
-    }
-    pub fn load_key(&mut self, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {
-        let _ = (object, holder);
-        todo!()
-    }
-    /// Removes a record with its terms and wrapped keys, overwriting the pages.
-    pub fn remove(&mut self, kind: Kind, id: Id) -> Result<()> {
-        let _ = (kind, id);
-        todo!()
-    }
-    /// As `Store::derived_secret`, of the token being written (also inside `Store::create`).
-    pub fn derived_secret(&self, purpose: &[u8]) -> Secret {
-        let _ = purpose;
-        todo!()
-    }
-    pub fn token_id(&self) -> Id {
-        todo!()
-    }
+    Ok(())
 }

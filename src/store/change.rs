@@ -1,0 +1,262 @@
+//! A transaction under way: records, their keys and terms, the state digest and the change log in
+//! one commit.
+
+use super::connection::sql;
+use super::digest::{self, State, Sum};
+use super::provider::{self, Wrapping};
+use super::seal::{self, Keys};
+use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, select};
+use crate::crypto::Secret;
+use crate::error::{Error, Result};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+/// How many changes the log keeps for other processes to catch up with.
+const LOG_LENGTH: i64 = 10_000;
+
+/// A transaction under way.
+pub struct Change<'a> {
+    connection: &'a Connection,
+    keys: &'a Keys,
+    state: State,
+    removed: bool,
+    /// Records whose element must be made anew before the commit, with their old element.
+    touched: Vec<(Kind, Id, Sum)>,
+}
+
+/// Runs `work` in one write transaction.
+pub fn transact<T>(
+    connection: &Connection,
+    keys: &Keys,
+    work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+) -> Result<T> {
+    transact_counted(connection, keys, work).map(|(result, ..)| result)
+}
+
+/// As `transact`, with the root before and after, and whether something was removed.
+pub fn transact_counted<T>(
+    connection: &Connection,
+    keys: &Keys,
+    work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+) -> Result<(T, Sum, Sum, bool)> {
+    let transaction =
+        rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sql)?;
+    let state = State::load(&transaction, keys);
+    let mut change = Change {
+        connection: &transaction,
+        keys,
+        state: state.unwrap_or_default(),
+        removed: false,
+        touched: Vec::new(),
+    };
+    let before = change.state.root;
+    // A file without a state is new: only `clear` makes it one. Anything else fails here.
+    let result = work(&mut change)?;
+    change.settle()?;
+    let (after, removed) = (change.state.root, change.removed);
+    transaction.commit().map_err(sql)?;
+    Ok((result, before, after, removed))
+}
+
+impl Change<'_> {
+    /// Empties the file and gives it these keys.
+    pub(super) fn clear(&mut self, wrapping: &Wrapping) -> Result<()> {
+        for table in ["records", "keys", "terms", "digest", "changes", "meta"] {
+            self.connection.execute(&format!("DELETE FROM {table}"), []).map_err(sql)?;
+        }
+        self.state = State::default();
+        self.removed = true;
+        provider::write_rows(self.connection, self.keys, wrapping)?;
+        self.state.save(self.connection, self.keys)
+    }
+
+    /// The record as this transaction sees it.
+    pub fn load(&mut self, kind: Kind, id: Id) -> Result<Option<Record>> {
+        // A bucket in which this transaction already changed something is checked no more: it was.
+        if self.touched.iter().all(|(_, touched, _)| digest::bucket(*touched) != digest::bucket(id)) {
+            digest::check_bucket(self.connection, id)?;
+        }
+        let Some((record, element)) = select(self.connection, kind, id)? else { return Ok(None) };
+        if self.touched.iter().all(|(_, touched, _)| *touched != id) {
+            digest::check_element(self.connection, self.keys, &record, &element)?;
+        }
+        Ok(Some(record))
+    }
+
+    /// All of a kind, headers only.
+    pub fn list(&mut self, kind: Kind) -> Result<Vec<Header>> {
+        list(self.connection, kind)
+    }
+
+    pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
+        seal::open(self.keys, record, key)
+    }
+
+    /// Notes that a record changes, with the element it had; checks it the first time.
+    fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
+        State::load(self.connection, self.keys)?;
+        let present = self.load(kind, id)?.map(|record| record.header);
+        if self.touched.iter().all(|(_, touched, _)| *touched != id) {
+            let old = match &present {
+                Some(_) => select(self.connection, kind, id)?
+                    .map_or(Ok(Sum::default()), |(_, e)| Sum::from_bytes(&e))?,
+                None => Sum::default(),
+            };
+            self.touched.push((kind, id, old));
+        }
+        Ok(present)
+    }
+
+    /// Seals and writes. A present record must have `header.version - 1`, a new one version 1:
+    /// otherwise `FunctionFailed` (someone else was faster) and the transaction should end.
+    /// `terms` replace the former ones, in the scope of `header.owner`.
+    pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
+        let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
+        if header.version != present + 1 {
+            return Err(
+                Error::FunctionFailed.because(format_args!("record {} was changed meanwhile", header.id))
+            );
+        }
+        let body = seal::seal(self.keys, &header, key, plain)?;
+        let mut statement = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'', ?)")
+            .map_err(sql)?;
+        statement
+            .execute(params![
+                header.kind as u8,
+                header.id.0,
+                header.version as i64,
+                header.epoch,
+                header.author.0,
+                header.owner.0,
+                header.flags,
+                digest::bucket(header.id),
+                body
+            ])
+            .map_err(sql)?;
+        let mut forget = self.connection.prepare_cached("DELETE FROM terms WHERE object = ?").map_err(sql)?;
+        forget.execute([header.id.0]).map_err(sql)?;
+        let mut remember =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO terms VALUES (?, ?)").map_err(sql)?;
+        for term in terms {
+            remember.execute(params![self.keys.term(header.owner, term), header.id.0]).map_err(sql)?;
+        }
+        Ok(())
+    }
+
+    pub fn put_key(&mut self, object: Id, holder: Id, wrapped: &[u8]) -> Result<()> {
+        self.touch(Kind::Object, object)?;
+        let mut statement =
+            self.connection.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)").map_err(sql)?;
+        statement.execute(params![object.0, holder.0, wrapped]).map_err(sql)?;
+        Ok(())
+    }
+
+    pub fn load_key(&mut self, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {
+        load_key(self.connection, object, holder)
+    }
+
+    /// Removes a record with its terms and wrapped keys, overwriting the pages.
+    pub fn remove(&mut self, kind: Kind, id: Id) -> Result<()> {
+        if self.touch(kind, id)?.is_none() {
+            return Ok(());
+        }
+        self.removed = true;
+        for query in ["DELETE FROM terms WHERE object = ?", "DELETE FROM keys WHERE object = ?"] {
+            self.connection.prepare_cached(query).map_err(sql)?.execute([id.0]).map_err(sql)?;
+        }
+        let mut statement =
+            self.connection.prepare_cached("DELETE FROM records WHERE kind = ? AND id = ?").map_err(sql)?;
+        statement.execute(params![kind as u8, id.0]).map_err(sql)?;
+        Ok(())
+    }
+
+    /// As `Store::derived_secret`, of the token being written (also inside `Store::create`).
+    pub fn derived_secret(&self, purpose: &[u8]) -> Secret {
+        self.keys.derived(purpose)
+    }
+
+    pub fn token_id(&self) -> Id {
+        self.keys.token
+    }
+
+    /// New elements for what was touched, the state and the change log.
+    fn settle(&mut self) -> Result<()> {
+        if self.touched.is_empty() {
+            return Ok(());
+        }
+        for (kind, id, old) in std::mem::take(&mut self.touched) {
+            let new = match select(self.connection, kind, id)? {
+                Some((record, _)) => {
+                    let new = digest::element(self.connection, self.keys, &record)?;
+                    let mut statement = self
+                        .connection
+                        .prepare_cached("UPDATE records SET element = ? WHERE kind = ? AND id = ?")
+                        .map_err(sql)?;
+                    statement.execute(params![new.to_bytes(), kind as u8, id.0]).map_err(sql)?;
+                    new
+                }
+                None => Sum::default(),
+            };
+            self.state.exchange(self.connection, self.keys, id, old, new)?;
+            match (old == Sum::default(), new == Sum::default()) {
+                (true, false) => self.state.records += 1,
+                (false, true) => self.state.records -= 1,
+                _ => {}
+            }
+            let mut log = self
+                .connection
+                .prepare_cached("INSERT INTO changes (kind, id) VALUES (?, ?)")
+                .map_err(sql)?;
+            log.execute(params![kind as u8, id.0]).map_err(sql)?;
+        }
+        let newest = self.connection.last_insert_rowid();
+        let mut prune = self.connection.prepare_cached("DELETE FROM changes WHERE seq <= ?").map_err(sql)?;
+        prune.execute([newest - LOG_LENGTH]).map_err(sql)?;
+        self.state.save(self.connection, self.keys)
+    }
+}
+
+/// All of a kind, headers only.
+pub fn list(connection: &Connection, kind: Kind) -> Result<Vec<Header>> {
+    let query = format!("SELECT {HEADER} FROM records WHERE kind = ?");
+    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
+    let mut rows = statement.query([kind as u8]).map_err(sql)?;
+    let mut headers = Vec::new();
+    while let Some(row) = rows.next().map_err(sql)? {
+        headers.push(header(row)?);
+    }
+    Ok(headers)
+}
+
+pub fn load_key(connection: &Connection, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {
+    let mut statement =
+        connection.prepare_cached("SELECT wrapped FROM keys WHERE object = ? AND holder = ?").map_err(sql)?;
+    statement.query_row(params![object.0, holder.0], |row| row.get(0)).optional().map_err(sql)
+}
+
+/// The change log after `since`.
+pub fn changes(connection: &Connection, keys: &Keys, since: u64) -> Result<Changes> {
+    State::load(connection, keys)?;
+    let mut bounds = connection
+        .prepare_cached("SELECT ifnull(min(seq), 0), ifnull(max(seq), 0) FROM changes")
+        .map_err(sql)?;
+    let (oldest, newest): (i64, i64) =
+        bounds.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql)?;
+    let mut changes = Changes { upto: newest as u64, ..Changes::default() };
+    if since == u64::MAX || since == changes.upto {
+        return Ok(changes);
+    }
+    if since > changes.upto || since + 1 < oldest as u64 {
+        changes.reset = true;
+        return Ok(changes);
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT kind, id FROM changes WHERE seq > ?").map_err(sql)?;
+    let mut rows = statement.query([since as i64]).map_err(sql)?;
+    while let Some(row) = rows.next().map_err(sql)? {
+        let kind = Kind::from_row(row.get(0).map_err(sql)?)?;
+        changes.records.push((kind, Id::from_row(row.get(1).map_err(sql)?)?));
+    }
+    Ok(changes)
+}

@@ -1,0 +1,189 @@
+//! The file itself: making it, opening connections, schema version 1, SQLite's errors as ours.
+
+use crate::config::SlotConfig;
+use crate::error::{Error, Result};
+use crate::lock::{Rank, RwLock};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Held for reading while a connection is used, for writing around a fork: SQLite's locks and
+/// mappings must not be carried into a child.
+pub static GATE: RwLock<()> = RwLock::new(Rank::StoreGate, ());
+
+/// "Strg": tells our files from others.
+const APPLICATION_ID: i64 = 0x5374_7267;
+const FORMAT: i64 = 1;
+const BUSY: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE records (
+    kind INTEGER NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    author BLOB NOT NULL, owner BLOB NOT NULL, flags INTEGER NOT NULL,
+    bucket INTEGER NOT NULL, element BLOB NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (kind, id)) STRICT;
+CREATE INDEX records_by_bucket ON records (bucket, element);
+CREATE INDEX records_by_owner ON records (kind, owner);
+CREATE TABLE keys (object BLOB NOT NULL, holder BLOB NOT NULL, wrapped BLOB NOT NULL,
+    PRIMARY KEY (object, holder)) STRICT, WITHOUT ROWID;
+CREATE TABLE terms (term BLOB NOT NULL, object BLOB NOT NULL, PRIMARY KEY (term, object)) STRICT, WITHOUT ROWID;
+CREATE INDEX terms_by_object ON terms (object);
+CREATE TABLE digest (bucket INTEGER PRIMARY KEY, sum BLOB NOT NULL) STRICT;
+CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, id BLOB NOT NULL) STRICT;
+";
+
+/// An error of SQLite as one of ours, the reason in the log.
+pub fn sql(error: rusqlite::Error) -> Error {
+    let ours = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::DeviceMemory,
+        Some(ErrorCode::ReadOnly) => Error::TokenWriteProtected,
+        Some(ErrorCode::OutOfMemory) => Error::HostMemory,
+        Some(ErrorCode::DatabaseBusy) => Error::FunctionFailed,
+        _ => Error::DeviceError,
+    };
+    ours.because(format_args!("token file: {error}"))
+}
+
+/// How to reach the file again and again.
+pub struct Link {
+    path: PathBuf,
+    read_only: bool,
+    /// The folder cannot be written either: SQLite must be told that nobody else writes.
+    immutable: bool,
+}
+
+impl Link {
+    /// Looks at the file: `TokenNotRecognized` when it is not ours or of a newer format.
+    pub fn open(config: &SlotConfig) -> Result<Link> {
+        let mut link = Link { path: config.path.clone(), read_only: false, immutable: false };
+        for (read_only, immutable) in [(false, false), (true, false), (true, true)] {
+            (link.read_only, link.immutable) = (read_only, immutable);
+            let Ok(connection) = link.connect() else { continue };
+            let writable = !connection.is_readonly("main").unwrap_or(true);
+            match check_format(&connection, &link.path) {
+                Err(Error::DeviceMemory | Error::TokenWriteProtected) => {}
+                Err(Error::DeviceError) if !immutable && !writable => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    link.read_only = !writable;
+                    return Ok(link);
+                }
+            }
+        }
+        Err(Error::TokenNotRecognized.because(format_args!("{}: cannot be opened", link.path.display())))
+    }
+
+    /// Makes a new file beside its place, filled by `fill`, and puts it there whole.
+    pub fn make(config: &SlotConfig, fill: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
+        let path = &config.path;
+        let failed = |e: std::io::Error| Error::DeviceError.because(format_args!("{}: {e}", path.display()));
+        if let Some(folder) = path.parent() {
+            make_folder(folder)?;
+        }
+        let draft = path.with_extension(format!("draft-{}", std::process::id()));
+        let _ = fs::remove_file(&draft);
+        let made = (|| {
+            let connection = Connection::open(&draft).map_err(sql)?;
+            fs::set_permissions(&draft, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            connection.execute_batch(SCHEMA).map_err(sql)?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
+            connection.pragma_update(None, "user_version", FORMAT).map_err(sql)?;
+            fill(&connection)?;
+            connection.pragma_update(None, "journal_mode", "WAL").map_err(sql)?;
+            connection.close().map_err(|(_, e)| sql(e))?;
+            fs::File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;
+            // A file of length zero may lie there (made by mktemp, say); it holds nothing.
+            if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+                fs::remove_file(path).map_err(failed)?;
+            }
+            fs::hard_link(&draft, path).map_err(failed)?;
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        })();
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let mut leftover = draft.clone().into_os_string();
+            leftover.push(suffix);
+            let _ = fs::remove_file(leftover);
+        }
+        made
+    }
+
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn connect(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let mode =
+            if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        let connection = if self.immutable {
+            let path = self.path.to_str().ok_or(Error::DeviceError)?;
+            let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | mode)
+        } else {
+            Connection::open_with_flags(&self.path, flags | mode)
+        };
+        let connection = connection.map_err(sql)?;
+        connection.busy_timeout(BUSY).map_err(sql)?;
+        // Closing must not touch the file: it may happen in a forked child's parent at any moment.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    pub fn reader(&self) -> Result<Connection> {
+        self.connect()
+    }
+
+    pub fn writer(&self) -> Result<Connection> {
+        let connection = self.connect()?;
+        connection
+            .execute_batch(
+                "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
+            )
+            .map_err(sql)?;
+        Ok(connection)
+    }
+}
+
+fn check_format(connection: &Connection, path: &Path) -> Result<()> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let not_ours = |why: &str| Error::TokenNotRecognized.because(format_args!("{}: {why}", path.display()));
+    let application = pragma("application_id").map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => not_ours("not a token file"),
+        _ => sql(error),
+    })?;
+    if application != APPLICATION_ID {
+        return Err(not_ours("not a Strongroom token file"));
+    }
+    match pragma("user_version").map_err(sql)? {
+        FORMAT => Ok(()),
+        newer if newer > FORMAT => Err(not_ours("made by a newer Strongroom")),
+        _ => Err(not_ours("of an unknown format")),
+    }
+}
+
+/// A value of the `meta` table.
+pub fn meta(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = ?").map_err(sql)?;
+    statement.query_row([name], |row| row.get(0)).optional().map_err(sql)
+}
+
+/// Moves the write-ahead log into the file and empties it, if nobody reads just now: what was
+/// deleted is then gone from both.
+pub fn truncate_log(connection: &Connection) {
+    let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+}
+
+/// The folder of a token's files, mode 0700 when it is made here.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|e| Error::DeviceError.because(format_args!("{}: {e}", folder.display())))
+}

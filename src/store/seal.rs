@@ -1,0 +1,102 @@
+//! The only place that seals or opens: keys that follow from the token's seal key S, record bodies.
+//!
+//! Body: salt (16 bytes), then AES-256-GCM ciphertext and tag under HMAC(base key, salt) with a zero
+//! nonce: each salt makes a key of its own, so no nonce can repeat. Associated data: the token's id
+//! and every clear header field.
+
+use super::{BodyKey, Header, Id, Record, Term};
+use crate::crypto::aes::GcmKey;
+use crate::crypto::hash::Hmac;
+use crate::crypto::{Secret, derive};
+use crate::error::{Error, Result};
+
+const SALT: usize = 16;
+const TAG: usize = 16;
+const NONCE: [u8; 12] = [0; 12];
+
+/// The seal key and what follows from it.
+pub struct Keys {
+    pub token: Id,
+    pub seal: Secret,
+    bodies: Secret,
+    index: Secret,
+    pub digest: Secret,
+    pub state: Secret,
+}
+
+impl Keys {
+    pub fn new(token: Id, seal: Secret) -> Keys {
+        let sub = |purpose: &str| derive::hkdf_sha256(&token.0, &seal, purpose.as_bytes(), 32);
+        Keys {
+            bodies: sub("strongroom record bodies"),
+            index: sub("strongroom blind index"),
+            digest: sub("strongroom state digest"),
+            state: sub("strongroom state header"),
+            token,
+            seal,
+        }
+    }
+
+    pub fn random() -> Result<Keys> {
+        Ok(Keys::new(Id::random()?, Secret::random(32)?))
+    }
+
+    /// A secret for a purpose of the rooms above.
+    pub fn derived(&self, purpose: &[u8]) -> Secret {
+        derive::hkdf_sha256(&self.token.0, &self.seal, &[b"strongroom above: ", purpose].concat(), 32)
+    }
+
+    /// The blind index entry of a term in an owner's scope.
+    pub fn term(&self, owner: Id, (kind, value): &Term) -> [u8; 16] {
+        let hash = Hmac::sha256(&self.index, &[&owner.0, &kind.to_le_bytes(), value]);
+        let mut term = [0; 16];
+        term.copy_from_slice(&hash[..16]);
+        term
+    }
+}
+
+/// The header fields in a fixed order and width.
+pub fn header_bytes(header: &Header) -> [u8; 65] {
+    let mut out = [0; 65];
+    out[0] = header.kind as u8;
+    out[1..17].copy_from_slice(&header.id.0);
+    out[17..25].copy_from_slice(&header.version.to_le_bytes());
+    out[25..29].copy_from_slice(&header.epoch.to_le_bytes());
+    out[29..45].copy_from_slice(&header.author.0);
+    out[45..61].copy_from_slice(&header.owner.0);
+    out[61..65].copy_from_slice(&header.flags.to_le_bytes());
+    out
+}
+
+fn body_key(keys: &Keys, key: BodyKey<'_>, salt: &[u8]) -> Result<GcmKey> {
+    let base: &[u8] = match key {
+        BodyKey::Seal => &keys.bodies,
+        BodyKey::Data(key) => key,
+    };
+    let record_key = Secret::from(&Hmac::sha256(base, &[b"record", salt])[..]);
+    GcmKey::new(&record_key)
+}
+
+fn associated(keys: &Keys, header: &Header) -> Vec<u8> {
+    [&keys.token.0[..], &header_bytes(header)].concat()
+}
+
+/// The body of a record.
+pub fn seal(keys: &Keys, header: &Header, key: BodyKey<'_>, plain: &[u8]) -> Result<Vec<u8>> {
+    let mut body = vec![0; SALT + plain.len() + TAG];
+    let (salt, sealed) = body.split_at_mut(SALT);
+    crate::crypto::random::fill(salt)?;
+    body_key(keys, key, salt)?.seal(&NONCE, &associated(keys, header), TAG, plain, sealed)?;
+    Ok(body)
+}
+
+/// What was sealed, or `DeviceError`.
+pub fn open(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
+    let damaged = || Error::DeviceError.because(format_args!("record {} does not open", record.header.id));
+    let (salt, sealed) = record.body.split_at_checked(SALT).ok_or_else(damaged)?;
+    let length = sealed.len().checked_sub(TAG).ok_or_else(damaged)?;
+    let mut plain = Secret::zeroed(length);
+    let aad = associated(keys, &record.header);
+    body_key(keys, key, salt)?.open(&NONCE, &aad, TAG, sealed, &mut plain).map_err(|_| damaged())?;
+    Ok(plain)
+}
