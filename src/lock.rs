@@ -106,9 +106,12 @@ impl<T> Mutex<T> {
     }
 }
 
+/// What [`RwLock::write_for_fork`] gives.
+pub type ForkGuard<'a, T> = parking_lot::RwLockWriteGuard<'a, T>;
+
 impl<T> RwLock<T> {
     /// For the moment of a fork, when one thread holds all locks of a rank at once.
-    pub fn write_for_fork(&self) -> parking_lot::RwLockWriteGuard<'_, T> {
+    pub fn write_for_fork(&self) -> ForkGuard<'_, T> {
         self.inner.write()
     }
 }

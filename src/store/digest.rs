@@ -123,7 +123,8 @@ pub fn check_bucket(connection: &Connection, id: Id) -> Result<()> {
 /// That a record which its primary key does not find is not among the rows of its bucket either:
 /// a damaged index must not make it vanish.
 pub fn check_absent(connection: &Connection, kind: Kind, id: Id) -> Result<()> {
-    let query = "SELECT 1 FROM records INDEXED BY records_by_bucket WHERE bucket = ? AND +kind = ? AND +id = ?";
+    let query =
+        "SELECT 1 FROM records INDEXED BY records_by_bucket WHERE bucket = ? AND +kind = ? AND +id = ?";
     let mut statement = connection.prepare_cached(query).map_err(sql)?;
     if statement.exists(params![bucket(id), kind as u8, id.0]).map_err(sql)? {
         return Err(Error::DeviceError.because(format_args!("record {id} is there but its index is damaged")));

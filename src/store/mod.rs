@@ -167,6 +167,7 @@ impl Store {
     /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
         let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let _gate = GATE.read();
         let keys = Keys::random()?;
         if Self::exists(config) {
             let link = Link::open(config)?;
@@ -191,6 +192,7 @@ impl Store {
     /// to do: `TokenNotRecognized` (seal key missing, unreadable or wrong; not our file; newer
     /// format), `DeviceError` (damaged). A file or folder that cannot be written opens read-only.
     pub fn open(config: &SlotConfig) -> Result<Store> {
+        let _gate = GATE.read();
         let link = Link::open(config)?;
         let connection = link.reader()?;
         let keys = provider::unseal(&connection, config)?;

@@ -1,15 +1,32 @@
 //! What the HSM holds and who may do what: users and their keys, objects and handles, policy.
 //!
 //! One [`Token`] per slot. Nobody above decides permissions: every entry takes an [`Access`] and
-//! asks the one table in `policy.rs`. No lock is held while a mechanism runs; nothing here is on
-//! the path of C_Sign but [`Token::key`] at C_SignInit, which is served from memory.
+//! asks the one table in `policy.rs`. No lock is held while a mechanism or a password KDF runs;
+//! nothing here is on the path of C_Sign but [`Token::key`] at C_SignInit, served from memory.
+
+mod cache;
+mod handles;
+mod keychain;
+mod login;
+mod objects;
+pub mod policy;
+mod profile;
+#[cfg(test)]
+mod tests;
+mod users;
+
+pub use handles::HandleMap;
+pub use login::Login;
 
 use crate::config::SlotConfig;
-use crate::error::Result;
-use crate::mechanism::Key;
-use crate::object::{Object, Template};
-use crate::store::{Id, Report};
+use crate::error::{Error, Result};
+use crate::lock::{ForkGuard, Rank, RwLock};
+use crate::store::{Id, Report, Store};
+use cryptoki_sys::*;
+use handles::Index;
+use login::Verifiers;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// CK_OBJECT_HANDLE: per process, independent of sessions, never used again for another object
 /// while the library is initialised.
@@ -21,13 +38,6 @@ pub enum Role {
     Officer,
     /// CU: CKU_USER.
     User,
-}
-
-/// A person who proved a password, with the keys that follow from it. Wiped on drop.
-pub struct Login {
-    pub user: Id,
-    pub name: String,
-    pub role: Role,
 }
 
 /// Who asks, from which session.
@@ -63,126 +73,154 @@ pub struct UserInfo {
     pub failures: u32,
 }
 
+/// Longest password in bytes.
+pub const MAX_PIN_LENGTH: usize = 255;
+
 /// The token in a slot, whether its file exists yet or not.
-pub struct Token {}
+pub struct Token {
+    config: SlotConfig,
+    store: RwLock<Option<Arc<Store>>>,
+    verifiers: RwLock<Verifiers>,
+    index: RwLock<Index>,
+    /// The last answer of `info` and the file's version it was true for.
+    info: RwLock<Option<(i64, Info)>>,
+    /// When the file was last looked at for other processes' changes, in milliseconds.
+    looked: AtomicU64,
+}
+
+/// All locks of a token, held over a fork.
+pub struct ForkGuards<'a> {
+    store: ForkGuard<'a, Option<Arc<Store>>>,
+    _verifiers: ForkGuard<'a, Verifiers>,
+    _index: ForkGuard<'a, Index>,
+    _info: ForkGuard<'a, Option<(i64, Info)>>,
+}
+
+impl ForkGuards<'_> {
+    /// Closes the file's connections; the caller holds `store::GATE` for writing.
+    pub fn suspend(&self) {
+        if let Some(store) = &*self.store {
+            store.suspend();
+        }
+    }
+}
 
 impl Token {
     /// Touches no file; the first use opens it, and again after it failed to open.
     pub fn new(config: SlotConfig) -> Token {
-        let _ = config;
-        todo!()
+        Token {
+            config,
+            store: RwLock::new(Rank::Login, None),
+            verifiers: RwLock::new(Rank::Login, Verifiers::default()),
+            index: RwLock::new(Rank::TokenIndex, Index::new()),
+            info: RwLock::new(Rank::Login, None),
+            looked: AtomicU64::new(0),
+        }
     }
+
+    /// The open file; `TokenNotRecognized` when there is none or it cannot be used.
+    fn store(&self) -> Result<Arc<Store>> {
+        if let Some(store) = &*self.store.read() {
+            return Ok(Arc::clone(store));
+        }
+        let mut slot = self.store.write();
+        if let Some(store) = &*slot {
+            return Ok(Arc::clone(store));
+        }
+        if !Store::exists(&self.config) {
+            return Err(Error::TokenNotRecognized);
+        }
+        let store = Arc::new(Store::open(&self.config)?);
+        *slot = Some(Arc::clone(&store));
+        Ok(store)
+    }
+
+    /// Puts a new store in place, or none; nothing known of the old one stays.
+    fn replace_store(&self, store: Option<Arc<Store>>) {
+        *self.store.write() = store;
+        *self.verifiers.write() = Verifiers::default();
+        *self.info.write() = None;
+        self.index.write().forget_token();
+    }
+
+    /// Ok when sessions may be opened: `TokenNotRecognized` when not initialised or unusable.
+    pub fn ready(&self) -> Result<()> {
+        self.store().map(drop)
+    }
+
     /// `TokenNotRecognized` when there is a file that cannot be used; an absent file is an
     /// uninitialised token (flags without CKF_TOKEN_INITIALIZED), not an error.
     pub fn info(&self) -> Result<Info> {
-        todo!()
-    }
-    /// Ok when sessions may be opened: `TokenNotRecognized` when not initialised or unusable.
-    pub fn ready(&self) -> Result<()> {
-        todo!()
-    }
-
-    // People.
-
-    /// C_InitToken: a new token with the officer `default_officer`; a present one needs that
-    /// officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything.
-    pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
-        let _ = (pin, label);
-        todo!()
-    }
-    /// Checks a password; counts failures in the store (`PinIncorrect`, `PinLocked`,
-    /// `UserPinNotInitialized`). Without `name`, the PIN may be `user:password`; a prefix that is
-    /// no user's name belongs to the password of the slot's default user.
-    pub fn log_in(&self, role: Role, name: Option<&str>, pin: &[u8]) -> Result<Arc<Login>> {
-        let _ = (role, name, pin);
-        todo!()
-    }
-    /// C_Login(CKU_CONTEXT_SPECIFIC): the password of the one who is logged in, again.
-    pub fn confirm(&self, login: &Login, pin: &[u8]) -> Result<()> {
-        let _ = (login, pin);
-        todo!()
-    }
-    /// Forgets the handles and keys of private objects in this process, private session objects too.
-    pub fn log_out(&self) {
-        todo!()
-    }
-    /// C_InitPIN: makes the slot's default user, or resets that user's password and lock.
-    /// `user:password` resets the user of that name.
-    pub fn init_pin(&self, access: Access<'_>, pin: &[u8]) -> Result<()> {
-        let _ = (access, pin);
-        todo!()
-    }
-    /// C_SetPIN: of the one logged in, or of the default user in a public session.
-    pub fn set_pin(&self, access: Access<'_>, old: &[u8], new: &[u8]) -> Result<()> {
-        let _ = (access, old, new);
-        todo!()
-    }
-    pub fn users(&self) -> Result<Vec<UserInfo>> {
-        todo!()
-    }
-    /// A new user by an officer. Names: 1 to 64 of letters, digits, `.`, `_`, `-`, `@`.
-    pub fn create_user(&self, access: Access<'_>, name: &str, role: Role, password: &[u8]) -> Result<Id> {
-        let _ = (access, name, role, password);
-        todo!()
+        let bounds = Info {
+            min_pin_length: self.config.min_pin_length,
+            max_pin_length: MAX_PIN_LENGTH,
+            ..Info::default()
+        };
+        if self.store.read().is_none() && !Store::exists(&self.config) {
+            return Ok(bounds);
+        }
+        let store = self.store()?;
+        let version = store.data_version()?;
+        if let Some((at, info)) = &*self.info.read() {
+            if *at == version {
+                return Ok(info.clone());
+            }
+        }
+        let mut info = bounds;
+        info.label = self.label(&store)?;
+        info.serial = store.token_id().0[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        info.flags = CKF_TOKEN_INITIALIZED | self.pin_flags(&store)?;
+        if store.read_only() {
+            info.flags |= CKF_WRITE_PROTECTED;
+        }
+        *self.info.write() = Some((version, info.clone()));
+        Ok(info)
     }
 
-    // Objects.
-
-    /// Stores a complete object (CKA_UNIQUE_ID is given here) and gives its handle.
-    pub fn insert(&self, access: Access<'_>, object: Object) -> Result<Handle> {
-        let _ = (access, object);
-        todo!()
-    }
-    /// Several at once, all or nothing (a key pair).
-    pub fn insert_all(&self, access: Access<'_>, objects: Vec<Object>) -> Result<Vec<Handle>> {
-        let _ = (access, objects);
-        todo!()
-    }
-    /// The object as of now, other processes' commits included; `ObjectHandleInvalid` when it is
-    /// gone or not the asker's to see.
-    pub fn object(&self, access: Access<'_>, handle: Handle) -> Result<Arc<Key>> {
-        let _ = (access, handle);
-        todo!()
-    }
-    /// For an operation: from memory when it is there and was checked within 50 ms;
-    /// `KeyHandleInvalid`. The officer gets no private or secret key.
-    pub fn key(&self, access: Access<'_>, handle: Handle) -> Result<Arc<Key>> {
-        let _ = (access, handle);
-        todo!()
-    }
-    /// C_SetAttributeValue.
-    pub fn modify(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<()> {
-        let _ = (access, handle, changes);
-        todo!()
-    }
-    /// C_CopyObject.
-    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<Handle> {
-        let _ = (access, handle, changes);
-        todo!()
-    }
-    /// C_DestroyObject.
-    pub fn destroy(&self, access: Access<'_>, handle: Handle) -> Result<()> {
-        let _ = (access, handle);
-        todo!()
-    }
-    /// Handles of all objects the asker may see that match; CKO_PROFILE objects included.
-    pub fn find(&self, access: Access<'_>, template: &Template) -> Result<Vec<Handle>> {
-        let _ = (access, template);
-        todo!()
-    }
-    /// The session objects of a closed session go.
-    pub fn close_session(&self, session: u64) {
-        let _ = session;
-        todo!()
+    /// CKF_USER_PIN_INITIALIZED and the PIN counters of the default user and officer.
+    fn pin_flags(&self, store: &Store) -> Result<u64> {
+        let mut flags = 0;
+        let user = self.find_user(store, &self.config.default_user)?.filter(|user| user.role == Role::User);
+        let officer = self.find_user(store, &self.config.default_officer)?;
+        if user.is_some() {
+            flags |= CKF_USER_PIN_INITIALIZED;
+        }
+        let marks = [
+            (user, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED),
+            (officer, CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED),
+        ];
+        for (user, low, last, locked) in marks {
+            let Some(user) = user else { continue };
+            let left = self.config.max_failures.saturating_sub(user.failures);
+            flags |= if user.failures > 0 { low } else { 0 };
+            flags |= if left == 1 { last } else { 0 };
+            flags |= if left == 0 { locked } else { 0 };
+        }
+        Ok(flags)
     }
 
-    // Care.
+    /// Wipes everything that is held in memory.
+    pub fn close(&self) {
+        self.replace_store(None);
+        self.index.write().drop_sessions(|_, _| true);
+    }
 
     pub fn verify(&self) -> Result<Report> {
-        todo!()
+        self.store()?.verify()
     }
-    /// See `Store::suspend`.
-    pub fn suspend(&self) {
-        todo!()
+
+    /// Where the token's file lies.
+    pub fn path(&self) -> &std::path::Path {
+        &self.config.path
+    }
+
+    /// All locks of this token, taken for the moment of a fork.
+    pub fn fork_guards(&self) -> ForkGuards<'_> {
+        ForkGuards {
+            store: self.store.write_for_fork(),
+            _verifiers: self.verifiers.write_for_fork(),
+            _index: self.index.write_for_fork(),
+            _info: self.info.write_for_fork(),
+        }
     }
 }

@@ -1,0 +1,59 @@
+//! Fork: the child inherits sessions, login and handles, and no lock of another thread and no
+//! connection to the file with them.
+
+use super::Library;
+use super::sessions::{Session, SessionCounts, Slot};
+use crate::lock::ForkGuard;
+use crate::store::GATE;
+use crate::token::{ForkGuards, HandleMap, Login};
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Every structural lock, held by the forking thread over the fork. Dropped in this order.
+struct Held {
+    _gate: ForkGuard<'static, ()>,
+    _tokens: Vec<ForkGuards<'static>>,
+    _counts: Vec<ForkGuard<'static, SessionCounts>>,
+    _sessions: Vec<ForkGuard<'static, HandleMap<Arc<Session>>>>,
+    _logins: Vec<ForkGuard<'static, Option<Arc<Login>>>>,
+    _slots: ForkGuard<'static, Vec<&'static Slot>>,
+}
+
+thread_local! {
+    // Without a destructor: threads may end in any order with this library.
+    static HELD: RefCell<ManuallyDrop<Option<Held>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+impl Library {
+    /// Waits until no call is in the middle of changing anything, and closes the files.
+    pub fn before_fork() {
+        let library = Library::any();
+        let slots = library.slots.write_for_fork();
+        let logins = slots.iter().map(|slot| slot.login.write_for_fork()).collect();
+        let sessions = library.sessions.iter().map(|shard| shard.write_for_fork()).collect();
+        let counts = slots.iter().map(|slot| slot.counts.write_for_fork()).collect();
+        let tokens: Vec<_> = slots.iter().map(|slot| slot.token.fork_guards()).collect();
+        let gate = GATE.write_for_fork();
+        tokens.iter().for_each(ForkGuards::suspend);
+        let held = Held {
+            _gate: gate,
+            _tokens: tokens,
+            _counts: counts,
+            _sessions: sessions,
+            _logins: logins,
+            _slots: slots,
+        };
+        HELD.with(|place| **place.borrow_mut() = Some(held));
+    }
+
+    pub fn after_fork_in_parent() {
+        drop(HELD.with(|place| place.borrow_mut().take()));
+    }
+
+    pub fn after_fork_in_child() {
+        Library::any().generation.fetch_add(1, Ordering::AcqRel);
+        drop(HELD.with(|place| place.borrow_mut().take()));
+    }
+}

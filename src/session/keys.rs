@@ -1,0 +1,228 @@
+//! Keys made, wrapped, unwrapped and derived (PKCS#11 3.2 §5.18).
+
+use super::Library;
+use super::operation::{Output, check_key};
+use super::sessions::Session;
+use crate::error::{Error, Result};
+use crate::mechanism::{Key, Mechanism, Params, import, key};
+use crate::object::template::{Draft, Origin, merge};
+use crate::object::{Template, Value, search};
+use crate::token::{Access, Handle, policy};
+use cryptoki_sys::*;
+use std::sync::Arc;
+
+/// The key type that a generating mechanism makes.
+fn made_type(mechanism: &Mechanism) -> Result<u64> {
+    mechanism.keys.first().copied().ok_or(Error::MechanismInvalid)
+}
+
+fn made_by(mechanism: &Mechanism) -> (u64, Value) {
+    (CKA_KEY_GEN_MECHANISM, Value::Ulong(mechanism.id))
+}
+
+/// A nested template of a key, such as CKA_WRAP_TEMPLATE.
+fn imposed(key: &Key, kind: u64) -> Option<&Template> {
+    match key.object().get(kind) {
+        Some(Value::Template(template)) => Some(template),
+        _ => None,
+    }
+}
+
+/// The key behind a handle, a fault of it said in the words of its part.
+fn resolve(session: &Session, access: Access<'_>, handle: Handle, invalid: Error) -> Result<Arc<Key>> {
+    session
+        .slot
+        .token
+        .key(access, handle)
+        .map_err(|error| if error == Error::KeyHandleInvalid { invalid } else { error })
+}
+
+/// A fault of the wrapping key, told apart from one of the wrapped key.
+fn of_wrapping(error: Error) -> Error {
+    match error {
+        Error::KeyTypeInconsistent => Error::WrappingKeyTypeInconsistent,
+        Error::KeySizeRange => Error::WrappingKeySizeRange,
+        other => other,
+    }
+}
+
+fn of_unwrapping(error: Error) -> Error {
+    match error {
+        Error::KeyTypeInconsistent => Error::UnwrappingKeyTypeInconsistent,
+        Error::KeySizeRange => Error::UnwrappingKeySizeRange,
+        other => other,
+    }
+}
+
+/// A fault of ciphertext, said of a wrapped key.
+fn of_wrapped(error: Error) -> Error {
+    match error {
+        Error::EncryptedDataInvalid | Error::DataInvalid | Error::AttributeValueInvalid => {
+            Error::WrappedKeyInvalid
+        }
+        Error::EncryptedDataLenRange | Error::DataLenRange => Error::WrappedKeyLenRange,
+        other => other,
+    }
+}
+
+impl Library {
+    pub fn generate_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        template: Template,
+    ) -> Result<Handle> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
+        let asker = policy::asker(login.as_ref());
+        let key_type = Some(made_type(mechanism)?);
+        let draft = Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), key_type, template, asker)?;
+        policy::may_write(session.access(&login), draft.attributes())?;
+        let mut material = generate(params, draft.attributes())?;
+        material.push(made_by(mechanism));
+        session.slot.token.insert(session.access(&login), draft.complete(material)?)
+    }
+
+    /// (public, private).
+    pub fn generate_key_pair(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        public: Template,
+        private: Template,
+    ) -> Result<(Handle, Handle)> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
+        let asker = policy::asker(login.as_ref());
+        let key_type = Some(made_type(mechanism)?);
+        let public = Draft::new(Origin::Generated, Some(CKO_PUBLIC_KEY), key_type, public, asker)?;
+        let private = Draft::new(Origin::Generated, Some(CKO_PRIVATE_KEY), key_type, private, asker)?;
+        let access = session.access(&login);
+        policy::may_write(access, public.attributes())?;
+        policy::may_write(access, private.attributes())?;
+        let (mut first, mut second) = generate(params, public.attributes(), private.attributes())?;
+        first.push(made_by(mechanism));
+        second.push(made_by(mechanism));
+        let objects = vec![public.complete(first)?, private.complete(second)?];
+        match session.slot.token.insert_all(access, objects)?[..] {
+            [public, private] => Ok((public, private)),
+            _ => Err(Error::GeneralError),
+        }
+    }
+
+    pub fn wrap_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        wrapping: Handle,
+        key: Handle,
+        output: &mut Output<'_>,
+    ) -> Result<()> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let access = session.access(&login);
+        let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
+        let wrapping = resolve(&session, access, wrapping, Error::WrappingKeyHandleInvalid)?;
+        check_key(&wrapping, mechanism, CKA_WRAP).map_err(of_wrapping)?;
+        let key = resolve(&session, access, key, Error::KeyHandleInvalid)?;
+        if !matches!(key.object().class(), CKO_SECRET_KEY | CKO_PRIVATE_KEY) {
+            return Err(Error::KeyNotWrappable);
+        }
+        if !key.object().flag(CKA_EXTRACTABLE) {
+            return Err(Error::KeyUnextractable);
+        }
+        if key.object().flag(CKA_WRAP_WITH_TRUSTED) && !wrapping.object().flag(CKA_TRUSTED) {
+            return Err(Error::KeyNotWrappable);
+        }
+        if imposed(&wrapping, CKA_WRAP_TEMPLATE)
+            .is_some_and(|template| !search::matches(key.object(), template))
+        {
+            return Err(Error::KeyHandleInvalid);
+        }
+        let wrapped = wrap(&wrapping, params, &key::to_wrap(&key)?).map_err(|error| match error {
+            Error::DataLenRange => Error::KeySizeRange,
+            other => of_wrapping(other),
+        })?;
+        if let Some(room) = output.room(wrapped.len())? {
+            room.copy_from_slice(&wrapped);
+        }
+        Ok(())
+    }
+
+    pub fn unwrap_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        unwrapping: Handle,
+        wrapped: &[u8],
+        template: Template,
+    ) -> Result<Handle> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let access = session.access(&login);
+        let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
+        let unwrapping = resolve(&session, access, unwrapping, Error::UnwrappingKeyHandleInvalid)?;
+        check_key(&unwrapping, mechanism, CKA_UNWRAP).map_err(of_unwrapping)?;
+        let template = match imposed(&unwrapping, CKA_UNWRAP_TEMPLATE) {
+            Some(imposed) => merge(template, imposed)?,
+            None => template,
+        };
+        let draft = Draft::new(Origin::Unwrapped, None, None, template, policy::asker(login.as_ref()))?;
+        policy::may_write(access, draft.attributes())?;
+        let bytes = unwrap(&unwrapping, params, wrapped).map_err(of_wrapped)?;
+        let object = draft.attributes();
+        let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
+        let material = import::from_bytes(object.class(), key_type, &bytes).map_err(of_wrapped)?;
+        session.slot.token.insert(access, draft.complete(material)?)
+    }
+
+    pub fn derive_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        base: Handle,
+        template: Template,
+    ) -> Result<Handle> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let access = session.access(&login);
+        let derive = mechanism.derive.ok_or(Error::MechanismInvalid)?;
+        let base = resolve(&session, access, base, Error::KeyHandleInvalid)?;
+        check_key(&base, mechanism, CKA_DERIVE)?;
+        let mut template = match imposed(&base, CKA_DERIVE_TEMPLATE) {
+            Some(imposed) => merge(template, imposed)?,
+            None => template,
+        };
+        if !template.iter().any(|(kind, _)| *kind == CKA_KEY_TYPE) {
+            template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
+        }
+        let origin = Origin::Derived {
+            always_sensitive: base.object().flag(CKA_ALWAYS_SENSITIVE),
+            never_extractable: base.object().flag(CKA_NEVER_EXTRACTABLE),
+        };
+        let draft = Draft::new(origin, Some(CKO_SECRET_KEY), None, template, policy::asker(login.as_ref()))?;
+        policy::may_write(access, draft.attributes())?;
+        let object = draft.attributes();
+        let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
+        let length = object.number(CKA_VALUE_LEN).map(|length| length as usize);
+        if length.is_some_and(|length| length == 0 || length > LONGEST_DERIVED) {
+            return Err(Error::AttributeValueInvalid);
+        }
+        if length.is_none() && key_type == CKK_AES {
+            return Err(Error::TemplateIncomplete);
+        }
+        let bytes = derive(&base, params, length)?;
+        let material = import::from_bytes(CKO_SECRET_KEY, key_type, &bytes)?;
+        session.slot.token.insert(access, draft.complete(material)?)
+    }
+}
+
+/// The longest key that may be derived, in bytes.
+const LONGEST_DERIVED: usize = 1 << 16;

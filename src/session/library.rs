@@ -1,0 +1,132 @@
+//! The library between C_Initialize and C_Finalize: one for the process, never freed, so that a late
+//! call on another thread finds it closed and not gone.
+
+use super::logger;
+use super::sessions::{Session, SessionCounts, Slot};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::lock::{Rank, RwLock};
+use crate::token::{HandleMap, Info};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Sessions are spread over so many maps, each with a lock of its own.
+pub(super) const SHARDS: usize = 16;
+
+pub struct Library {
+    open: AtomicBool,
+    /// Counts forks in the children: what was made before belongs to the parent's time.
+    pub(super) generation: AtomicU64,
+    /// The generation that was initialised.
+    initialized_in: AtomicU64,
+    pub(super) slots: RwLock<Vec<&'static Slot>>,
+    pub(super) sessions: [RwLock<HandleMap<Arc<Session>>>; SHARDS],
+    pub(super) last_session: AtomicU64,
+    /// Wakes C_WaitForSlotEvent. Of the standard library and without a rank: nothing is ever
+    /// locked while it is held, and its waiters hold nothing.
+    waiting: std::sync::Mutex<()>,
+    wake: std::sync::Condvar,
+}
+
+static LIBRARY: Library = Library {
+    open: AtomicBool::new(false),
+    generation: AtomicU64::new(0),
+    initialized_in: AtomicU64::new(0),
+    slots: RwLock::new(Rank::Library, Vec::new()),
+    sessions: [const {
+        RwLock::new(Rank::SessionMap, HandleMap::with_hasher(std::hash::BuildHasherDefault::new()))
+    }; SHARDS],
+    last_session: AtomicU64::new(0),
+    waiting: std::sync::Mutex::new(()),
+    wake: std::sync::Condvar::new(),
+};
+
+impl Library {
+    /// C_Initialize. `config`: the reserved string. `CryptokiAlreadyInitialized`, except once in a
+    /// forked child, where it starts afresh.
+    pub fn initialize(config: Option<&str>) -> Result<()> {
+        let library = &LIBRARY;
+        let generation = library.generation.load(Ordering::Acquire);
+        let inherited = library.initialized_in.load(Ordering::Acquire) != generation;
+        if library.open.load(Ordering::Acquire) && !inherited {
+            return Err(Error::CryptokiAlreadyInitialized);
+        }
+        let config = Config::load(config)?;
+        logger::install(&config);
+        let mut slots = library.slots.write();
+        // Another thread may have been faster.
+        if library.open.load(Ordering::Acquire) && !inherited {
+            return Err(Error::CryptokiAlreadyInitialized);
+        }
+        library.forget_sessions();
+        // A slot's shell stays for good: sessions of other threads may still point to it.
+        *slots = config.slots.into_iter().map(|slot| &*Box::leak(Box::new(Slot::new(slot)))).collect();
+        library.initialized_in.store(generation, Ordering::Release);
+        library.open.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// C_Finalize: wakes C_WaitForSlotEvent, wipes sessions and keys.
+    pub fn finalize() -> Result<()> {
+        let library = Library::current()?;
+        let slots = {
+            let mut slots = library.slots.write();
+            library.open.store(false, Ordering::Release);
+            std::mem::take(&mut *slots)
+        };
+        library.forget_sessions();
+        slots.iter().for_each(|slot| slot.close());
+        drop(library.waiting.lock());
+        library.wake.notify_all();
+        Ok(())
+    }
+
+    /// The initialised library, or `CryptokiNotInitialized`.
+    pub fn current() -> Result<&'static Library> {
+        if LIBRARY.open.load(Ordering::Acquire) { Ok(&LIBRARY) } else { Err(Error::CryptokiNotInitialized) }
+    }
+
+    /// The library whatever its state: for the fork handlers.
+    pub(super) fn any() -> &'static Library {
+        &LIBRARY
+    }
+
+    fn forget_sessions(&self) {
+        self.sessions.iter().for_each(|shard| shard.write().clear());
+    }
+
+    pub(super) fn slot(&self, id: u64) -> Result<&'static Slot> {
+        self.slots.read().iter().find(|slot| slot.id == id).copied().ok_or(Error::SlotIdInvalid)
+    }
+
+    /// Slot numbers, sorted. Every slot has a token present.
+    pub fn slots(&self) -> Vec<u64> {
+        self.slots.read().iter().map(|slot| slot.id).collect()
+    }
+
+    pub fn token_info(&self, slot: u64) -> Result<(Info, SessionCounts)> {
+        let slot = self.slot(slot)?;
+        Ok((slot.token.info()?, *slot.counts.read()))
+    }
+
+    /// `NoEvent` at once without `block`; with it, waits until C_Finalize and then answers
+    /// `CryptokiNotInitialized`. Holds no lock of ours while it waits.
+    pub fn wait_for_slot_event(&self, block: bool) -> Result<u64> {
+        if !block {
+            return Err(Error::NoEvent);
+        }
+        let Ok(mut guard) = self.waiting.lock() else { return Err(Error::GeneralError) };
+        while self.open.load(Ordering::Acquire) {
+            guard = self.wake.wait(guard).map_err(|_| Error::GeneralError)?;
+        }
+        Err(Error::CryptokiNotInitialized)
+    }
+
+    pub fn init_token(&self, slot: u64, pin: &[u8], label: &str) -> Result<()> {
+        let slot = self.slot(slot)?;
+        if slot.counts.read().all > 0 {
+            return Err(Error::SessionExists);
+        }
+        slot.token.initialize(pin, label)
+    }
+}

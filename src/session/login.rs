@@ -1,0 +1,90 @@
+//! Login state: one for all sessions of a slot in this process.
+
+use super::Library;
+use super::sessions::Session;
+use crate::error::{Error, Result};
+use crate::token::Role;
+use cryptoki_sys::*;
+
+fn role(user_type: u64) -> Result<Role> {
+    match user_type {
+        CKU_SO => Ok(Role::Officer),
+        CKU_USER => Ok(Role::User),
+        _ => Err(Error::UserTypeInvalid),
+    }
+}
+
+impl Library {
+    /// `user_type` is CKU_; `name` from C_LoginUser.
+    pub fn login(&self, session: u64, user_type: u64, name: Option<&str>, pin: &[u8]) -> Result<()> {
+        let session = self.session(session)?;
+        if user_type == CKU_CONTEXT_SPECIFIC {
+            return confirm(&session, pin);
+        }
+        let (slot, role) = (session.slot, role(user_type)?);
+        let free = || match &*slot.login.read() {
+            Some(login) if login.role == role => Err(Error::UserAlreadyLoggedIn),
+            Some(_) => Err(Error::UserAnotherAlreadyLoggedIn),
+            None => Ok(()),
+        };
+        let read_only = || {
+            let counts = slot.counts.read();
+            if role == Role::Officer && counts.all > counts.read_write {
+                Err(Error::SessionReadOnlyExists)
+            } else {
+                Ok(())
+            }
+        };
+        free()?;
+        read_only()?;
+        // The password takes its time; nobody waits for it but this caller.
+        let login = slot.token.log_in(role, name, pin)?;
+        let mut place = slot.login.write();
+        if place.is_some() {
+            return Err(Error::UserAlreadyLoggedIn);
+        }
+        read_only()?;
+        *place = Some(login);
+        Ok(())
+    }
+
+    pub fn logout(&self, session: u64) -> Result<()> {
+        let session = self.session(session)?;
+        if session.slot.login.read().is_none() {
+            return Err(Error::UserNotLoggedIn);
+        }
+        session.slot.log_out();
+        // Operations with private keys end with the login.
+        for shard in &self.sessions {
+            let mine: Vec<_> =
+                shard.read().values().filter(|s| std::ptr::eq(s.slot, session.slot)).cloned().collect();
+            for session in mine {
+                session.state()?.operations.end_private();
+            }
+        }
+        Ok(())
+    }
+
+    pub fn init_pin(&self, session: u64, pin: &[u8]) -> Result<()> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        session.slot.token.init_pin(session.access(&login), pin)
+    }
+
+    pub fn set_pin(&self, session: u64, old: &[u8], new: &[u8]) -> Result<()> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        session.slot.token.set_pin(session.access(&login), old, new)
+    }
+}
+
+/// C_Login(CKU_CONTEXT_SPECIFIC): for the operation that waits for it.
+fn confirm(session: &Session, pin: &[u8]) -> Result<()> {
+    let login = session.slot.login.read().clone().ok_or(Error::UserNotLoggedIn)?;
+    if !session.state()?.operations.awaits_login() {
+        return Err(Error::OperationNotInitialized);
+    }
+    session.slot.token.confirm(&login, pin)?;
+    session.state()?.operations.confirm();
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! The one life cycle of operations: init, one-shot or parts, length queries, buffers that are too
+//! small, and the end (PKCS#11 3.2 §5.2, §5.8 to §5.14).
+//!
+//! A length query and a too-small buffer leave an operation as it is; success and every other error
+//! end it.
+
+use super::Library;
+use crate::crypto::Direction;
+use crate::error::{Error, Result};
+use crate::mechanism::{Key, Mechanism, Params, Transform, Verifier};
+use crate::object::Value;
+use crate::token::Handle;
+use cryptoki_sys::*;
+use std::sync::Arc;
+
+/// The kinds of running operation a session can have, one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Encrypt,
+    Decrypt,
+    Digest,
+    Sign,
+    Verify,
+}
+
+/// Where a result goes: the caller's buffer, or nowhere (a length query). `length` is set on Ok and
+/// on `BufferTooSmall`: bytes written, or needed.
+pub struct Output<'a> {
+    pub buffer: Option<&'a mut [u8]>,
+    pub length: usize,
+}
+
+impl Output<'_> {
+    /// The buffer when it has `needed` bytes; `None` after a length query.
+    pub(super) fn room(&mut self, needed: usize) -> Result<Option<&mut [u8]>> {
+        self.length = needed;
+        match &mut self.buffer {
+            None => Ok(None),
+            Some(buffer) => buffer.get_mut(..needed).map(Some).ok_or(Error::BufferTooSmall),
+        }
+    }
+}
+
+enum Work {
+    Transform(Box<dyn Transform>),
+    Verifier(Box<dyn Verifier>),
+}
+
+struct Operation {
+    work: Work,
+    /// Parts were processed: a one-shot call is too late.
+    in_parts: bool,
+    /// The key is CKA_ALWAYS_AUTHENTICATE and its password was not given yet.
+    awaits_login: bool,
+    /// With a private key: ends at logout.
+    private: bool,
+}
+
+/// The running operations of a session.
+#[derive(Default)]
+pub(super) struct Operations([Option<Operation>; 5]);
+
+impl Operations {
+    /// The running operation, ready to work.
+    fn running(&mut self, purpose: Purpose) -> Result<&mut Operation> {
+        let operation = self.0[purpose as usize].as_mut().ok_or(Error::OperationNotInitialized)?;
+        if operation.awaits_login { Err(Error::UserNotLoggedIn) } else { Ok(operation) }
+    }
+
+    fn end(&mut self, purpose: Purpose) {
+        self.0[purpose as usize] = None;
+    }
+
+    pub fn end_private(&mut self) {
+        self.0.iter_mut().filter(|o| o.as_ref().is_some_and(|o| o.private)).for_each(|o| *o = None);
+    }
+
+    pub fn awaits_login(&self) -> bool {
+        self.0.iter().flatten().any(|operation| operation.awaits_login)
+    }
+
+    pub fn confirm(&mut self) {
+        self.0.iter_mut().flatten().for_each(|operation| operation.awaits_login = false);
+    }
+
+    /// Runs one step of an operation and ends it as the life cycle says.
+    fn step<T>(
+        &mut self,
+        purpose: Purpose,
+        ends: bool,
+        step: impl FnOnce(&mut Operation) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let result = step(self.running(purpose)?);
+        match &result {
+            // A query answered None: nothing was done.
+            Ok(None) | Err(Error::BufferTooSmall) => {}
+            Ok(Some(_)) if !ends => {}
+            _ => self.end(purpose),
+        }
+        result
+    }
+}
+
+impl Operation {
+    fn transform(&mut self) -> Result<&mut dyn Transform> {
+        match &mut self.work {
+            Work::Transform(transform) => Ok(&mut **transform),
+            Work::Verifier(_) => Err(Error::GeneralError),
+        }
+    }
+
+    fn verifier(&mut self) -> Result<&mut dyn Verifier> {
+        match &mut self.work {
+            Work::Verifier(verifier) => Ok(&mut **verifier),
+            Work::Transform(_) => Err(Error::GeneralError),
+        }
+    }
+
+    fn whole(&self) -> Result<()> {
+        if self.in_parts { Err(Error::OperationActive) } else { Ok(()) }
+    }
+}
+
+/// That a key may be used by a mechanism for what `usage` (a CKA_ flag) says.
+pub(super) fn check_key(key: &Key, mechanism: &Mechanism, usage: u64) -> Result<()> {
+    let object = key.object();
+    if !object.key_type().is_some_and(|key_type| mechanism.keys.contains(&key_type)) {
+        return Err(Error::KeyTypeInconsistent);
+    }
+    if !object.flag(usage) {
+        return Err(Error::KeyFunctionNotPermitted);
+    }
+    if let Some(Value::Mechanisms(allowed)) = object.get(CKA_ALLOWED_MECHANISMS) {
+        if !allowed.is_empty() && !allowed.contains(&mechanism.id) {
+            return Err(Error::MechanismInvalid);
+        }
+    }
+    let (least, most) = mechanism.sizes;
+    if (least, most) != (0, 0) && !(least..=most).contains(&key.size()) {
+        return Err(Error::KeySizeRange);
+    }
+    Ok(())
+}
+
+/// The CKA_ flag a purpose needs, and whether the key must be a private or secret one.
+fn needs(purpose: Purpose) -> (u64, bool) {
+    match purpose {
+        Purpose::Encrypt => (CKA_ENCRYPT, false),
+        Purpose::Decrypt => (CKA_DECRYPT, true),
+        Purpose::Sign => (CKA_SIGN, true),
+        Purpose::Verify => (CKA_VERIFY, false),
+        Purpose::Digest => (0, false),
+    }
+}
+
+/// The work of a mechanism for a purpose; `MechanismInvalid` when its row has none.
+fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: &Arc<Key>) -> Result<Work> {
+    let none = Error::MechanismInvalid;
+    Ok(match purpose {
+        Purpose::Encrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Encrypt)?),
+        Purpose::Decrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Decrypt)?),
+        Purpose::Sign => Work::Transform(mechanism.sign.ok_or(none)?(key, params)?),
+        Purpose::Verify => Work::Verifier(mechanism.verify.ok_or(none)?(key, params)?),
+        Purpose::Digest => return Err(Error::GeneralError),
+    })
+}
+
+fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
+    match purpose {
+        Purpose::Encrypt | Purpose::Decrypt => mechanism.cipher.is_some(),
+        Purpose::Digest => mechanism.digest.is_some(),
+        Purpose::Sign => mechanism.sign.is_some(),
+        Purpose::Verify => mechanism.verify.is_some(),
+    }
+}
+
+impl Library {
+    /// C_EncryptInit and its like; `key` is `None` for digests.
+    pub fn start(
+        &self,
+        session: u64,
+        purpose: Purpose,
+        mechanism: &'static Mechanism,
+        params: Params,
+        key: Option<Handle>,
+    ) -> Result<()> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read();
+        let mut state = session.state()?;
+        let place = &mut state.operations.0[purpose as usize];
+        if place.is_some() {
+            return Err(Error::OperationActive);
+        }
+        if !can(purpose, mechanism) {
+            return Err(Error::MechanismInvalid);
+        }
+        *place = Some(match (purpose, mechanism.digest) {
+            (Purpose::Digest, Some(digest)) => Operation {
+                work: Work::Transform(digest(params)?),
+                in_parts: false,
+                awaits_login: false,
+                private: false,
+            },
+            _ => {
+                let key =
+                    session.slot.token.key(session.access(&login), key.ok_or(Error::KeyHandleInvalid)?)?;
+                let (usage, secret) = needs(purpose);
+                check_key(&key, mechanism, usage)?;
+                Operation {
+                    work: begin(purpose, mechanism, params, &key)?,
+                    in_parts: false,
+                    awaits_login: secret && key.object().flag(CKA_ALWAYS_AUTHENTICATE),
+                    private: key.object().is_private(),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// C_EncryptInit with a NULL mechanism: ends a running operation; `OperationNotInitialized`
+    /// when there is none.
+    pub fn stop(&self, session: u64, purpose: Purpose) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        state.operations.0[purpose as usize].take().map(drop).ok_or(Error::OperationNotInitialized)
+    }
+
+    /// C_SessionCancel: ends the operations named by CKF_ flags.
+    pub fn cancel(&self, session: u64, flags: u64) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let named = [
+            (CKF_ENCRYPT, Purpose::Encrypt),
+            (CKF_DECRYPT, Purpose::Decrypt),
+            (CKF_DIGEST, Purpose::Digest),
+            (CKF_SIGN, Purpose::Sign),
+            (CKF_VERIFY, Purpose::Verify),
+        ];
+        for (flag, purpose) in named {
+            if flags & flag != 0 {
+                state.operations.end(purpose);
+            }
+        }
+        if flags & CKF_FIND_OBJECTS != 0 {
+            state.search = None;
+        }
+        Ok(())
+    }
+
+    /// C_Encrypt, C_Decrypt, C_Digest, C_Sign. `input` does not overlap the output buffer.
+    pub fn one_shot(
+        &self,
+        session: u64,
+        purpose: Purpose,
+        input: &[u8],
+        output: &mut Output<'_>,
+    ) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let written = state.operations.step(purpose, true, |operation| {
+            operation.whole()?;
+            let transform = operation.transform()?;
+            let Some(room) = output.room(transform.one_shot_length(input.len()))? else { return Ok(None) };
+            transform.one_shot(input, room).map(Some)
+        })?;
+        output.length = written.unwrap_or(output.length);
+        Ok(())
+    }
+
+    /// C_EncryptUpdate and its like (C_DigestUpdate and C_SignUpdate give no bytes).
+    pub fn update(
+        &self,
+        session: u64,
+        purpose: Purpose,
+        input: &[u8],
+        output: &mut Output<'_>,
+    ) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let silent = matches!(purpose, Purpose::Digest | Purpose::Sign);
+        let written = state.operations.step(purpose, false, |operation| {
+            let transform = operation.transform()?;
+            let written = if silent {
+                transform.update(input, &mut [])?
+            } else {
+                let Some(room) = output.room(transform.update_length(input.len()))? else { return Ok(None) };
+                transform.update(input, room)?
+            };
+            operation.in_parts = true;
+            Ok(Some(written))
+        })?;
+        output.length = written.unwrap_or(output.length);
+        Ok(())
+    }
+
+    /// C_EncryptFinal and its like.
+    pub fn finish(&self, session: u64, purpose: Purpose, output: &mut Output<'_>) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let written = state.operations.step(purpose, true, |operation| {
+            let transform = operation.transform()?;
+            let Some(room) = output.room(transform.finish_length())? else { return Ok(None) };
+            transform.finish(room).map(Some)
+        })?;
+        output.length = written.unwrap_or(output.length);
+        Ok(())
+    }
+
+    /// C_DigestKey: the value of a secret key that could be read out goes into the digest.
+    pub fn digest_key(&self, session: u64, key: Handle) -> Result<()> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read();
+        let mut state = session.state()?;
+        state.operations.running(Purpose::Digest)?;
+        let key = session.slot.token.key(session.access(&login), key)?;
+        if key.object().class() != CKO_SECRET_KEY
+            || crate::object::rules::read(key.object(), CKA_VALUE).is_err()
+        {
+            return Err(Error::KeyIndigestible);
+        }
+        state.operations.step(Purpose::Digest, false, |operation| {
+            operation.in_parts = true;
+            operation.transform()?.update(key.value(), &mut []).map(Some)
+        })?;
+        Ok(())
+    }
+
+    /// C_Verify.
+    pub fn verify(&self, session: u64, data: &[u8], signature: &[u8]) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let done = state.operations.step(Purpose::Verify, true, |operation| {
+            operation.whole()?;
+            operation.verifier()?.one_shot(data, signature).map(Some)
+        });
+        done.map(drop)
+    }
+
+    /// C_VerifyUpdate.
+    pub fn verify_update(&self, session: u64, data: &[u8]) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let done = state.operations.step(Purpose::Verify, false, |operation| {
+            operation.in_parts = true;
+            operation.verifier()?.update(data).map(Some)
+        });
+        done.map(drop)
+    }
+
+    /// C_VerifyFinal.
+    pub fn verify_final(&self, session: u64, signature: &[u8]) -> Result<()> {
+        let session = self.session(session)?;
+        let mut state = session.state()?;
+        let done = state
+            .operations
+            .step(Purpose::Verify, true, |operation| operation.verifier()?.finish(signature).map(Some));
+        done.map(drop)
+    }
+}

@@ -1,0 +1,105 @@
+//! The chain of keys from a password to a user's objects, and the officers' way to reset.
+//!
+//! password --Argon2id--> p; KEK = HKDF(p, token secret); U under KEK; data keys under U. With reset
+//! policy `keeps`, U also lies under the token's reset key R, and R in an HPKE ciphertext to each
+//! officer.
+
+use crate::config::KdfCost;
+use crate::crypto::aes::GcmKey;
+use crate::crypto::{Secret, argon2id, derive, hpke, random};
+use crate::error::{Error, Result};
+
+const NONCE: usize = 12;
+const TAG: usize = 16;
+const RESET: &[u8] = b"strongroom reset key";
+
+/// A key under another: nonce, ciphertext, tag; `purpose` is bound to it.
+pub fn wrap(key: &Secret, purpose: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    let mut wrapped = vec![0; NONCE + plain.len() + TAG];
+    let (nonce, sealed) = wrapped.split_at_mut(NONCE);
+    random::fill(nonce)?;
+    GcmKey::new(key)?.seal(nonce, purpose, TAG, plain, sealed)?;
+    Ok(wrapped)
+}
+
+/// The reverse, or `EncryptedDataInvalid`.
+pub fn unwrap(key: &Secret, purpose: &[u8], wrapped: &[u8]) -> Result<Secret> {
+    let (nonce, sealed) = wrapped.split_at_checked(NONCE).ok_or(Error::EncryptedDataInvalid)?;
+    let length = sealed.len().checked_sub(TAG).ok_or(Error::EncryptedDataInvalid)?;
+    let mut plain = Secret::zeroed(length);
+    GcmKey::new(key)?.open(nonce, purpose, TAG, sealed, &mut plain)?;
+    Ok(plain)
+}
+
+/// How a password was stretched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub salt: [u8; 16],
+    pub memory_kib: u32,
+    pub passes: u32,
+}
+
+impl Stretch {
+    pub fn fresh(cost: KdfCost) -> Result<Stretch> {
+        let mut salt = [0; 16];
+        random::fill(&mut salt)?;
+        Ok(Stretch { salt, memory_kib: cost.memory_kib, passes: cost.passes })
+    }
+
+    /// KEK(user): slow, by design. `pepper` is the token's own secret.
+    pub fn kek(&self, password: &[u8], pepper: &Secret) -> Result<Secret> {
+        let stretched = argon2id::derive(password, &self.salt, self.memory_kib, self.passes)?;
+        Ok(derive::hkdf_sha256(pepper, &stretched, b"strongroom user key encryption", 32))
+    }
+}
+
+/// The secrets of a user.
+#[derive(Clone)]
+pub struct UserKeys {
+    /// U: wraps the data keys of what the user owns.
+    pub own: Secret,
+    /// X25519: opens what others give to this user.
+    pub private: Secret,
+    pub public: [u8; 32],
+}
+
+impl UserKeys {
+    pub fn random() -> Result<UserKeys> {
+        let (private, public) = hpke::key_pair()?;
+        Ok(UserKeys { own: Secret::random(32)?, private, public })
+    }
+
+    /// Both secrets in one wrapping under the KEK.
+    pub fn wrap(&self, kek: &Secret) -> Result<Vec<u8>> {
+        let both = Secret::from([&self.own[..], &self.private].concat());
+        wrap(kek, b"user keys", &both)
+    }
+
+    pub fn unwrap(kek: &Secret, wrapped: &[u8], public: [u8; 32]) -> Result<UserKeys> {
+        Self::from_both(&unwrap(kek, b"user keys", wrapped)?, public)
+    }
+
+    fn from_both(both: &Secret, public: [u8; 32]) -> Result<UserKeys> {
+        let (own, private) = both.split_at_checked(32).ok_or(Error::EncryptedDataInvalid)?;
+        Ok(UserKeys { own: own.into(), private: private.into(), public })
+    }
+
+    /// Both secrets under the reset key.
+    pub fn wrap_for_reset(&self, reset: &Secret) -> Result<Vec<u8>> {
+        let both = Secret::from([&self.own[..], &self.private].concat());
+        wrap(reset, b"user keys for reset", &both)
+    }
+
+    pub fn unwrap_for_reset(reset: &Secret, wrapped: &[u8], public: [u8; 32]) -> Result<UserKeys> {
+        Self::from_both(&unwrap(reset, b"user keys for reset", wrapped)?, public)
+    }
+
+    /// The reset key for an officer.
+    pub fn give_reset_key(officer: &[u8; 32], reset: &Secret) -> Result<Vec<u8>> {
+        hpke::seal(officer, RESET, b"", reset)
+    }
+
+    pub fn take_reset_key(&self, sealed: &[u8]) -> Result<Secret> {
+        hpke::open(&self.private, RESET, b"", sealed)
+    }
+}

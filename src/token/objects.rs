@@ -1,0 +1,164 @@
+//! Objects: made, changed, copied, destroyed, found.
+
+use super::cache::key_purpose;
+use super::{Access, Handle, Token, keychain, policy};
+use crate::crypto::Secret;
+use crate::error::{Error, Result};
+use crate::mechanism::Key;
+use crate::object::{Object, Template, Value, search, template};
+use crate::store::{BodyKey, Change, Header, Id, Kind};
+use cryptoki_sys::*;
+use std::sync::Arc;
+
+/// How often a change is tried again when another process was faster.
+const TRIES: usize = 5;
+
+impl Token {
+    /// Stores a complete object (CKA_UNIQUE_ID is given here) and gives its handle.
+    pub fn insert(&self, access: Access<'_>, object: Object) -> Result<Handle> {
+        let handles = self.insert_all(access, vec![object])?;
+        handles.first().copied().ok_or(Error::GeneralError)
+    }
+
+    /// Several at once, all or nothing (a key pair).
+    pub fn insert_all(&self, access: Access<'_>, objects: Vec<Object>) -> Result<Vec<Handle>> {
+        let mut named = Vec::new();
+        for mut object in objects {
+            policy::may_write(access, &object)?;
+            let id = Id::random()?;
+            object.set(CKA_UNIQUE_ID, Value::Bytes(id.to_string().into_bytes()));
+            named.push((id, object));
+        }
+        if named.iter().any(|(_, object)| object.is_token()) {
+            self.store()?.write(|change| {
+                let stored = named.iter().filter(|(_, object)| object.is_token());
+                stored.into_iter().try_for_each(|(id, object)| write_new(change, access, *id, object))
+            })?;
+        }
+        let mut index = self.index.write();
+        let handles = named.into_iter().map(|(id, object)| {
+            if object.is_token() {
+                index.handle(id)
+            } else {
+                index.add_session(access.session, Arc::new(Key::new(object)))
+            }
+        });
+        Ok(handles.collect())
+    }
+
+    /// C_SetAttributeValue.
+    pub fn modify(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<()> {
+        let asker = policy::asker(access.login);
+        for _ in 0..TRIES {
+            let (header, key) = self.resolve(access, handle)?;
+            policy::may_write(access, key.object())?;
+            let object = template::modify(key.object(), changes.clone(), asker)?;
+            let Some(header) = header else {
+                self.index.write().set_session(handle, Arc::new(Key::new(object)));
+                return Ok(());
+            };
+            match self.rewrite(access, header, &object) {
+                Err(Error::FunctionFailed) => {}
+                done => return done,
+            }
+        }
+        Err(Error::FunctionFailed)
+    }
+
+    /// The next version of a record.
+    fn rewrite(&self, access: Access<'_>, header: Header, object: &Object) -> Result<()> {
+        let store = self.store()?;
+        let next = Header { version: header.version + 1, ..header };
+        let data_key = match access.login {
+            Some(login) if header.owner != Id::NONE => Some(self.data_key(&store, login, header.id)?),
+            _ => None,
+        };
+        let key = data_key.as_ref().map_or(BodyKey::Seal, BodyKey::Data);
+        store.write(|change| change.put(next, key, &object.encode(), &search::terms(object)))?;
+        self.index.write().forget(header.id);
+        Ok(())
+    }
+
+    /// C_CopyObject.
+    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<Handle> {
+        let key = self.object(access, handle)?;
+        let object = template::copy(key.object(), changes, policy::asker(access.login))?;
+        self.insert(access, object)
+    }
+
+    /// C_DestroyObject.
+    pub fn destroy(&self, access: Access<'_>, handle: Handle) -> Result<()> {
+        let (header, key) = self.resolve(access, handle)?;
+        if !key.object().flag(CKA_DESTROYABLE) {
+            return Err(Error::ActionProhibited);
+        }
+        policy::may_write(access, key.object())?;
+        if let Some(header) = header {
+            self.store()?.write(|change| change.remove(Kind::Object, header.id))?;
+        }
+        self.index.write().remove(handle);
+        Ok(())
+    }
+
+    /// Handles of all objects the asker may see that match; CKO_PROFILE objects included.
+    pub fn find(&self, access: Access<'_>, template: &Template) -> Result<Vec<Handle>> {
+        let store = self.store()?;
+        self.look(&store)?;
+        let mut owners = vec![Id::NONE];
+        if policy::may_read(access.login, true, true) {
+            owners.extend(access.login.map(|login| login.user));
+        }
+        let mut found = Vec::new();
+        for header in store.find(Kind::Object, &owners, &search::query(template))? {
+            // A damaged object is named in the log and left out; the others are served.
+            let opened = match self.open_record(&store, access.login, header.id) {
+                Err(Error::DeviceError) => None,
+                other => other?,
+            };
+            if opened.is_some_and(|(_, key)| search::matches(key.object(), template)) {
+                found.push(header.id);
+            }
+        }
+        let mut index = self.index.write();
+        let mut handles: Vec<Handle> = found.into_iter().map(|id| index.handle(id)).collect();
+        for (handle, _, key) in index.sessions() {
+            let object = key.object();
+            let seen = policy::may_read(access.login, object.is_token(), object.is_private());
+            if seen && search::matches(object, template) {
+                handles.push(handle);
+            }
+        }
+        handles.sort_unstable();
+        Ok(handles)
+    }
+
+    /// The session objects of a closed session go.
+    pub fn close_session(&self, session: u64) {
+        self.index.write().drop_sessions(|owner, _| owner == session);
+    }
+
+    /// Forgets the keys of private objects in this process, private session objects too.
+    pub fn log_out(&self) {
+        let mut index = self.index.write();
+        index.drop_sessions(|_, key| key.object().is_private());
+        index.forget_opened(true);
+    }
+}
+
+/// Version 1 of a record: public objects under the seal key, private ones under a data key of their
+/// own, wrapped for the owner.
+fn write_new(change: &mut Change<'_>, access: Access<'_>, id: Id, object: &Object) -> Result<()> {
+    let author = change.token_id();
+    let mut header =
+        Header { kind: Kind::Object, id, version: 1, epoch: 1, author, owner: Id::NONE, flags: 0 };
+    let (plain, terms) = (object.encode(), search::terms(object));
+    if !object.is_private() {
+        return change.put(header, BodyKey::Seal, &plain, &terms);
+    }
+    let login = access.login.filter(|login| login.token == author).ok_or(Error::UserNotLoggedIn)?;
+    let data_key = Secret::random(32)?;
+    header.owner = login.user;
+    change.put(header, BodyKey::Data(&data_key), &plain, &terms)?;
+    let wrapped = keychain::wrap(&login.keys.own, &key_purpose(id, login.user), &data_key)?;
+    change.put_key(id, login.user, &wrapped)
+}
