@@ -1,0 +1,27 @@
+//! Registers the library's fork handlers with the system, once for the process.
+
+use crate::session::Library;
+use std::sync::Once;
+
+extern "C" fn prepare() {
+    Library::before_fork();
+}
+
+extern "C" fn parent() {
+    Library::after_fork_in_parent();
+}
+
+extern "C" fn child() {
+    Library::after_fork_in_child();
+}
+
+pub fn register() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handlers are functions of this library, which stays in memory for good.
+        let code = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+        if code != 0 {
+            log::error!("pthread_atfork: {code}; a forked child cannot use the token");
+        }
+    });
+}

@@ -1,0 +1,161 @@
+//! Mechanism parameters by the shape that the mechanism's row names.
+
+use super::memory::{bytes, read};
+use crate::crypto::Hash;
+use crate::error::{Error, Result};
+use crate::mechanism::{self, Mechanism, Params, Shape};
+use cryptoki_sys::*;
+
+/// CK_GCM_PARAMS as it was before ulIvBits: some clients still send it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ShortGcmParams {
+    pIv: *mut CK_BYTE,
+    ulIvLen: CK_ULONG,
+    pAAD: *mut CK_BYTE,
+    ulAADLen: CK_ULONG,
+    ulTagBits: CK_ULONG,
+}
+
+const HASHES: &[(CK_MECHANISM_TYPE, CK_RSA_PKCS_MGF_TYPE, CK_EC_KDF_TYPE, Hash)] = &[
+    (CKM_SHA_1, CKG_MGF1_SHA1, CKD_SHA1_KDF, Hash::Sha1),
+    (CKM_SHA224, CKG_MGF1_SHA224, CKD_SHA224_KDF, Hash::Sha224),
+    (CKM_SHA256, CKG_MGF1_SHA256, CKD_SHA256_KDF, Hash::Sha256),
+    (CKM_SHA384, CKG_MGF1_SHA384, CKD_SHA384_KDF, Hash::Sha384),
+    (CKM_SHA512, CKG_MGF1_SHA512, CKD_SHA512_KDF, Hash::Sha512),
+    (CKM_SHA3_224, CKG_MGF1_SHA3_224, CKD_SHA3_224_KDF, Hash::Sha3_224),
+    (CKM_SHA3_256, CKG_MGF1_SHA3_256, CKD_SHA3_256_KDF, Hash::Sha3_256),
+    (CKM_SHA3_384, CKG_MGF1_SHA3_384, CKD_SHA3_384_KDF, Hash::Sha3_384),
+    (CKM_SHA3_512, CKG_MGF1_SHA3_512, CKD_SHA3_512_KDF, Hash::Sha3_512),
+];
+
+fn hash(id: CK_MECHANISM_TYPE) -> Result<Hash> {
+    HASHES.iter().find(|row| row.0 == id).map(|row| row.3).ok_or(Error::MechanismParamInvalid)
+}
+
+fn mgf(id: CK_RSA_PKCS_MGF_TYPE) -> Result<Hash> {
+    HASHES.iter().find(|row| row.1 == id).map(|row| row.3).ok_or(Error::MechanismParamInvalid)
+}
+
+fn kdf(id: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
+    if id == CKD_NULL {
+        return Ok(None);
+    }
+    HASHES.iter().find(|row| row.2 == id).map(|row| Some(row.3)).ok_or(Error::MechanismParamInvalid)
+}
+
+/// The row and the owned parameter of a CK_MECHANISM.
+///
+/// # Safety
+/// `given` is NULL or points to a mechanism whose parameter is as long as it says.
+pub unsafe fn mechanism(given: *const CK_MECHANISM) -> Result<(&'static Mechanism, Params)> {
+    // SAFETY: passed on.
+    unsafe {
+        let given = read(given)?;
+        let row = mechanism::find(given.mechanism)?;
+        let params = params(row.params, given.pParameter.cast(), given.ulParameterLen)?;
+        Ok((row, params))
+    }
+}
+
+/// A structure of exactly its size.
+unsafe fn structure<T: Copy>(pointer: *const u8, length: CK_ULONG) -> Result<T> {
+    if pointer.is_null() || length != size_of::<T>() as CK_ULONG {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: it has the size of a `T`, which is plain data.
+    unsafe { read(pointer.cast()) }
+}
+
+/// Bytes inside a parameter.
+unsafe fn inner(pointer: *const u8, length: CK_ULONG) -> Result<Vec<u8>> {
+    const LARGEST: CK_ULONG = 16 << 20;
+    if length > LARGEST {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: passed on.
+    unsafe { bytes(pointer, length) }.map(<[u8]>::to_vec).map_err(|_| Error::MechanismParamInvalid)
+}
+
+fn small(number: CK_ULONG) -> Result<usize> {
+    usize::try_from(number).ok().filter(|n| *n <= 1 << 20).ok_or(Error::MechanismParamInvalid)
+}
+
+unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<Params> {
+    if pointer.is_null() && length > 0 {
+        return Err(Error::ArgumentsBad);
+    }
+    // SAFETY: the caller's promises, passed on; each structure is read whole and by value.
+    unsafe {
+        match shape {
+            Shape::None if length == 0 => Ok(Params::None),
+            Shape::OptionalIv(_) | Shape::Eddsa if length == 0 => Ok(Params::None),
+            Shape::Iv(size) | Shape::OptionalIv(size) if length == size as CK_ULONG => {
+                inner(pointer, length).map(Params::Iv)
+            }
+            Shape::MacLength => small(structure::<CK_ULONG>(pointer, length)?).map(Params::MacLength),
+            Shape::Pss => {
+                let given: CK_RSA_PKCS_PSS_PARAMS = structure(pointer, length)?;
+                Ok(Params::Pss {
+                    hash: hash(given.hashAlg)?,
+                    mgf: mgf(given.mgf)?,
+                    salt_length: small(given.sLen)?,
+                })
+            }
+            Shape::Oaep => oaep(structure(pointer, length)?),
+            Shape::Ctr => {
+                let given: CK_AES_CTR_PARAMS = structure(pointer, length)?;
+                let counter_bits = small(given.ulCounterBits)? as u32;
+                if !(1..=128).contains(&counter_bits) {
+                    return Err(Error::MechanismParamInvalid);
+                }
+                Ok(Params::Ctr { counter_bits, block: given.cb })
+            }
+            Shape::Gcm => gcm(pointer, length),
+            Shape::Ecdh => {
+                let given: CK_ECDH1_DERIVE_PARAMS = structure(pointer, length)?;
+                Ok(Params::Ecdh {
+                    kdf: kdf(given.kdf)?,
+                    shared: inner(given.pSharedData, given.ulSharedDataLen)?,
+                    public: inner(given.pPublicData, given.ulPublicDataLen)?,
+                })
+            }
+            Shape::Eddsa => {
+                let given: CK_EDDSA_PARAMS = structure(pointer, length)?;
+                let context = inner(given.pContextData, given.ulContextDataLen)?;
+                Ok(Params::Eddsa { prehash: given.phFlag != 0, context })
+            }
+            _ => Err(Error::MechanismParamInvalid),
+        }
+    }
+}
+
+unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Params> {
+    // Source 0 with no data is how several clients say "no label".
+    let labelled = given.source == CKZ_DATA_SPECIFIED;
+    if !labelled && (given.source != 0 || given.ulSourceDataLen != 0) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: passed on.
+    let label = unsafe { inner(given.pSourceData.cast(), given.ulSourceDataLen)? };
+    Ok(Params::Oaep { hash: hash(given.hashAlg)?, mgf: mgf(given.mgf)?, label })
+}
+
+unsafe fn gcm(pointer: *const u8, length: CK_ULONG) -> Result<Params> {
+    // SAFETY: passed on; the length tells which of the two structures it is.
+    unsafe {
+        let (iv, iv_length, aad, aad_length, tag_bits) = if length == size_of::<ShortGcmParams>() as CK_ULONG
+        {
+            let given: ShortGcmParams = structure(pointer, length)?;
+            (given.pIv, given.ulIvLen, given.pAAD, given.ulAADLen, given.ulTagBits)
+        } else {
+            let given: CK_GCM_PARAMS = structure(pointer, length)?;
+            (given.pIv, given.ulIvLen, given.pAAD, given.ulAADLen, given.ulTagBits)
+        };
+        Ok(Params::Gcm {
+            iv: inner(iv, iv_length)?,
+            aad: inner(aad, aad_length)?,
+            tag_bits: small(tag_bits)?,
+        })
+    }
+}
