@@ -1,6 +1,6 @@
 //! Strongroom: an HSM you own, as a PKCS#11 library.
 //!
-//! The map of the house. Arrows point down only; `tests/house.rs` enforces it.
+//! The map of the house. Arrows point down only; `ci/house.rs` enforces it.
 //!
 //! ```text
 //! ffi -> session -> token -> {mechanism, store} -> {object, crypto} -> {error, lock, config}

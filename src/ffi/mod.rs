@@ -44,6 +44,8 @@ fn call(work: impl FnOnce(&'static Library) -> Result<()>) -> CK_RV {
 /// Defines exported C functions: `fn C_Name(arguments) |library| { body }`.
 macro_rules! c_functions {
     ($(fn $name:ident($($argument:ident: $type:ty),* $(,)?) |$library:pat_param| $body:block)*) => {$(
+        // Some bodies only pass numbers on and need no `unsafe`; one macro serves all.
+        #[allow(unused_unsafe)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> cryptoki_sys::CK_RV {
             // SAFETY: a C caller promises what PKCS#11 asks of it: each pointer is NULL or points to
