@@ -5,7 +5,7 @@ use crate::crypto::pkcs8::PrivateKey;
 use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets};
-use crate::object::Object;
+use crate::object::{Object, Value};
 use cryptoki_sys::*;
 use once_cell::sync::OnceCell;
 
@@ -13,9 +13,57 @@ use once_cell::sync::OnceCell;
 /// changed object is a new `Key`.
 pub struct Key {
     object: Object,
+    facts: Facts,
     ready: OnceCell<Ready>,
     gcm: OnceCell<aes::GcmKey>,
     hmac: OnceCell<(Hash, Hmac)>,
+}
+
+/// What is asked of a key at every use, looked up once: searching the attributes each time cost more
+/// than encrypting a kilobyte.
+struct Facts {
+    class: u64,
+    key_type: Option<u64>,
+    size: u64,
+    private: bool,
+    token: bool,
+    always_authenticate: bool,
+    restricted: bool,
+    /// One bit for each of [`USAGES`].
+    usages: u32,
+}
+
+const USAGES: [u64; 7] = [CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY, CKA_WRAP, CKA_UNWRAP, CKA_DERIVE];
+
+impl Facts {
+    fn new(object: &Object) -> Facts {
+        let usages = USAGES.iter().enumerate();
+        Facts {
+            class: object.class(),
+            key_type: object.key_type(),
+            size: size(object),
+            private: object.is_private(),
+            token: object.is_token(),
+            always_authenticate: object.flag(CKA_ALWAYS_AUTHENTICATE),
+            restricted: matches!(object.get(CKA_ALLOWED_MECHANISMS), Some(Value::Mechanisms(list)) if !list.is_empty()),
+            usages: usages.fold(0, |bits, (place, usage)| bits | u32::from(object.flag(*usage)) << place),
+        }
+    }
+}
+
+/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for the rest.
+fn size(object: &Object) -> u64 {
+    match object.key_type() {
+        Some(CKK_RSA) => {
+            let modulus = object.bytes(CKA_MODULUS);
+            let zeros = modulus.iter().take_while(|b| **b == 0).count();
+            let first = modulus.get(zeros).map_or(0, |b| u64::from(b.leading_zeros()));
+            8 * (modulus.len() - zeros) as u64 - first
+        }
+        Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
+        Some(CKK_EC_EDWARDS) => 255,
+        _ => object.bytes(CKA_VALUE).len() as u64,
+    }
 }
 
 /// Asymmetric material in the form that its implementation works with.
@@ -61,7 +109,13 @@ pub(super) fn curve(object: &Object) -> Result<Curve> {
 
 impl Key {
     pub fn new(object: Object) -> Key {
-        Key { object, ready: OnceCell::new(), gcm: OnceCell::new(), hmac: OnceCell::new() }
+        Key {
+            facts: Facts::new(&object),
+            object,
+            ready: OnceCell::new(),
+            gcm: OnceCell::new(),
+            hmac: OnceCell::new(),
+        }
     }
 
     pub fn object(&self) -> &Object {
@@ -73,17 +127,46 @@ impl Key {
         self.object.bytes(CKA_VALUE)
     }
 
-    /// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for the rest.
+    pub fn class(&self) -> u64 {
+        self.facts.class
+    }
+
+    pub fn key_type(&self) -> Option<u64> {
+        self.facts.key_type
+    }
+
+    /// Size in the unit of `Mechanism::sizes`.
     pub fn size(&self) -> u64 {
-        match self.object.key_type() {
-            Some(CKK_RSA) => {
-                let modulus = rsa_public(&self.object).modulus;
-                8 * modulus.len() as u64 - modulus.first().map_or(0, |b| u64::from(b.leading_zeros()))
-            }
-            Some(CKK_EC) => curve(&self.object).map_or(0, |curve| u64::from(curve.bits())),
-            Some(CKK_EC_EDWARDS) => 255,
-            _ => self.value().len() as u64,
-        }
+        self.facts.size
+    }
+
+    /// CKA_PRIVATE.
+    pub fn is_private(&self) -> bool {
+        self.facts.private
+    }
+
+    /// CKA_TOKEN.
+    pub fn is_token(&self) -> bool {
+        self.facts.token
+    }
+
+    /// CKA_ALWAYS_AUTHENTICATE.
+    pub fn always_authenticate(&self) -> bool {
+        self.facts.always_authenticate
+    }
+
+    /// Whether one of the CKA_ usage flags is set.
+    pub fn may(&self, usage: u64) -> bool {
+        USAGES
+            .iter()
+            .position(|known| *known == usage)
+            .is_some_and(|place| self.facts.usages >> place & 1 == 1)
+    }
+
+    /// Whether CKA_ALLOWED_MECHANISMS lets a mechanism use this key.
+    pub fn allows(&self, mechanism: u64) -> bool {
+        !self.facts.restricted
+            || matches!(self.object.get(CKA_ALLOWED_MECHANISMS), Some(Value::Mechanisms(list)) if list.contains(&mechanism))
     }
 
     fn ready(&self) -> Result<&Ready> {

@@ -123,17 +123,17 @@ pub fn all() -> impl Iterator<Item = &'static Mechanism> {
     FAMILIES.iter().flat_map(|(_, rows)| rows.iter())
 }
 
-/// The rows by number, for the binary search.
-static SORTED: Lazy<Vec<&'static Mechanism>> = Lazy::new(|| {
-    let mut rows: Vec<_> = all().collect();
-    rows.sort_by_key(|row| row.id);
+/// The rows by number, for the binary search; the numbers lie side by side.
+static SORTED: Lazy<Vec<(u64, &'static Mechanism)>> = Lazy::new(|| {
+    let mut rows: Vec<_> = all().map(|row| (row.id, row)).collect();
+    rows.sort_by_key(|(id, _)| *id);
     rows
 });
 
 /// The row of a mechanism, or `MechanismInvalid`.
 pub fn find(id: u64) -> Result<&'static Mechanism> {
-    let place = SORTED.binary_search_by_key(&id, |row| row.id).map_err(|_| Error::MechanismInvalid)?;
-    Ok(SORTED[place])
+    let place = SORTED.binary_search_by_key(&id, |(id, _)| *id).map_err(|_| Error::MechanismInvalid)?;
+    Ok(SORTED[place].1)
 }
 
 impl Mechanism {

@@ -8,7 +8,6 @@ use super::Library;
 use crate::crypto::Direction;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, Transform, Verifier};
-use crate::object::Value;
 use crate::token::Handle;
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -123,17 +122,14 @@ impl Operation {
 
 /// That a key may be used by a mechanism for what `usage` (a CKA_ flag) says.
 pub(super) fn check_key(key: &Key, mechanism: &Mechanism, usage: u64) -> Result<()> {
-    let object = key.object();
-    if !object.key_type().is_some_and(|key_type| mechanism.keys.contains(&key_type)) {
+    if !key.key_type().is_some_and(|key_type| mechanism.keys.contains(&key_type)) {
         return Err(Error::KeyTypeInconsistent);
     }
-    if !object.flag(usage) {
+    if !key.may(usage) {
         return Err(Error::KeyFunctionNotPermitted);
     }
-    if let Some(Value::Mechanisms(allowed)) = object.get(CKA_ALLOWED_MECHANISMS) {
-        if !allowed.is_empty() && !allowed.contains(&mechanism.id) {
-            return Err(Error::MechanismInvalid);
-        }
+    if !key.allows(mechanism.id) {
+        return Err(Error::MechanismInvalid);
     }
     let (least, most) = mechanism.sizes;
     if (least, most) != (0, 0) && !(least..=most).contains(&key.size()) {
@@ -209,8 +205,8 @@ impl Library {
                 Operation {
                     work: begin(purpose, mechanism, params, &key)?,
                     in_parts: false,
-                    awaits_login: secret && key.object().flag(CKA_ALWAYS_AUTHENTICATE),
-                    private: key.object().is_private(),
+                    awaits_login: secret && key.always_authenticate(),
+                    private: key.is_private(),
                 }
             }
         });

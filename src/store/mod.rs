@@ -234,17 +234,19 @@ impl Store {
 
     /// A record, its place in the state digest checked: `DeviceError` when it was tampered with.
     pub fn load(&self, kind: Kind, id: Id) -> Result<Option<Record>> {
-        self.read(|connection| {
-            let record = select(connection, kind, id)?;
-            digest::check_bucket(connection, id)?;
-            self.check_root(connection)?;
-            let Some((record, element)) = record else {
-                digest::check_absent(connection, kind, id)?;
-                return Ok(None);
-            };
-            digest::check_element(connection, &self.keys, &record, &element)?;
-            Ok(Some(record))
-        })
+        self.read(|connection| self.load_in(connection, kind, id))
+    }
+
+    fn load_in(&self, connection: &Connection, kind: Kind, id: Id) -> Result<Option<Record>> {
+        let record = select(connection, kind, id)?;
+        digest::check_bucket(connection, id)?;
+        self.check_root(connection)?;
+        let Some((record, element)) = record else {
+            digest::check_absent(connection, kind, id)?;
+            return Ok(None);
+        };
+        digest::check_element(connection, &self.keys, &record, &element)?;
+        Ok(Some(record))
     }
 
     /// The root against all buckets, unless this very root was compared before.
@@ -259,6 +261,14 @@ impl Store {
             *self.proven.lock() = Some(root);
         }
         Ok(())
+    }
+
+    /// As `load`, together with the data key as wrapped for a holder.
+    pub fn load_with_key(&self, kind: Kind, id: Id, holder: Id) -> Result<Option<(Record, Option<Vec<u8>>)>> {
+        self.read(|connection| {
+            let record = self.load_in(connection, kind, id)?;
+            record.map(|record| Ok((record, change::load_key(connection, id, holder)?))).transpose()
+        })
     }
 
     /// All of a kind, headers only.

@@ -68,11 +68,17 @@ impl Token {
     /// The data key of an object for the one who is logged in.
     pub(super) fn data_key(&self, store: &Store, login: &Login, object: Id) -> Result<Secret> {
         let wrapped = store.load_key(object, login.user)?.ok_or(Error::ObjectHandleInvalid)?;
-        keychain::unwrap(&login.keys.own, &key_purpose(object, login.user), &wrapped).map_err(|_| {
-            Error::DeviceError.because(format_args!("the data key of object {object} does not open"))
-        })
+        open_data_key(login, object, &wrapped)
     }
+}
 
+fn open_data_key(login: &Login, object: Id, wrapped: &[u8]) -> Result<Secret> {
+    keychain::unwrap(&login.keys.own, &key_purpose(object, login.user), wrapped).map_err(|_| {
+        Error::DeviceError.because(format_args!("the data key of object {object} does not open"))
+    })
+}
+
+impl Token {
     /// A record opened for the asker, from memory or from the file; `None` when there is none or it
     /// is not the asker's to see.
     pub(super) fn open_record(
@@ -88,14 +94,15 @@ impl Token {
         if let Some((header, key)) = known {
             return Ok(sees(login, header.owner).then_some((header, key)));
         }
-        let Some(record) = store.load(Kind::Object, id)? else { return Ok(None) };
+        let holder = login.map_or(Id::NONE, |login| login.user);
+        let Some((record, wrapped)) = store.load_with_key(Kind::Object, id, holder)? else { return Ok(None) };
         let header = record.header;
         if !sees(login, header.owner) {
             return Ok(None);
         }
         let body = match login {
             Some(login) if header.owner != Id::NONE => {
-                let key = self.data_key(store, login, id)?;
+                let key = open_data_key(login, id, &wrapped.ok_or(Error::ObjectHandleInvalid)?)?;
                 store.open_body(&record, BodyKey::Data(&key))?
             }
             _ => store.open_body(&record, BodyKey::Seal)?,
@@ -121,8 +128,7 @@ impl Token {
         let id = match self.index.read().place(handle) {
             None => return Err(Error::ObjectHandleInvalid),
             Some(Place::Session { key, .. }) => {
-                let (object, token) = (key.object(), key.object().is_token());
-                let seen = policy::may_read(access.login, token, object.is_private());
+                let seen = policy::may_read(access.login, key.is_token(), key.is_private());
                 return if seen { Ok((None, Arc::clone(key))) } else { Err(Error::ObjectHandleInvalid) };
             }
             Some(Place::Token { id, .. }) => *id,
@@ -140,7 +146,7 @@ impl Token {
     pub fn key(&self, access: Access<'_>, handle: Handle) -> Result<Arc<Key>> {
         let known = match self.index.read().place(handle) {
             Some(Place::Session { key, .. }) => {
-                let seen = policy::may_read(access.login, key.object().is_token(), key.object().is_private());
+                let seen = policy::may_read(access.login, key.is_token(), key.is_private());
                 seen.then(|| Arc::clone(key))
             }
             Some(Place::Token { open: Some((header, key)), .. })
@@ -158,7 +164,7 @@ impl Token {
                 other => other,
             })?,
         };
-        policy::may_use(access.login, key.object())?;
+        policy::may_use(access.login, &key)?;
         Ok(key)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Access, Login, Role};
 use crate::error::{Error, Result};
+use crate::mechanism::Key;
 use crate::object::Object;
 use crate::object::template::Asker;
 use cryptoki_sys::*;
@@ -84,7 +85,7 @@ pub fn may_read(login: Option<&Arc<Login>>, token: bool, private: bool) -> bool 
 }
 
 /// Whether the asker may use this key in a mechanism: an officer uses public keys only.
-pub fn may_use(login: Option<&Arc<Login>>, object: &Object) -> Result<()> {
-    let secret = matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY);
+pub fn may_use(login: Option<&Arc<Login>>, key: &Key) -> Result<()> {
+    let secret = matches!(key.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY);
     if secret && who(login) == Who::Officer { Err(Error::KeyFunctionNotPermitted) } else { Ok(()) }
 }

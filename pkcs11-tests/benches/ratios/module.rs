@@ -129,6 +129,8 @@ impl Module {
 
     pub fn initialize_and_open(&mut self) {
         self.initialize();
+        // SoftHSM2's slot numbers move.
+        self.slot = self.first_slot();
         self.open();
     }
 
