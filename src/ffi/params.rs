@@ -3,6 +3,7 @@
 use super::memory::{bytes, read};
 use crate::crypto::Hash;
 use crate::error::{Error, Result};
+use crate::mechanism::params::Iv;
 use crate::mechanism::{self, Mechanism, Params, Shape};
 use cryptoki_sys::*;
 
@@ -152,10 +153,10 @@ unsafe fn gcm(pointer: *const u8, length: CK_ULONG) -> Result<Params> {
             let given: CK_GCM_PARAMS = structure(pointer, length)?;
             (given.pIv, given.ulIvLen, given.pAAD, given.ulAADLen, given.ulTagBits)
         };
-        Ok(Params::Gcm {
-            iv: inner(iv, iv_length)?,
-            aad: inner(aad, aad_length)?,
-            tag_bits: small(tag_bits)?,
-        })
+        if iv_length > 256 {
+            return Err(Error::MechanismParamInvalid);
+        }
+        let iv = Iv::from(bytes(iv, iv_length).map_err(|_| Error::MechanismParamInvalid)?);
+        Ok(Params::Gcm { iv, aad: inner(aad, aad_length)?, tag_bits: small(tag_bits)? })
     }
 }

@@ -1,6 +1,7 @@
 //! AES (PKCS#11 3.2 §6.13, §6.14): block modes, GCM, CMAC, key wrap.
 
 use super::operation::{MacVerify, Whole, run};
+use super::params::Iv;
 use super::{Key, Mechanism, Params, Shape, Transform, row, secret};
 use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
 use crate::crypto::{Direction, Mode, Secret};
@@ -167,7 +168,7 @@ fn ctr(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn T
 /// A GCM encryption: at once by the prepared key, or in parts.
 struct GcmSeal {
     key: Arc<Key>,
-    iv: Vec<u8>,
+    iv: Iv,
     aad: Vec<u8>,
     tag_length: usize,
     stream: Option<GcmStream>,

@@ -123,17 +123,29 @@ pub fn all() -> impl Iterator<Item = &'static Mechanism> {
     FAMILIES.iter().flat_map(|(_, rows)| rows.iter())
 }
 
-/// The rows by number, for the binary search; the numbers lie side by side.
-static SORTED: Lazy<Vec<(u64, &'static Mechanism)>> = Lazy::new(|| {
-    let mut rows: Vec<_> = all().map(|row| (row.id, row)).collect();
-    rows.sort_by_key(|(id, _)| *id);
-    rows
+/// Standard numbers end here; vendors' start far above.
+const STANDARD: usize = 0x4200;
+
+/// For each standard number the place of its row, plus one; the rows themselves beside it.
+static PLACES: Lazy<(Vec<&'static Mechanism>, Box<[u8; STANDARD]>)> = Lazy::new(|| {
+    let rows: Vec<_> = all().collect();
+    let mut places = Box::new([0; STANDARD]);
+    for (row, place) in rows.iter().zip(1u8..=u8::MAX) {
+        if let Some(entry) = places.get_mut(row.id as usize) {
+            *entry = place;
+        }
+    }
+    (rows, places)
 });
 
-/// The row of a mechanism, or `MechanismInvalid`.
+/// The row of a mechanism, or `MechanismInvalid`: one load, because every operation asks.
 pub fn find(id: u64) -> Result<&'static Mechanism> {
-    let place = SORTED.binary_search_by_key(&id, |(id, _)| *id).map_err(|_| Error::MechanismInvalid)?;
-    Ok(SORTED[place].1)
+    let (rows, places) = &*PLACES;
+    match usize::try_from(id).ok().and_then(|id| places.get(id)) {
+        Some(0) => Err(Error::MechanismInvalid),
+        Some(place) => Ok(rows[usize::from(*place) - 1]),
+        None => rows.iter().find(|row| row.id == id).copied().ok_or(Error::MechanismInvalid),
+    }
 }
 
 impl Mechanism {

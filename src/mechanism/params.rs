@@ -52,7 +52,7 @@ pub enum Params {
     },
     /// IV, additional data, tag length in bits.
     Gcm {
-        iv: Vec<u8>,
+        iv: Iv,
         aad: Vec<u8>,
         tag_bits: usize,
     },
@@ -66,4 +66,34 @@ pub enum Params {
         prehash: bool,
         context: Vec<u8>,
     },
+}
+
+/// An IV without an allocation when it is as short as all but a few are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Iv {
+    Short([u8; 16], u8),
+    Long(Vec<u8>),
+}
+
+impl From<&[u8]> for Iv {
+    fn from(bytes: &[u8]) -> Self {
+        let mut short = [0; 16];
+        match short.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                Iv::Short(short, bytes.len() as u8)
+            }
+            None => Iv::Long(bytes.to_vec()),
+        }
+    }
+}
+
+impl std::ops::Deref for Iv {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Iv::Short(bytes, length) => &bytes[..usize::from(*length)],
+            Iv::Long(bytes) => bytes,
+        }
+    }
 }

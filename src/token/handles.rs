@@ -3,7 +3,7 @@
 use super::{Handle, profile};
 use crate::mechanism::Key;
 use crate::store::{Header, Id};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub struct Index {
     last: Handle,
     places: HandleMap<Place>,
     by_id: HashMap<Id, Handle>,
+    /// The handles of objects that are in memory only: a search must not walk all places.
+    in_memory: BTreeSet<Handle>,
     /// The change log up to here, and the file's version at that look, are in `places`.
     pub seen: u64,
     pub version: Option<i64>,
@@ -50,6 +52,7 @@ impl Index {
             last: 0,
             places: HandleMap::default(),
             by_id: HashMap::new(),
+            in_memory: BTreeSet::new(),
             seen: u64::MAX,
             version: None,
         };
@@ -79,6 +82,7 @@ impl Index {
     pub fn add_session(&mut self, session: u64, key: Arc<Key>) -> Handle {
         let handle = self.next();
         self.places.insert(handle, Place::Session { session, key });
+        self.in_memory.insert(handle);
         handle
     }
 
@@ -106,22 +110,30 @@ impl Index {
     }
 
     pub fn remove(&mut self, handle: Handle) {
-        if let Some(Place::Token { id, .. }) = self.places.remove(&handle) {
-            self.by_id.remove(&id);
+        match self.places.remove(&handle) {
+            Some(Place::Token { id, .. }) => drop(self.by_id.remove(&id)),
+            _ => drop(self.in_memory.remove(&handle)),
         }
     }
 
     /// Session objects, with their handles.
-    pub fn sessions(&self) -> impl Iterator<Item = (Handle, u64, &Arc<Key>)> {
-        self.places.iter().filter_map(|(handle, place)| match place {
-            Place::Session { session, key } => Some((*handle, *session, key)),
-            Place::Token { .. } => None,
+    pub fn sessions(&self) -> impl Iterator<Item = (Handle, &Arc<Key>)> {
+        self.in_memory.iter().filter_map(|handle| match self.places.get(handle) {
+            Some(Place::Session { key, .. }) => Some((*handle, key)),
+            _ => None,
         })
     }
 
     /// Drops the session objects that `gone` names.
     pub fn drop_sessions(&mut self, gone: impl Fn(u64, &Key) -> bool) {
-        self.places.retain(|_, place| !matches!(place, Place::Session { session, key } if *session != 0 && gone(*session, key)));
+        let places = &mut self.places;
+        self.in_memory.retain(|handle| match places.get(handle) {
+            Some(Place::Session { session, key }) if *session != 0 && gone(*session, key) => {
+                places.remove(handle);
+                false
+            }
+            _ => true,
+        });
     }
 
     /// Forgets the opened form of one record.

@@ -121,7 +121,7 @@ impl Token {
         }
         let mut index = self.index.write();
         let mut handles: Vec<Handle> = found.into_iter().map(|id| index.handle(id)).collect();
-        for (handle, _, key) in index.sessions() {
+        for (handle, key) in index.sessions() {
             let object = key.object();
             let seen = policy::may_read(access.login, object.is_token(), object.is_private());
             if seen && search::matches(object, template) {
