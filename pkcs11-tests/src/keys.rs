@@ -1,0 +1,170 @@
+//! Templates, keys and attributes in few words.
+
+use crate::{Module, Result, call, check};
+use cryptoki_sys::*;
+use std::ptr::null_mut;
+
+/// An attribute that owns its bytes.
+#[derive(Clone)]
+pub struct Attribute {
+    pub kind: CK_ATTRIBUTE_TYPE,
+    pub bytes: Vec<u8>,
+}
+
+pub fn yes(kind: CK_ATTRIBUTE_TYPE) -> Attribute {
+    Attribute { kind, bytes: vec![CK_TRUE] }
+}
+
+pub fn no(kind: CK_ATTRIBUTE_TYPE) -> Attribute {
+    Attribute { kind, bytes: vec![CK_FALSE] }
+}
+
+pub fn number(kind: CK_ATTRIBUTE_TYPE, value: CK_ULONG) -> Attribute {
+    Attribute { kind, bytes: value.to_ne_bytes().to_vec() }
+}
+
+pub fn bytes(kind: CK_ATTRIBUTE_TYPE, value: &[u8]) -> Attribute {
+    Attribute { kind, bytes: value.to_vec() }
+}
+
+/// The C form, borrowing.
+pub fn template(attributes: &[Attribute]) -> Vec<CK_ATTRIBUTE> {
+    let one = |a: &Attribute| CK_ATTRIBUTE {
+        type_: a.kind,
+        pValue: a.bytes.as_ptr().cast_mut().cast(),
+        ulValueLen: a.bytes.len() as CK_ULONG,
+    };
+    attributes.iter().map(one).collect()
+}
+
+pub const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+pub const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
+
+/// (public or secret, private or secret): the handle to verify or encrypt with, and the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    pub public: CK_OBJECT_HANDLE,
+    pub private: CK_OBJECT_HANDLE,
+}
+
+impl Module {
+    pub fn create(&self, session: CK_SESSION_HANDLE, attributes: &[Attribute]) -> Result<CK_OBJECT_HANDLE> {
+        let (mut list, mut object) = (template(attributes), 0);
+        check(call!(self, C_CreateObject, session, list.as_mut_ptr(), list.len() as CK_ULONG, &mut object))?;
+        Ok(object)
+    }
+
+    pub fn generate(
+        &self,
+        session: CK_SESSION_HANDLE,
+        kind: CK_MECHANISM_TYPE,
+        attributes: &[Attribute],
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let (mut list, mut key) = (template(attributes), 0);
+        let mut mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+        check(call!(
+            self,
+            C_GenerateKey,
+            session,
+            &mut mechanism,
+            list.as_mut_ptr(),
+            list.len() as CK_ULONG,
+            &mut key
+        ))?;
+        Ok(key)
+    }
+
+    pub fn generate_pair(
+        &self,
+        session: CK_SESSION_HANDLE,
+        kind: CK_MECHANISM_TYPE,
+        public: &[Attribute],
+        private: &[Attribute],
+    ) -> Result<Pair> {
+        let (mut public, mut private) = (template(public), template(private));
+        let mut mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+        let mut pair = Pair { public: 0, private: 0 };
+        check(call!(
+            self,
+            C_GenerateKeyPair,
+            session,
+            &mut mechanism,
+            public.as_mut_ptr(),
+            public.len() as CK_ULONG,
+            private.as_mut_ptr(),
+            private.len() as CK_ULONG,
+            &mut pair.public,
+            &mut pair.private
+        ))?;
+        Ok(pair)
+    }
+
+    /// One attribute, by the two calls that clients make.
+    pub fn attribute(
+        &self,
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        kind: CK_ATTRIBUTE_TYPE,
+    ) -> Result<Vec<u8>> {
+        let mut entry = CK_ATTRIBUTE { type_: kind, pValue: null_mut(), ulValueLen: 0 };
+        check(call!(self, C_GetAttributeValue, session, object, &mut entry, 1))?;
+        let mut value = vec![0; entry.ulValueLen as usize];
+        entry.pValue = value.as_mut_ptr().cast();
+        check(call!(self, C_GetAttributeValue, session, object, &mut entry, 1))?;
+        Ok(value)
+    }
+
+    pub fn find(
+        &self,
+        session: CK_SESSION_HANDLE,
+        attributes: &[Attribute],
+    ) -> Result<Vec<CK_OBJECT_HANDLE>> {
+        let mut list = template(attributes);
+        check(call!(self, C_FindObjectsInit, session, list.as_mut_ptr(), list.len() as CK_ULONG))?;
+        let mut found = Vec::new();
+        loop {
+            let (mut some, mut count) = ([0; 7], 0);
+            check(call!(self, C_FindObjects, session, some.as_mut_ptr(), 7, &mut count))?;
+            found.extend_from_slice(&some[..count as usize]);
+            if count == 0 {
+                break;
+            }
+        }
+        check(call!(self, C_FindObjectsFinal, session))?;
+        Ok(found)
+    }
+
+    pub fn destroy(&self, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> Result<()> {
+        check(call!(self, C_DestroyObject, session, object))
+    }
+
+    /// An AES key of 32 bytes that may do everything.
+    pub fn aes(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+        let usage =
+            [CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_VERIFY, CKA_EXTRACTABLE].map(yes);
+        let mut attributes = usage.to_vec();
+        attributes.push(number(CKA_VALUE_LEN, 32));
+        self.generate(session, CKM_AES_KEY_GEN, &attributes).expect("AES key")
+    }
+
+    pub fn secret(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+        self.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &[number(CKA_VALUE_LEN, 48), yes(CKA_EXTRACTABLE)])
+            .expect("secret")
+    }
+
+    pub fn rsa(&self, session: CK_SESSION_HANDLE) -> Pair {
+        let public = [number(CKA_MODULUS_BITS, 2048), yes(CKA_WRAP), yes(CKA_VERIFY), yes(CKA_ENCRYPT)];
+        let private = [yes(CKA_UNWRAP), yes(CKA_SIGN), yes(CKA_DECRYPT), yes(CKA_EXTRACTABLE)];
+        self.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &private).expect("RSA pair")
+    }
+
+    pub fn ec(&self, session: CK_SESSION_HANDLE, params: &[u8]) -> Pair {
+        let public = [bytes(CKA_EC_PARAMS, params)];
+        self.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[yes(CKA_EXTRACTABLE)]).expect("EC pair")
+    }
+
+    pub fn ed(&self, session: CK_SESSION_HANDLE) -> Pair {
+        let public = [bytes(CKA_EC_PARAMS, ED25519)];
+        self.generate_pair(session, CKM_EC_EDWARDS_KEY_PAIR_GEN, &public, &[]).expect("Ed25519 pair")
+    }
+}

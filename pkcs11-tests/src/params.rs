@@ -1,0 +1,138 @@
+//! A good parameter for each mechanism. One that is not named here fails the matrix.
+
+use cryptoki_sys::*;
+use std::ptr::{from_ref, null_mut};
+
+/// A mechanism whose parameter lives as long as the process.
+pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
+    let none = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+    fn with<T: 'static>(kind: CK_MECHANISM_TYPE, parameter: T) -> CK_MECHANISM {
+        let parameter: &'static T = Box::leak(Box::new(parameter));
+        CK_MECHANISM {
+            mechanism: kind,
+            pParameter: from_ref(parameter).cast_mut().cast(),
+            ulParameterLen: size_of::<T>() as CK_ULONG,
+        }
+    }
+    let pss = |hash, mgf, length| with(kind, CK_RSA_PKCS_PSS_PARAMS { hashAlg: hash, mgf, sLen: length });
+    match kind {
+        CKM_RSA_PKCS_PSS | CKM_SHA256_RSA_PKCS_PSS => pss(CKM_SHA256, CKG_MGF1_SHA256, 32),
+        CKM_SHA1_RSA_PKCS_PSS => pss(CKM_SHA_1, CKG_MGF1_SHA1, 20),
+        CKM_SHA224_RSA_PKCS_PSS => pss(CKM_SHA224, CKG_MGF1_SHA224, 28),
+        CKM_SHA384_RSA_PKCS_PSS => pss(CKM_SHA384, CKG_MGF1_SHA256, 0),
+        CKM_SHA512_RSA_PKCS_PSS => pss(CKM_SHA512, CKG_MGF1_SHA512, 64),
+        CKM_SHA3_224_RSA_PKCS_PSS => pss(CKM_SHA3_224, CKG_MGF1_SHA3_224, 28),
+        CKM_SHA3_256_RSA_PKCS_PSS => pss(CKM_SHA3_256, CKG_MGF1_SHA3_256, 32),
+        CKM_SHA3_384_RSA_PKCS_PSS => pss(CKM_SHA3_384, CKG_MGF1_SHA3_384, 48),
+        CKM_SHA3_512_RSA_PKCS_PSS => pss(CKM_SHA3_512, CKG_MGF1_SHA3_512, 64),
+        CKM_RSA_PKCS_OAEP => with(
+            kind,
+            CK_RSA_PKCS_OAEP_PARAMS {
+                hashAlg: CKM_SHA256,
+                mgf: CKG_MGF1_SHA1,
+                source: CKZ_DATA_SPECIFIED,
+                pSourceData: b"label".as_ptr().cast_mut().cast(),
+                ulSourceDataLen: 5,
+            },
+        ),
+        CKM_AES_CBC | CKM_AES_CBC_PAD => with(kind, [7u8; 16]),
+        CKM_AES_CTR => with(kind, CK_AES_CTR_PARAMS { ulCounterBits: 32, cb: [1; 16] }),
+        CKM_AES_GCM => with(
+            kind,
+            CK_GCM_PARAMS {
+                pIv: Box::leak(Box::new([9u8; 12])).as_mut_ptr(),
+                ulIvLen: 12,
+                ulIvBits: 96,
+                pAAD: b"additional".as_ptr().cast_mut(),
+                ulAADLen: 10,
+                ulTagBits: 128,
+            },
+        ),
+        CKM_AES_CMAC_GENERAL => with(kind, 8 as CK_ULONG),
+        kind if is_general_hmac(kind) => with(kind, 16 as CK_ULONG),
+        kind if needs_none(kind) => none,
+        other => panic!("the matrix knows no parameter for mechanism {other:#x}"),
+    }
+}
+
+fn is_general_hmac(kind: CK_MECHANISM_TYPE) -> bool {
+    matches!(
+        kind,
+        CKM_SHA_1_HMAC_GENERAL
+            | CKM_SHA224_HMAC_GENERAL
+            | CKM_SHA256_HMAC_GENERAL
+            | CKM_SHA384_HMAC_GENERAL
+            | CKM_SHA512_HMAC_GENERAL
+            | CKM_SHA512_224_HMAC_GENERAL
+            | CKM_SHA512_256_HMAC_GENERAL
+            | CKM_SHA3_224_HMAC_GENERAL
+            | CKM_SHA3_256_HMAC_GENERAL
+            | CKM_SHA3_384_HMAC_GENERAL
+            | CKM_SHA3_512_HMAC_GENERAL
+    )
+}
+
+fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
+    matches!(
+        kind,
+        CKM_RSA_PKCS
+            | CKM_RSA_X_509
+            | CKM_SHA1_RSA_PKCS
+            | CKM_SHA224_RSA_PKCS
+            | CKM_SHA256_RSA_PKCS
+            | CKM_SHA384_RSA_PKCS
+            | CKM_SHA512_RSA_PKCS
+            | CKM_SHA3_224_RSA_PKCS
+            | CKM_SHA3_256_RSA_PKCS
+            | CKM_SHA3_384_RSA_PKCS
+            | CKM_SHA3_512_RSA_PKCS
+            | CKM_ECDSA
+            | CKM_ECDSA_SHA1
+            | CKM_ECDSA_SHA224
+            | CKM_ECDSA_SHA256
+            | CKM_ECDSA_SHA384
+            | CKM_ECDSA_SHA512
+            | CKM_ECDSA_SHA3_224
+            | CKM_ECDSA_SHA3_256
+            | CKM_ECDSA_SHA3_384
+            | CKM_ECDSA_SHA3_512
+            | CKM_EDDSA
+            | CKM_AES_ECB
+            | CKM_AES_CMAC
+            | CKM_AES_KEY_WRAP
+            | CKM_AES_KEY_WRAP_KWP
+            | CKM_AES_KEY_WRAP_PAD
+            | CKM_SHA_1_HMAC
+            | CKM_SHA224_HMAC
+            | CKM_SHA256_HMAC
+            | CKM_SHA384_HMAC
+            | CKM_SHA512_HMAC
+            | CKM_SHA512_224_HMAC
+            | CKM_SHA512_256_HMAC
+            | CKM_SHA3_224_HMAC
+            | CKM_SHA3_256_HMAC
+            | CKM_SHA3_384_HMAC
+            | CKM_SHA3_512_HMAC
+            | CKM_SHA_1
+            | CKM_SHA224
+            | CKM_SHA256
+            | CKM_SHA384
+            | CKM_SHA512
+            | CKM_SHA512_224
+            | CKM_SHA512_256
+            | CKM_SHA3_224
+            | CKM_SHA3_256
+            | CKM_SHA3_384
+            | CKM_SHA3_512
+            | CKM_RSA_PKCS_KEY_PAIR_GEN
+            | CKM_EC_KEY_PAIR_GEN
+            | CKM_EC_EDWARDS_KEY_PAIR_GEN
+            | CKM_AES_KEY_GEN
+            | CKM_GENERIC_SECRET_KEY_GEN
+    )
+}
+
+/// A parameter that no mechanism takes: three bytes.
+pub fn wrong(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
+    CK_MECHANISM { mechanism: kind, pParameter: b"xyz".as_ptr().cast_mut().cast(), ulParameterLen: 3 }
+}
