@@ -33,7 +33,9 @@ impl Bench {
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CKM_AES_KEY_WRAP | CKM_AES_KEY_WRAP_PAD | CKM_AES_KEY_WRAP_KWP => (same(self.aes), self.secret),
             CKM_AES_KEY_GEN..=CKM_AES_CMAC_GENERAL => (same(self.aes), self.secret),
-            kind if kind < 0x80 && !(CKM_SHA512_224..CKM_SHA3_256_RSA_PKCS).contains(&kind) => (self.rsa, self.aes),
+            kind if kind < 0x80 && !(CKM_SHA512_224..CKM_SHA3_256_RSA_PKCS).contains(&kind) => {
+                (self.rsa, self.aes)
+            }
             _ => (same(self.secret), self.aes),
         }
     }

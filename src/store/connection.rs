@@ -57,8 +57,9 @@ pub struct Link {
 }
 
 impl Link {
-    /// Looks at the file: `TokenNotRecognized` when it is not ours or of a newer format.
-    pub fn open(config: &SlotConfig) -> Result<Link> {
+    /// Looks at the file: `TokenNotRecognized` when it is not ours or of a newer format. Gives the
+    /// connection that looked, good for reading.
+    pub fn open(config: &SlotConfig) -> Result<(Link, Connection)> {
         let mut link = Link { path: config.path.clone(), read_only: false, immutable: false };
         for (read_only, immutable) in [(false, false), (true, false), (true, true)] {
             (link.read_only, link.immutable) = (read_only, immutable);
@@ -70,7 +71,7 @@ impl Link {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     link.read_only = !writable;
-                    return Ok(link);
+                    return Ok((link, connection));
                 }
             }
         }
@@ -129,8 +130,6 @@ impl Link {
         };
         let connection = connection.map_err(sql)?;
         connection.busy_timeout(BUSY).map_err(sql)?;
-        // Closing must not touch the file: it may happen in a forked child's parent at any moment.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
@@ -147,6 +146,13 @@ impl Link {
             )
             .map_err(sql)?;
         Ok(connection)
+    }
+}
+
+/// Closes without moving the log into the file: before a fork there is no time for it.
+pub fn close_quickly(connection: Option<Connection>) {
+    if let Some(connection) = connection {
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 }
 

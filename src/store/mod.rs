@@ -170,7 +170,7 @@ impl Store {
         let _gate = GATE.read();
         let keys = Keys::random()?;
         if Self::exists(config) {
-            let link = Link::open(config)?;
+            let (link, _) = Link::open(config)?;
             let connection = link.writer()?;
             change::transact(&connection, &keys, |change| {
                 change.clear(&wrapping)?;
@@ -185,7 +185,7 @@ impl Store {
                 first(change)
             })
         })?;
-        Ok(Store::with(Link::open(config)?, keys))
+        Ok(Store::with(Link::open(config)?.0, keys))
     }
 
     /// Opens; nothing is read that grows with the number of records. Errors, each logged with what
@@ -193,8 +193,7 @@ impl Store {
     /// format), `DeviceError` (damaged). A file or folder that cannot be written opens read-only.
     pub fn open(config: &SlotConfig) -> Result<Store> {
         let _gate = GATE.read();
-        let link = Link::open(config)?;
-        let connection = link.reader()?;
+        let (link, connection) = Link::open(config)?;
         let keys = provider::unseal(&connection, config)?;
         let store = Store::with(link, keys);
         *store.reader.lock() = Some(connection);
@@ -348,8 +347,8 @@ impl Store {
     /// Closes the connections so that a fork inherits none; the next use opens them again. The
     /// caller holds [`GATE`] for writing.
     pub fn suspend(&self) {
-        *self.reader.lock() = None;
-        *self.writer.lock() = None;
+        connection::close_quickly(self.reader.lock().take());
+        connection::close_quickly(self.writer.lock().take());
     }
 }
 
