@@ -145,21 +145,21 @@ impl Transform for Stream {
     }
 }
 
-fn ecb(key: &Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
-    Blocks::start(key, Mode::Ecb, &[], direction, false)
+fn ecb(key: Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+    Blocks::start(&key, Mode::Ecb, &[], direction, false)
 }
 
-fn cbc(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn cbc(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Iv(iv) = params else { return Err(Error::MechanismParamInvalid) };
-    Blocks::start(key, Mode::Cbc, &iv, direction, false)
+    Blocks::start(&key, Mode::Cbc, &iv, direction, false)
 }
 
-fn cbc_pad(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn cbc_pad(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Iv(iv) = params else { return Err(Error::MechanismParamInvalid) };
-    Blocks::start(key, Mode::Cbc, &iv, direction, true)
+    Blocks::start(&key, Mode::Cbc, &iv, direction, true)
 }
 
-fn ctr(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn ctr(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Ctr { counter_bits, block } = params else { return Err(Error::MechanismParamInvalid) };
     let mode = Mode::Ctr { counter_bits };
     Ok(Box::new(Stream(BlockCipher::new(mode, direction, key.value(), &block)?)))
@@ -210,13 +210,12 @@ impl Transform for GcmSeal {
 }
 
 /// GCM. A decryption in parts gives nothing before the tag is verified.
-fn gcm(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn gcm(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Gcm { iv, aad, tag_bits } = params else { return Err(Error::MechanismParamInvalid) };
     if !(1..=256).contains(&iv.len()) || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
         return Err(Error::MechanismParamInvalid);
     }
     let tag_length = tag_bits / 8;
-    let key = Arc::clone(key);
     Ok(match direction {
         Direction::Encrypt => Box::new(GcmSeal { key, iv, aad, tag_length, stream: None }),
         Direction::Decrypt => Box::new(Whole::new(
@@ -248,7 +247,7 @@ impl Transform for Mac {
     }
 }
 
-fn cmac(key: &Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
+fn cmac(key: Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
     let length = match params {
         Params::None => BLOCK,
         Params::MacLength(length) if (1..=BLOCK).contains(&length) => length,
@@ -259,7 +258,7 @@ fn cmac(key: &Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
 
 /// RFC 3394 (`padded` false) or RFC 5649, with the standard's initial value only.
 fn key_wrap(
-    key: &Arc<Key>,
+    key: Arc<Key>,
     params: &Params,
     padded: bool,
     direction: Direction,
@@ -270,7 +269,6 @@ fn key_wrap(
         Params::Iv(iv) if iv == standard => {}
         _ => return Err(Error::MechanismParamInvalid),
     }
-    let key = Arc::clone(key);
     let copy = |made: &[u8], out: &mut [u8]| {
         out.get_mut(..made.len()).ok_or(Error::GeneralError)?.copy_from_slice(made);
         Ok(made.len())
@@ -287,11 +285,11 @@ fn key_wrap(
     })
 }
 
-fn wrap_plain(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn wrap_plain(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     key_wrap(key, &params, false, direction)
 }
 
-fn wrap_padded(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     key_wrap(key, &params, true, direction)
 }
 
@@ -300,8 +298,8 @@ macro_rules! wrapping {
     ($id:ident, $shape:expr, $approved:expr, $cipher:ident) => {
         row!($id, $shape, KEYS, SIZES, $approved,
             cipher: $cipher,
-            wrap: |key, params, plain| run($cipher(key, params, Direction::Encrypt)?, plain),
-            unwrap: |key, params, wrapped| run($cipher(key, params, Direction::Decrypt)?, wrapped))
+            wrap: |key, params, plain| run($cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
+            unwrap: |key, params, wrapped| run($cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))
     };
 }
 

@@ -26,8 +26,8 @@ fn signature_length(key: &Key) -> Result<usize> {
     Ok(2 * key.curve()?.field_length())
 }
 
-fn sign_raw(key: &Arc<Key>, _: Params) -> Result<Box<dyn Transform>> {
-    let (length, key) = (signature_length(key)?, Arc::clone(key));
+fn sign_raw(key: Arc<Key>, _: Params) -> Result<Box<dyn Transform>> {
+    let length = signature_length(&key)?;
     key.ec_private()?;
     Ok(Box::new(Whole::new(
         move |_| length,
@@ -38,21 +38,19 @@ fn sign_raw(key: &Arc<Key>, _: Params) -> Result<Box<dyn Transform>> {
     )))
 }
 
-fn verify_raw(key: &Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
+fn verify_raw(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     key.ec_public()?;
-    let key = Arc::clone(key);
     Ok(Box::new(WholeVerify::new(move |data, signature| key.ec_public()?.verify(data, signature))))
 }
 
-fn sign_hashed(key: &Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
-    let (length, key) = (signature_length(key)?, Arc::clone(key));
+fn sign_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
+    let length = signature_length(&key)?;
     key.ec_private()?;
     Ok(Box::new(HashThen::new(hash, length, move |digest, out| key.ec_private()?.sign(digest, out))))
 }
 
-fn verify_hashed(key: &Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
+fn verify_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
     key.ec_public()?;
-    let key = Arc::clone(key);
     Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| {
         key.ec_public()?.verify(digest, signature)
     })))

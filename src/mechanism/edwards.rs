@@ -8,7 +8,6 @@ use crate::crypto::ed25519;
 use crate::error::{Error, Result};
 use crate::object::Value;
 use cryptoki_sys::*;
-use std::sync::Arc;
 
 const KEYS: &[u64] = &[CKK_EC_EDWARDS];
 const SIZES: (u64, u64) = (255, 255);
@@ -36,7 +35,6 @@ pub const ROWS: &[Mechanism] = &[
     sign: |key, params| {
         pure(params)?;
         key.ed_private()?;
-        let key = Arc::clone(key);
         Ok(Box::new(Whole::new(|_| SIGNATURE, move |data, out| {
             let signature = out.first_chunk_mut().ok_or(Error::GeneralError)?;
             key.ed_private()?.sign(data, signature)?;
@@ -46,7 +44,6 @@ pub const ROWS: &[Mechanism] = &[
     verify: |key, params| {
         pure(params)?;
         key.ed_public()?;
-        let key = Arc::clone(key);
         Ok(Box::new(WholeVerify::new(move |data, signature| key.ed_public()?.verify(data, signature))))
     }),
 ];

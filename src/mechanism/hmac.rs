@@ -31,7 +31,7 @@ impl Transform for Mac {
 }
 
 /// `cut`: the length comes as a parameter.
-fn start(hash: Hash, cut: bool, key: &Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
+fn start(hash: Hash, cut: bool, key: Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
     let length = match params {
         Params::MacLength(length) if cut && (1..=hash.length()).contains(&length) => length,
         Params::None if !cut => hash.length(),

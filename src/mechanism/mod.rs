@@ -33,9 +33,9 @@ use std::sync::Arc;
 pub type Material = Vec<(AttributeType, Value)>;
 
 pub type StartDigest = fn(Params) -> Result<Box<dyn Transform>>;
-pub type StartCipher = fn(&Arc<Key>, Params, Direction) -> Result<Box<dyn Transform>>;
-pub type StartSign = fn(&Arc<Key>, Params) -> Result<Box<dyn Transform>>;
-pub type StartVerify = fn(&Arc<Key>, Params) -> Result<Box<dyn Verifier>>;
+pub type StartCipher = fn(Arc<Key>, Params, Direction) -> Result<Box<dyn Transform>>;
+pub type StartSign = fn(Arc<Key>, Params) -> Result<Box<dyn Transform>>;
+pub type StartVerify = fn(Arc<Key>, Params) -> Result<Box<dyn Verifier>>;
 /// From the checked template: the material of a secret key.
 pub type Generate = fn(Params, &Object) -> Result<Material>;
 /// From the checked public and private templates: (public, private) material.

@@ -32,10 +32,10 @@ fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Ma
 
 /// A private operation that gives one block: sign or raw.
 fn private_block(
-    key: &Arc<Key>,
+    key: Arc<Key>,
     work: impl Fn(&rsa::PrivateKey, &[u8], &mut [u8]) -> Result<()> + Send + 'static,
 ) -> Result<Box<dyn Transform>> {
-    let (length, key) = (key.rsa_private()?.length(), Arc::clone(key));
+    let length = key.rsa_private()?.length();
     Ok(Box::new(Whole::new(
         move |_| length,
         move |data, out| {
@@ -47,10 +47,10 @@ fn private_block(
 
 /// A public operation that gives one block: encrypt.
 fn public_block(
-    key: &Arc<Key>,
+    key: Arc<Key>,
     work: impl Fn(&rsa::PublicKey, &[u8], &mut [u8]) -> Result<()> + Send + 'static,
 ) -> Result<Box<dyn Transform>> {
-    let (length, key) = (key.rsa_public()?.length(), Arc::clone(key));
+    let length = key.rsa_public()?.length();
     Ok(Box::new(Whole::new(
         move |_| length,
         move |data, out| {
@@ -62,11 +62,11 @@ fn public_block(
 
 /// A decryption, whose output is `spare` bytes shorter than a block at least.
 fn decryption(
-    key: &Arc<Key>,
+    key: Arc<Key>,
     spare: usize,
     work: impl Fn(&rsa::PrivateKey, &[u8]) -> Result<crate::crypto::Secret> + Send + 'static,
 ) -> Result<Box<dyn Transform>> {
-    let (length, key) = (key.rsa_private()?.length(), Arc::clone(key));
+    let length = key.rsa_private()?.length();
     Ok(Box::new(Whole::new(
         move |_| length.saturating_sub(spare),
         move |data, out| {
@@ -90,11 +90,10 @@ fn encrypted(error: Error) -> Error {
 }
 
 fn verification(
-    key: &Arc<Key>,
+    key: Arc<Key>,
     work: impl Fn(&rsa::PublicKey, &[u8], &[u8]) -> Result<()> + Send + 'static,
 ) -> Result<Box<dyn Verifier>> {
     key.rsa_public()?;
-    let key = Arc::clone(key);
     Ok(Box::new(WholeVerify::new(move |data, signature| work(key.rsa_public()?, data, signature))))
 }
 
@@ -106,14 +105,14 @@ fn filled(data: &[u8], length: usize) -> Result<Vec<u8>> {
     Ok(block)
 }
 
-fn pkcs1_cipher(key: &Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn pkcs1_cipher(key: Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     match direction {
         Direction::Encrypt => public_block(key, |key, data, out| key.encrypt_pkcs1(data, out)),
         Direction::Decrypt => decryption(key, 11, |key, data| key.decrypt_pkcs1(data)),
     }
 }
 
-fn raw_cipher(key: &Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn raw_cipher(key: Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     match direction {
         Direction::Encrypt => public_block(key, |key, data, out| key.raw(&filled(data, key.length())?, out)),
         Direction::Decrypt => decryption(key, 0, |key, data| {
@@ -124,7 +123,7 @@ fn raw_cipher(key: &Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn
     }
 }
 
-fn oaep_cipher(key: &Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+fn oaep_cipher(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Oaep { hash, mgf, label } = params else { return Err(Error::MechanismParamInvalid) };
     match direction {
         Direction::Encrypt => {
@@ -136,7 +135,7 @@ fn oaep_cipher(key: &Arc<Key>, params: Params, direction: Direction) -> Result<B
     }
 }
 
-fn raw_verify(key: &Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
+fn raw_verify(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     verification(key, |key, data, signature| {
         if signature.len() != key.length() {
             return Err(Error::SignatureLenRange);
@@ -157,12 +156,12 @@ fn pss(params: Params, fixed: Option<Hash>) -> Result<(Hash, Hash, usize)> {
     }
 }
 
-fn pss_sign(key: &Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
+fn pss_sign(key: Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
     let (hash, mgf, salt) = pss(params, None)?;
     private_block(key, move |key, digest, out| key.sign_pss(hash, mgf, salt, digest, out))
 }
 
-fn pss_verify(key: &Arc<Key>, params: Params) -> Result<Box<dyn Verifier>> {
+fn pss_verify(key: Arc<Key>, params: Params) -> Result<Box<dyn Verifier>> {
     let (hash, mgf, salt) = pss(params, None)?;
     verification(key, move |key, digest, signature| key.verify_pss(hash, mgf, salt, digest, signature))
 }
@@ -175,35 +174,33 @@ fn digest_info(hash: Hash, digest: &[u8]) -> ([u8; 96], usize) {
     (info, prefix.len() + digest.len())
 }
 
-fn hashed_sign(key: &Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
-    let (length, key) = (key.rsa_private()?.length(), Arc::clone(key));
+fn hashed_sign(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
+    let length = key.rsa_private()?.length();
     Ok(Box::new(HashThen::new(hash, length, move |digest, out| {
         let (info, size) = digest_info(hash, digest);
         key.rsa_private()?.sign_pkcs1(&info[..size], out)
     })))
 }
 
-fn hashed_verify(key: &Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
+fn hashed_verify(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
     key.rsa_public()?;
-    let key = Arc::clone(key);
     Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| {
         let (info, size) = digest_info(hash, digest);
         key.rsa_public()?.verify_pkcs1(&info[..size], signature)
     })))
 }
 
-fn hashed_pss_sign(key: &Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn Transform>> {
+fn hashed_pss_sign(key: Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn Transform>> {
     let (_, mgf, salt) = pss(params, Some(hash))?;
-    let (length, key) = (key.rsa_private()?.length(), Arc::clone(key));
+    let length = key.rsa_private()?.length();
     Ok(Box::new(HashThen::new(hash, length, move |digest, out| {
         key.rsa_private()?.sign_pss(hash, mgf, salt, digest, out)
     })))
 }
 
-fn hashed_pss_verify(key: &Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn Verifier>> {
+fn hashed_pss_verify(key: Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn Verifier>> {
     let (_, mgf, salt) = pss(params, Some(hash))?;
     key.rsa_public()?;
-    let key = Arc::clone(key);
     Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| {
         key.rsa_public()?.verify_pss(hash, mgf, salt, digest, signature)
     })))
@@ -228,16 +225,16 @@ const PLAIN: [[Mechanism; 1]; 5] = [
         sign: |key, _| private_block(key, |key, data, out| key.sign_pkcs1(data, out)),
         verify: |key, _| verification(key, |key, data, signature| key.verify_pkcs1(data, signature)),
         cipher: pkcs1_cipher,
-        wrap: |key, params, plain| run(pkcs1_cipher(key, params, Direction::Encrypt)?, plain),
-        unwrap: |key, params, wrapped| run(pkcs1_cipher(key, params, Direction::Decrypt)?, wrapped))],
+        wrap: |key, params, plain| run(pkcs1_cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
+        unwrap: |key, params, wrapped| run(pkcs1_cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))],
     [row!(CKM_RSA_X_509, Shape::None, KEYS, USED, false,
         sign: |key, _| private_block(key, |key, data, out| key.raw(&filled(data, key.length())?, out)),
         verify: raw_verify,
         cipher: raw_cipher)],
     [row!(CKM_RSA_PKCS_OAEP, Shape::Oaep, KEYS, USED, true,
         cipher: oaep_cipher,
-        wrap: |key, params, plain| run(oaep_cipher(key, params, Direction::Encrypt)?, plain),
-        unwrap: |key, params, wrapped| run(oaep_cipher(key, params, Direction::Decrypt)?, wrapped))],
+        wrap: |key, params, plain| run(oaep_cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
+        unwrap: |key, params, wrapped| run(oaep_cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))],
     [row!(CKM_RSA_PKCS_PSS, Shape::Pss, KEYS, USED, true, sign: pss_sign, verify: pss_verify)],
 ];
 

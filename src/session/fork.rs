@@ -16,7 +16,7 @@ struct Held {
     _gate: ForkGuard<'static, ()>,
     _tokens: Vec<ForkGuards<'static>>,
     _counts: Vec<ForkGuard<'static, SessionCounts>>,
-    _sessions: Vec<ForkGuard<'static, HandleMap<Arc<Session>>>>,
+    _sessions: Vec<ForkGuard<'static, HandleMap<Session>>>,
     _logins: Vec<ForkGuard<'static, Option<Arc<Login>>>>,
     _slots: ForkGuard<'static, Vec<&'static Slot>>,
 }

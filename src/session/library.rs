@@ -2,12 +2,11 @@
 //! call on another thread finds it closed and not gone.
 
 use super::logger;
-use super::sessions::{Session, SessionCounts, Slot};
+use super::sessions::{Session, SessionCounts, Slot, State};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::lock::{Rank, RwLock};
+use crate::lock::{Mutex, Rank, RwLock};
 use crate::token::{HandleMap, Info};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Sessions are spread over so many maps, each with a lock of its own.
@@ -20,8 +19,10 @@ pub struct Library {
     /// The generation that was initialised.
     initialized_in: AtomicU64,
     pub(super) slots: RwLock<Vec<&'static Slot>>,
-    pub(super) sessions: [RwLock<HandleMap<Arc<Session>>>; SHARDS],
+    pub(super) sessions: [RwLock<HandleMap<Session>>; SHARDS],
     pub(super) last_session: AtomicU64,
+    /// Session states that nobody uses now.
+    pub(super) pool: RwLock<Vec<&'static Mutex<State>>>,
     /// Wakes C_WaitForSlotEvent. Of the standard library and without a rank: nothing is ever
     /// locked while it is held, and its waiters hold nothing.
     waiting: std::sync::Mutex<()>,
@@ -37,6 +38,7 @@ static LIBRARY: Library = Library {
         RwLock::new(Rank::SessionMap, HandleMap::with_hasher(std::hash::BuildHasherDefault::new()))
     }; SHARDS],
     last_session: AtomicU64::new(0),
+    pool: RwLock::new(Rank::Leaf, Vec::new()),
     waiting: std::sync::Mutex::new(()),
     wake: std::sync::Condvar::new(),
 };
@@ -89,10 +91,6 @@ impl Library {
     /// The library whatever its state: for the fork handlers.
     pub(super) fn any() -> &'static Library {
         &LIBRARY
-    }
-
-    fn forget_sessions(&self) {
-        self.sessions.iter().for_each(|shard| shard.write().clear());
     }
 
     pub(super) fn slot(&self, id: u64) -> Result<&'static Slot> {

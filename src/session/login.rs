@@ -57,9 +57,12 @@ impl Library {
         // Operations with private keys end with the login.
         for shard in &self.sessions {
             let mine: Vec<_> =
-                shard.read().values().filter(|s| std::ptr::eq(s.slot, session.slot)).cloned().collect();
+                shard.read().values().filter(|s| std::ptr::eq(s.slot, session.slot)).copied().collect();
             for session in mine {
-                session.state()?.operations.end_private();
+                // One that is being closed has nothing left to end.
+                if let Ok(mut state) = session.state() {
+                    state.operations.end_private();
+                }
             }
         }
         Ok(())

@@ -150,7 +150,7 @@ fn needs(purpose: Purpose) -> (u64, bool) {
 }
 
 /// The work of a mechanism for a purpose; `MechanismInvalid` when its row has none.
-fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: &Arc<Key>) -> Result<Work> {
+fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>) -> Result<Work> {
     let none = Error::MechanismInvalid;
     Ok(match purpose {
         Purpose::Encrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Encrypt)?),
@@ -202,11 +202,12 @@ impl Library {
                     session.slot.token.key(session.access(&login), key.ok_or(Error::KeyHandleInvalid)?)?;
                 let (usage, secret) = needs(purpose);
                 check_key(&key, mechanism, usage)?;
+                let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
                 Operation {
-                    work: begin(purpose, mechanism, params, &key)?,
+                    work: begin(purpose, mechanism, params, key)?,
                     in_parts: false,
-                    awaits_login: secret && key.always_authenticate(),
-                    private: key.is_private(),
+                    awaits_login,
+                    private,
                 }
             }
         });

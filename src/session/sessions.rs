@@ -60,18 +60,22 @@ pub struct SessionInfo {
     pub flags: u64,
 }
 
-/// An open session.
+/// An open session: small enough to be copied out of the map, so that a call counts no references.
+#[derive(Clone, Copy)]
 pub(super) struct Session {
     pub handle: u64,
     pub slot: &'static Slot,
     pub write: bool,
     generation: u64,
-    state: Mutex<State>,
+    /// From the pool: states are used again and never freed.
+    state: &'static Mutex<State>,
 }
 
 /// What a session is in the middle of.
 #[derive(Default)]
 pub(super) struct State {
+    /// The session it belongs to now; 0 in the pool.
+    owner: u64,
     pub operations: Operations,
     /// Handles found and not yet fetched, the next one last.
     pub search: Option<Vec<Handle>>,
@@ -80,11 +84,23 @@ pub(super) struct State {
 impl Session {
     /// The session's own lock. In a forked child, a session that another thread of the parent held
     /// at that moment stays locked for ever: it answers `FunctionFailed` instead of hanging.
-    pub fn state(&self) -> Result<MutexGuard<'_, State>> {
-        if self.generation == Library::any().generation.load(Ordering::Relaxed) {
-            return Ok(self.state.lock());
+    pub fn state(&self) -> Result<MutexGuard<'static, State>> {
+        let state = if self.generation == Library::any().generation.load(Ordering::Relaxed) {
+            self.state.lock()
+        } else {
+            self.state.try_lock().ok_or(Error::FunctionFailed)?
+        };
+        // It was closed, and perhaps opened anew, while this call waited.
+        if state.owner == self.handle { Ok(state) } else { Err(Error::SessionHandleInvalid) }
+    }
+
+    /// Wipes the state and gives it back to the pool; waits for a call that is using it.
+    fn retire(&self) {
+        if let Ok(mut state) = self.state() {
+            *state = State::default();
+            drop(state);
+            Library::any().pool.write().push(self.state);
         }
-        self.state.try_lock().ok_or(Error::FunctionFailed)
     }
 
     /// This session's access with the slot's login.
@@ -94,12 +110,12 @@ impl Session {
 }
 
 impl Library {
-    fn shard(&self, handle: u64) -> &RwLock<crate::token::HandleMap<Arc<Session>>> {
+    fn shard(&self, handle: u64) -> &RwLock<crate::token::HandleMap<Session>> {
         &self.sessions[handle as usize % super::library::SHARDS]
     }
 
-    pub(super) fn session(&self, handle: u64) -> Result<Arc<Session>> {
-        self.shard(handle).read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
+    pub(super) fn session(&self, handle: u64) -> Result<Session> {
+        self.shard(handle).read().get(&handle).copied().ok_or(Error::SessionHandleInvalid)
     }
 
     pub fn open_session(&self, slot: u64, read_write: bool) -> Result<u64> {
@@ -111,14 +127,14 @@ impl Library {
             return Err(Error::SessionReadWriteSoExists);
         }
         let handle = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
-        let session = Session {
-            handle,
-            slot,
-            write: read_write,
-            generation: self.generation.load(Ordering::Relaxed),
-            state: Mutex::new(Rank::Session, State::default()),
-        };
-        self.shard(handle).write().insert(handle, Arc::new(session));
+        let pooled = self.pool.write().pop();
+        let state =
+            pooled.unwrap_or_else(|| Box::leak(Box::new(Mutex::new(Rank::Session, State::default()))));
+        state.lock().owner = handle;
+        let generation = self.generation.load(Ordering::Relaxed);
+        self.shard(handle)
+            .write()
+            .insert(handle, Session { handle, slot, write: read_write, generation, state });
         let mut counts = slot.counts.write();
         counts.all += 1;
         counts.read_write += u64::from(read_write);
@@ -127,6 +143,7 @@ impl Library {
 
     pub fn close_session(&self, session: u64) -> Result<()> {
         let removed = self.shard(session).write().remove(&session).ok_or(Error::SessionHandleInvalid)?;
+        removed.retire();
         removed.slot.token.close_session(session);
         let last = {
             let mut counts = removed.slot.counts.write();
@@ -138,6 +155,14 @@ impl Library {
             removed.slot.log_out();
         }
         Ok(())
+    }
+
+    /// Closes everything at once: the library starts or ends.
+    pub(super) fn forget_sessions(&self) {
+        for shard in &self.sessions {
+            let gone = std::mem::take(&mut *shard.write());
+            gone.values().for_each(Session::retire);
+        }
     }
 
     pub fn close_all_sessions(&self, slot: u64) -> Result<()> {
