@@ -181,8 +181,13 @@ pub fn meta(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
 
 /// Moves the write-ahead log into the file and empties it, if nobody reads just now: what was
 /// deleted is then gone from both.
+///
+/// It waits for nobody: while another connection reads, the log keeps what it has until the next
+/// removal or the last close.
 pub fn truncate_log(connection: &Connection) {
+    let _ = connection.busy_timeout(Duration::ZERO);
     let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let _ = connection.busy_timeout(BUSY);
 }
 
 /// The folder of a token's files, mode 0700 when it is made here.
