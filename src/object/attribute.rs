@@ -1,6 +1,6 @@
 //! Attribute types, their shapes, and values that own their bytes.
 //!
-//! To add an attribute: a row in the table below, and rows in `rules.rs` for the classes that have it.
+//! To add an attribute: a row in the table below, and rows in `rules/rows.rs` for the classes that have it.
 
 use super::Template;
 use crate::crypto::Secret;
@@ -40,6 +40,8 @@ pub enum Value {
 
 /// NSS marks the halves of a key pair with it.
 pub const CKA_NSS_DB: AttributeType = 0xd5a0_db00;
+/// NSS: the mail address of a certificate.
+pub const CKA_NSS_EMAIL: AttributeType = 0xce53_4352;
 
 macro_rules! attributes {
     ($($shape:ident: $($name:ident),+;)*) => {
@@ -55,14 +57,16 @@ attributes! {
         CKA_ALWAYS_AUTHENTICATE, CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_SIGN_RECOVER,
         CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_DERIVE, CKA_ENCAPSULATE, CKA_DECAPSULATE;
     Ulong: CKA_CLASS, CKA_KEY_TYPE, CKA_CERTIFICATE_TYPE, CKA_CERTIFICATE_CATEGORY, CKA_JAVA_MIDP_SECURITY_DOMAIN,
-        CKA_NAME_HASH_ALGORITHM, CKA_KEY_GEN_MECHANISM, CKA_MODULUS_BITS, CKA_VALUE_LEN, CKA_PROFILE_ID;
+        CKA_NAME_HASH_ALGORITHM, CKA_KEY_GEN_MECHANISM, CKA_MODULUS_BITS, CKA_VALUE_LEN, CKA_PROFILE_ID,
+        CKA_OBJECT_VALIDATION_FLAGS;
     Bytes: CKA_LABEL, CKA_UNIQUE_ID, CKA_APPLICATION, CKA_OBJECT_ID, CKA_ID, CKA_SUBJECT, CKA_ISSUER,
         CKA_SERIAL_NUMBER, CKA_URL, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_HASH_OF_ISSUER_PUBLIC_KEY, CKA_CHECK_VALUE,
-        CKA_PUBLIC_KEY_INFO, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_NSS_DB;
+        CKA_PUBLIC_KEY_INFO, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_NSS_DB, CKA_NSS_EMAIL;
     Secret: CKA_VALUE, CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2, CKA_COEFFICIENT;
     Date: CKA_START_DATE, CKA_END_DATE;
     Mechanisms: CKA_ALLOWED_MECHANISMS;
-    Template: CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE;
+    Template: CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE, CKA_ENCAPSULATE_TEMPLATE,
+        CKA_DECAPSULATE_TEMPLATE;
 }
 
 fn row(kind: AttributeType) -> Option<&'static (AttributeType, &'static str, Shape)> {
@@ -145,5 +149,65 @@ impl Value {
             (Some(mine), Some(theirs)) => mine == theirs,
             _ => self == other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_attribute_is_known_once() {
+        for (place, (kind, label, _)) in KNOWN.iter().enumerate() {
+            assert!(KNOWN[..place].iter().all(|(earlier, _, _)| earlier != kind), "{label}");
+            assert_eq!(name(*kind), Some(*label));
+        }
+        assert_eq!((shape(0x7777_7777), name(0x7777_7777)), (None, None));
+    }
+
+    #[test]
+    fn what_c_gives_is_what_c_gets() {
+        let ulong = 7u64.to_ne_bytes();
+        let list: Vec<u8> = [1u64, 2].iter().flat_map(|number| number.to_ne_bytes()).collect();
+        for (kind, bytes, value) in [
+            (CKA_TOKEN, &[1][..], Value::Bool(true)),
+            (CKA_CLASS, &ulong, Value::Ulong(7)),
+            (CKA_LABEL, b"name", Value::Bytes(b"name".to_vec())),
+            (CKA_LABEL, b"", Value::Bytes(vec![])),
+            (CKA_VALUE, b"key", Value::Secret(b"key"[..].into())),
+            (CKA_END_DATE, b"20301231", Value::Date(Some(*b"20301231"))),
+            (CKA_END_DATE, b"", Value::Date(None)),
+            (CKA_ALLOWED_MECHANISMS, &list, Value::Mechanisms(vec![1, 2])),
+            (CKA_ALLOWED_MECHANISMS, b"", Value::Mechanisms(vec![])),
+        ] {
+            let read = Value::from_c(kind, bytes).unwrap();
+            assert_eq!((&read.to_c()[..], &read), (bytes, &value));
+        }
+        assert_eq!(Value::from_c(CKA_TOKEN, &[0xff]), Ok(Value::Bool(true)), "any nonzero byte is true");
+    }
+
+    #[test]
+    fn wrong_lengths_are_refused() {
+        for (kind, length) in [
+            (CKA_TOKEN, 0),
+            (CKA_TOKEN, 8),
+            (CKA_CLASS, 0),
+            (CKA_CLASS, 4),
+            (CKA_CLASS, 9),
+            (CKA_START_DATE, 7),
+            (CKA_START_DATE, 8),
+            (CKA_ALLOWED_MECHANISMS, 12),
+            (CKA_WRAP_TEMPLATE, 0),
+        ] {
+            let answer = Value::from_c(kind, &vec![0; length]);
+            assert_eq!(answer, Err(Error::AttributeValueInvalid), "{:?} {length}", name(kind));
+        }
+        assert_eq!(Value::from_c(0x7777_7777, &[]), Err(Error::AttributeTypeInvalid));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let shown = format!("{:?}", Value::from_c(CKA_VALUE, b"hunter2"));
+        assert!(!shown.contains("hunter2") && !shown.contains("104"), "{shown}");
     }
 }

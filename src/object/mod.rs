@@ -1,7 +1,7 @@
 //! Objects as pure data: attributes, templates, the attribute rules, search terms. No I/O, no keys
 //! in use, no permissions beyond what the standard ties to an attribute.
 //!
-//! To add an attribute: a row in `attribute.rs` (its shape) and in `rules.rs` (who has it).
+//! To add an attribute: a row in `attribute.rs` (its shape) and in `rules/rows.rs` (who has it).
 
 pub mod attribute;
 mod certificate;
