@@ -3,25 +3,32 @@
 use super::{Object, Value};
 use crate::crypto::Hash;
 use crate::crypto::der::{INTEGER, Reader, SEQUENCE};
+use crate::error::{Error, Result};
 use cryptoki_sys::*;
 
 /// Fills CKA_SUBJECT, CKA_ISSUER, CKA_SERIAL_NUMBER, CKA_PUBLIC_KEY_INFO and CKA_CHECK_VALUE from
-/// CKA_VALUE where they are absent or empty. A value that is no certificate fills nothing.
-pub fn fill(object: &mut Object) {
+/// CKA_VALUE where they are absent or empty (a check value given as empty is declined). A value that
+/// is no X.509 certificate fills nothing but the check value. `TemplateIncomplete` without a value,
+/// unless CKA_URL and both key hashes say where to find it (§4.6.3).
+pub fn fill(object: &mut Object) -> Result<()> {
     let value = object.bytes(CKA_VALUE).to_vec();
     if value.is_empty() {
-        return;
+        let instead = [CKA_URL, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_HASH_OF_ISSUER_PUBLIC_KEY];
+        let missing = instead.iter().any(|kind| object.bytes(*kind).is_empty());
+        return if missing { Err(Error::TemplateIncomplete) } else { Ok(()) };
     }
-    if let Some(parts) = parts(&value) {
+    let x509 = object.number(CKA_CERTIFICATE_TYPE) == Some(CKC_X_509);
+    if let Some(parts) = parts(&value).filter(|_| x509) {
         for (kind, bytes) in parts {
             if object.bytes(kind).is_empty() {
                 object.set(kind, Value::Bytes(bytes.to_vec()));
             }
         }
     }
-    if object.bytes(CKA_CHECK_VALUE).is_empty() {
+    if object.get(CKA_CHECK_VALUE).is_none() {
         object.set(CKA_CHECK_VALUE, Value::Bytes(Hash::Sha1.digest(&value)[..3].to_vec()));
     }
+    Ok(())
 }
 
 /// TBSCertificate (RFC 5280 §4.1) as far as the public key.

@@ -3,6 +3,9 @@
 //! A [`Draft`] is a template that passed the rules and got its defaults but has no key material
 //! yet; [`Draft::complete`] adds what the mechanism or the key check produced.
 
+#[cfg(test)]
+mod tests;
+
 use super::rules::{self, Default, Rule, Rules};
 use super::{AttributeType, Object, Template, Value, attribute, certificate};
 use crate::error::{Error, Result};
@@ -60,7 +63,35 @@ fn may_give(rule: &Rule, value: &Value, origin: Origin, asker: Asker) -> Result<
     if rule.has(rules::OFFICER) && *value == Value::Bool(true) && asker != Asker::Officer {
         return Err(Error::AttributeReadOnly);
     }
+    // The enumerations of certificates (§4.6); classes and key types are checked by their rows.
+    let enumerated = matches!(rule.kind, CKA_CERTIFICATE_CATEGORY | CKA_JAVA_MIDP_SECURITY_DOMAIN);
+    if enumerated && matches!(value, Value::Ulong(4..)) {
+        return Err(Error::AttributeValueInvalid);
+    }
     Ok(())
+}
+
+/// Gives what the caller left out its default; `TemplateIncomplete` for what may not be left out.
+fn fill(object: &mut Object, rows: Rules, origin: Origin) -> Result<()> {
+    for rule in rows.iter().filter(|rule| object.get(rule.kind).is_none()).collect::<Vec<_>>() {
+        let needed = match origin {
+            Origin::Created => rule.has(rules::CREATE),
+            Origin::Generated => rule.has(rules::GENERATE) && !rule.has(rules::MADE),
+            Origin::Unwrapped | Origin::Derived { .. } => false,
+        };
+        match rule.default {
+            _ if needed => return Err(Error::TemplateIncomplete),
+            Default::Flag(flag) => object.set(rule.kind, Value::Bool(flag)),
+            Default::Number(number) => object.set(rule.kind, Value::Ulong(number)),
+            Default::Absent => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a caller asked for an attribute to be without value.
+fn left_empty(object: &Object, kind: AttributeType) -> bool {
+    object.get(kind).and_then(Value::bytes).is_some_and(<[u8]>::is_empty)
 }
 
 impl Draft {
@@ -93,24 +124,7 @@ impl Draft {
             may_give(rule, value, origin, asker)?;
             object.set(*kind, value.clone());
         }
-        let needed = match origin {
-            Origin::Created => rules::CREATE,
-            Origin::Generated => rules::GENERATE,
-            _ => 0,
-        };
-        for rule in rows.iter() {
-            if object.get(rule.kind).is_some() {
-                continue;
-            }
-            if needed != 0 && rule.has(needed) && !(rule.has(rules::MADE) && origin == Origin::Generated) {
-                return Err(Error::TemplateIncomplete);
-            }
-            match rule.default {
-                Default::Flag(flag) => object.set(rule.kind, Value::Bool(flag)),
-                Default::Number(number) => object.set(rule.kind, Value::Ulong(number)),
-                Default::Absent => {}
-            }
-        }
+        fill(&mut object, rows, origin)?;
         let mut draft = Draft { object, origin };
         draft.settle(class)?;
         Ok(draft)
@@ -126,13 +140,14 @@ impl Draft {
             object.set(CKA_VALUE, Value::Bytes(plain));
         }
         if class == CKO_CERTIFICATE {
-            if object.bytes(CKA_VALUE).is_empty() && object.bytes(CKA_URL).is_empty() {
-                return Err(Error::TemplateIncomplete);
-            }
-            certificate::fill(object);
+            certificate::fill(object)?;
         }
         if !matches!(class, CKO_PUBLIC_KEY | CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
             return Ok(());
+        }
+        // A PIN for each use is asked of who may see the key, and everybody sees a public object.
+        if object.flag(CKA_ALWAYS_AUTHENTICATE) && !object.is_private() {
+            return Err(Error::TemplateInconsistent);
         }
         object.set(CKA_LOCAL, Value::Bool(self.origin == Origin::Generated));
         if class != CKO_PUBLIC_KEY {
@@ -157,13 +172,17 @@ impl Draft {
 
     /// Adds key material and what follows from it (CKA_MODULUS, CKA_VALUE, CKA_EC_POINT,
     /// CKA_CHECK_VALUE, CKA_KEY_GEN_MECHANISM, …). A caller's value that contradicts it is
-    /// `AttributeValueInvalid`; only an imported key's own material may be put in normal form.
+    /// `AttributeValueInvalid`; only an imported key's own material may be put in normal form. A
+    /// CKA_CHECK_VALUE that the caller left empty stays empty: that is how one is declined.
     pub fn complete(mut self, material: Vec<(AttributeType, Value)>) -> Result<Object> {
         for (kind, value) in material {
+            let empty = left_empty(&self.object, kind);
+            if empty && kind == CKA_CHECK_VALUE {
+                continue;
+            }
             let given = self.object.get(kind);
             let bound = self.origin != Origin::Created
                 || matches!(kind, CKA_CHECK_VALUE | CKA_VALUE_LEN | CKA_MODULUS_BITS);
-            let empty = given.and_then(Value::bytes).is_some_and(<[u8]>::is_empty);
             if bound && !empty && given.is_some_and(|given| !given.same(&value)) {
                 return Err(Error::AttributeValueInvalid);
             }
@@ -173,41 +192,62 @@ impl Draft {
     }
 }
 
-/// Whether a change of one attribute from what it is to what is wanted is allowed by its row.
-fn may_change(rule: &Rule, flag: u32, from: &Value, to: &Value, asker: Asker) -> Result<()> {
+/// Whether an object is to stay as it is: made so, or a certificate that the officer trusts (§4.6.2).
+fn fixed(object: &Object, asker: Asker) -> bool {
+    let trusted = object.class() == CKO_CERTIFICATE && object.flag(CKA_TRUSTED);
+    !object.flag(CKA_MODIFIABLE) || trusted && asker != Asker::Officer
+}
+
+/// Whether one attribute may go from what it is to what is wanted. `how`: [`rules::CHANGE`] or
+/// [`rules::COPY`].
+fn may_change(object: &Object, rule: &Rule, how: u32, to: &Value, asker: Asker) -> Result<()> {
+    // Before anything is compared: who guesses at a hidden value must learn nothing.
+    if rule.has(rules::HIDDEN) {
+        return Err(Error::AttributeReadOnly);
+    }
+    let from = Rules::of(object)?.look(object, rule.kind)?;
     if from.same(to) {
         return Ok(());
     }
-    let stays = rule.has(rules::STAYS_TRUE) && *from == Value::Bool(true)
-        || rule.has(rules::STAYS_FALSE) && *from == Value::Bool(false);
-    let officers = rule.has(rules::OFFICER) && *to == Value::Bool(true) && asker != Asker::Officer;
-    if !rule.has(flag) || stays || officers { Err(Error::AttributeReadOnly) } else { Ok(()) }
+    let officer = asker == Asker::Officer;
+    let one_way = rule.has(rules::STAYS_TRUE) && *to == Value::Bool(true)
+        || rule.has(rules::STAYS_FALSE) && *to == Value::Bool(false);
+    let back = rule.has(rules::STAYS_TRUE | rules::STAYS_FALSE) && !one_way;
+    let erased = rule.has(rules::ERASE) && to.bytes().is_some_and(<[u8]>::is_empty);
+    // A trusted key is trusted with the uses it had then.
+    let new_use = rule.has(rules::USE) && *to == Value::Bool(true) && object.flag(CKA_TRUSTED);
+    // Copying is no way around CKA_MODIFIABLE: a copy of what is fixed may live elsewhere and be
+    // safer, nothing else.
+    let around = fixed(object, asker) && rule.has(rules::CHANGE | rules::ERASE) && !one_way;
+    let refused = back || around || !officer && (rule.has(rules::OFFICER) || new_use);
+    if refused || !(rule.has(how) || erased) { Err(Error::AttributeReadOnly) } else { Ok(()) }
 }
 
-fn changed(object: &Object, changes: Template, flag: u32, asker: Asker) -> Result<Object> {
+fn changed(object: &Object, changes: Template, how: u32, asker: Asker) -> Result<Object> {
     let rows = Rules::of(object)?;
     let mut result = object.clone();
-    for (kind, value) in changes {
-        let rule = rows.find(kind).ok_or(Error::AttributeTypeInvalid)?;
-        let from = match object.get(kind) {
-            Some(value) => value.clone(),
-            None => rules::read(object, kind).map_err(|_| Error::AttributeReadOnly)?,
-        };
-        may_change(rule, flag, &from, &value, asker)?;
-        // A secret attribute keeps its holder; plain objects keep theirs.
-        let value = match (&from, value) {
-            (Value::Bytes(_), Value::Secret(bytes)) => Value::Bytes(bytes.to_vec()),
-            (_, value) => value,
-        };
-        result.set(kind, value);
+    for (position, (kind, value)) in changes.iter().enumerate() {
+        let rule = rows.find(*kind).ok_or(Error::AttributeTypeInvalid)?;
+        if changes[..position].iter().any(|(earlier, _)| earlier == kind) {
+            return Err(Error::TemplateInconsistent);
+        }
+        may_change(object, rule, how, value, asker)?;
+        // What may change is never key material: CKA_VALUE of a data object is plain bytes.
+        result.set(
+            *kind,
+            match value {
+                Value::Secret(bytes) => Value::Bytes(bytes.to_vec()),
+                other => other.clone(),
+            },
+        );
     }
     Ok(result)
 }
 
 /// The object after C_SetAttributeValue: all changes or none. `ActionProhibited` when it is not
-/// modifiable, `AttributeReadOnly` for what never changes or only changes the other way.
+/// modifiable (a trusted certificate is not, but for the officer), `AttributeReadOnly` for what never changes or only changes the other way.
 pub fn modify(object: &Object, changes: Template, asker: Asker) -> Result<Object> {
-    if !object.flag(CKA_MODIFIABLE) {
+    if fixed(object, asker) {
         return Err(Error::ActionProhibited);
     }
     changed(object, changes, rules::CHANGE, asker)
@@ -237,107 +277,4 @@ pub fn merge(mut given: Template, imposed: &Template) -> Result<Template> {
 /// For logs: the attribute's name, or its number.
 pub fn named(kind: AttributeType) -> String {
     attribute::name(kind).map_or_else(|| format!("{kind:#x}"), str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn secret(extra: Template) -> Template {
-        let mut template = vec![
-            (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
-            (CKA_KEY_TYPE, Value::Ulong(CKK_AES)),
-            (CKA_VALUE, Value::Secret([1; 16][..].into())),
-        ];
-        template.extend(extra);
-        template
-    }
-
-    fn created(extra: Template) -> Result<Object> {
-        Draft::new(Origin::Created, None, None, secret(extra), Asker::User)?.complete(vec![])
-    }
-
-    #[test]
-    fn an_imported_key_was_never_safe() {
-        let key = created(vec![]).unwrap();
-        for (kind, expected) in [
-            (CKA_PRIVATE, true),
-            (CKA_SENSITIVE, true),
-            (CKA_EXTRACTABLE, false),
-            (CKA_LOCAL, false),
-            (CKA_ALWAYS_SENSITIVE, false),
-            (CKA_NEVER_EXTRACTABLE, false),
-            (CKA_WRAP, false),
-        ] {
-            assert_eq!(key.flag(kind), expected, "{}", named(kind));
-        }
-    }
-
-    #[test]
-    fn templates_are_held_to_the_rows() {
-        for (extra, error) in [
-            ((CKA_LOCAL, Value::Bool(true)), Error::AttributeReadOnly),
-            ((CKA_UNIQUE_ID, Value::Bytes(vec![1])), Error::AttributeReadOnly),
-            ((CKA_MODULUS, Value::Bytes(vec![1])), Error::AttributeTypeInvalid),
-            ((CKA_TRUSTED, Value::Bool(true)), Error::AttributeReadOnly),
-            ((CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)), Error::TemplateInconsistent),
-        ] {
-            assert_eq!(created(vec![extra.clone()]).err(), Some(error), "{extra:?}");
-        }
-        let without = secret(vec![])[..2].to_vec();
-        assert_eq!(
-            Draft::new(Origin::Created, None, None, without.clone(), Asker::User).err(),
-            Some(Error::TemplateIncomplete)
-        );
-        assert!(
-            Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), Some(CKK_AES), without, Asker::User).is_ok()
-        );
-        assert_eq!(
-            Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), Some(CKK_AES), secret(vec![]), Asker::User)
-                .err(),
-            Some(Error::TemplateInconsistent)
-        );
-        assert_eq!(
-            Draft::new(Origin::Generated, Some(CKO_PUBLIC_KEY), Some(CKK_AES), vec![], Asker::User).err(),
-            Some(Error::AttributeValueInvalid)
-        );
-    }
-
-    #[test]
-    fn one_way_attributes_go_one_way() {
-        let key =
-            created(vec![(CKA_EXTRACTABLE, Value::Bool(true)), (CKA_SENSITIVE, Value::Bool(false))]).unwrap();
-        let safer = modify(
-            &key,
-            vec![(CKA_SENSITIVE, Value::Bool(true)), (CKA_EXTRACTABLE, Value::Bool(false))],
-            Asker::User,
-        )
-        .unwrap();
-        for back in [(CKA_SENSITIVE, Value::Bool(false)), (CKA_EXTRACTABLE, Value::Bool(true))] {
-            assert_eq!(modify(&safer, vec![back.clone()], Asker::User).err(), Some(Error::AttributeReadOnly));
-            assert_eq!(copy(&safer, vec![back], Asker::User).err(), Some(Error::AttributeReadOnly));
-        }
-        assert_eq!(
-            modify(&key, vec![(CKA_TOKEN, Value::Bool(true))], Asker::User).err(),
-            Some(Error::AttributeReadOnly)
-        );
-        assert!(copy(&key, vec![(CKA_TOKEN, Value::Bool(true))], Asker::User).unwrap().is_token());
-        assert_eq!(
-            modify(&key, vec![(CKA_TRUSTED, Value::Bool(true))], Asker::User).err(),
-            Some(Error::AttributeReadOnly)
-        );
-        assert!(modify(&key, vec![(CKA_TRUSTED, Value::Bool(true))], Asker::Officer).is_ok());
-        let fixed =
-            created(vec![(CKA_MODIFIABLE, Value::Bool(false)), (CKA_COPYABLE, Value::Bool(false))]).unwrap();
-        assert_eq!(modify(&fixed, vec![], Asker::User).err(), Some(Error::ActionProhibited));
-        assert_eq!(copy(&fixed, vec![], Asker::User).err(), Some(Error::ActionProhibited));
-    }
-
-    #[test]
-    fn a_generated_key_is_local_and_safe() {
-        let draft =
-            Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), Some(CKK_AES), vec![], Asker::User).unwrap();
-        let key = draft.complete(vec![(CKA_VALUE, Value::Secret([1; 16][..].into()))]).unwrap();
-        assert!(key.flag(CKA_LOCAL) && key.flag(CKA_ALWAYS_SENSITIVE) && key.flag(CKA_NEVER_EXTRACTABLE));
-    }
 }
