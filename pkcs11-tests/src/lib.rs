@@ -3,6 +3,9 @@
 //! The module is one for a process, so each test file is a process with a token of its own: see
 //! [`fixture`].
 
+// `call!` is a test client's own shorthand.
+#![allow(clippy::macro_metavars_in_unsafe)]
+
 pub mod keys;
 pub mod params;
 
@@ -72,7 +75,7 @@ impl Module {
             ) -> CK_RV;
             let get: libloading::Symbol<'_, GetInterface> =
                 library.get(b"C_GetInterface").expect("C_GetInterface");
-            let name = b"PKCS 11\0".as_ptr().cast_mut();
+            let name = c"PKCS 11".as_ptr().cast_mut().cast();
             assert_eq!(get(name, &mut version, &mut interface, 0), CKR_OK);
             (*interface).pFunctionList.cast()
         };

@@ -7,6 +7,8 @@ use pkcs11_tests::params::{mechanism, wrong};
 use pkcs11_tests::{Fixture, Result, call, check, fixture};
 use std::ptr::null_mut;
 
+type Test = fn(&Bench, CK_MECHANISM_TYPE);
+
 struct Bench {
     at: &'static Fixture,
     session: CK_SESSION_HANDLE,
@@ -397,7 +399,7 @@ fn every_advertised_mechanism() {
     for kind in kinds {
         let mut info = CK_MECHANISM_INFO::default();
         assert_eq!(call!(module, C_GetMechanismInfo, 0, kind, &mut info), CKR_OK);
-        let work: [(CK_FLAGS, fn(&Bench, CK_MECHANISM_TYPE)); 7] = [
+        let work: [(CK_FLAGS, Test); 7] = [
             (CKF_SIGN, Bench::signs),
             (CKF_ENCRYPT, Bench::encrypts),
             (CKF_DIGEST, Bench::digests),

@@ -4,6 +4,7 @@ use super::portable::random::fill;
 use super::*;
 use crate::error::Error;
 
+#[allow(clippy::unwrap_used)]
 fn bytes(length: usize) -> Vec<u8> {
     let mut out = vec![0; length];
     fill(&mut out).unwrap();

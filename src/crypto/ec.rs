@@ -63,12 +63,14 @@ impl Curve {
 }
 
 /// A parsed private key, ready to use.
+#[allow(clippy::large_enum_variant)] // One for each key in use; a pointer more on the way to each signature costs more.
 pub enum PrivateKey {
     Nist(nist::PrivateKey),
     Portable(portable::ec::PrivateKey),
 }
 
 /// A parsed and validated public key, ready to use.
+#[allow(clippy::large_enum_variant)] // As above.
 pub enum PublicKey {
     Nist(nist::PublicKey),
     Portable(portable::ec::PublicKey),

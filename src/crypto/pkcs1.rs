@@ -40,7 +40,7 @@ fn rejection(key: &[u8; 32], ciphertext: &[u8], length: usize) -> (Secret, u32) 
     }
     let candidates = Hmac::sha256(&seed, &[b"length"]);
     let most = length as u32 - 11;
-    let mask = most.next_power_of_two() - 1 | most;
+    let mask = (most.next_power_of_two() - 1) | most;
     let mut chosen = 0u32;
     for pair in candidates.chunks_exact(2) {
         let candidate = u32::from(u16::from_be_bytes([pair[0], pair[1]])) & mask;

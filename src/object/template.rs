@@ -119,11 +119,11 @@ impl Draft {
     /// What follows from the rest: certificates' own words, plain values, the computed flags.
     fn settle(&mut self, class: u64) -> Result<()> {
         let object = &mut self.object;
-        if class == CKO_CERTIFICATE || class == CKO_DATA {
-            if let Some(Value::Secret(value)) = object.get(CKA_VALUE) {
-                let plain = value.to_vec();
-                object.set(CKA_VALUE, Value::Bytes(plain));
-            }
+        if (class == CKO_CERTIFICATE || class == CKO_DATA)
+            && let Some(Value::Secret(value)) = object.get(CKA_VALUE)
+        {
+            let plain = value.to_vec();
+            object.set(CKA_VALUE, Value::Bytes(plain));
         }
         if class == CKO_CERTIFICATE {
             if object.bytes(CKA_VALUE).is_empty() && object.bytes(CKA_URL).is_empty() {

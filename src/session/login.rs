@@ -45,6 +45,7 @@ impl Library {
         }
         read_only()?;
         *place = Some(login);
+        slot.token.log_in_changed();
         Ok(())
     }
 
@@ -62,6 +63,7 @@ impl Library {
                 // One that is being closed has nothing left to end.
                 if let Ok(mut state) = session.state() {
                     state.operations.end_private();
+                    state.recent = None;
                 }
             }
         }

@@ -13,8 +13,6 @@ mod objects;
 mod operation;
 mod random;
 mod sessions;
-#[cfg(test)]
-mod tests;
 
 pub use library::Library;
 pub use operation::{Output, Purpose};

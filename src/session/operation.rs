@@ -5,6 +5,7 @@
 //! end it.
 
 use super::Library;
+use super::sessions::Session;
 use crate::crypto::Direction;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, Transform, Verifier};
@@ -161,6 +162,13 @@ fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>)
     })
 }
 
+/// A key as the slot's login may use it, and the generation at which that was so.
+fn look_up(session: &Session, handle: Handle) -> Result<(u64, Arc<Key>)> {
+    let login = session.slot.login.read();
+    let generation = session.slot.token.generation();
+    Ok((generation, session.slot.token.key(session.access(&login), handle)?))
+}
+
 fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
     match purpose {
         Purpose::Encrypt | Purpose::Decrypt => mechanism.cipher.is_some(),
@@ -181,16 +189,14 @@ impl Library {
         key: Option<Handle>,
     ) -> Result<()> {
         let session = self.session(session)?;
-        let login = session.slot.login.read();
         let mut state = session.state()?;
-        let place = &mut state.operations.0[purpose as usize];
-        if place.is_some() {
+        if state.operations.0[purpose as usize].is_some() {
             return Err(Error::OperationActive);
         }
         if !can(purpose, mechanism) {
             return Err(Error::MechanismInvalid);
         }
-        *place = Some(match (purpose, mechanism.digest) {
+        let operation = match (purpose, mechanism.digest) {
             (Purpose::Digest, Some(digest)) => Operation {
                 work: Work::Transform(digest(params)?),
                 in_parts: false,
@@ -198,8 +204,20 @@ impl Library {
                 private: false,
             },
             _ => {
-                let key =
-                    session.slot.token.key(session.access(&login), key.ok_or(Error::KeyHandleInvalid)?)?;
+                let handle = key.ok_or(Error::KeyHandleInvalid)?;
+                let token = &session.slot.token;
+                let key = match &state.recent {
+                    Some((last, then, key)) if *last == handle && token.still_valid(key, *then) => {
+                        Arc::clone(key)
+                    }
+                    _ => {
+                        drop(state);
+                        let (generation, key) = look_up(&session, handle)?;
+                        state = session.state()?;
+                        state.recent = Some((handle, generation, Arc::clone(&key)));
+                        key
+                    }
+                };
                 let (usage, secret) = needs(purpose);
                 check_key(&key, mechanism, usage)?;
                 let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
@@ -210,7 +228,13 @@ impl Library {
                     private,
                 }
             }
-        });
+        };
+        let place = &mut state.operations.0[purpose as usize];
+        // The lock was let go while the key was looked up.
+        if place.is_some() {
+            return Err(Error::OperationActive);
+        }
+        *place = Some(operation);
         Ok(())
     }
 

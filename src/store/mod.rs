@@ -140,6 +140,8 @@ pub struct Store {
     writer: Mutex<Option<Connection>>,
     /// The root of the state digest that was last compared with all buckets.
     proven: Mutex<Option<Sum>>,
+    /// The file's version when it was last seen to be the same token.
+    current: Mutex<Option<i64>>,
 }
 
 const HEADER: &str = "kind, id, version, epoch, author, owner, flags";
@@ -202,7 +204,14 @@ impl Store {
 
     fn with(link: Link, keys: Keys) -> Store {
         let empty = || Mutex::new(Rank::Store, None);
-        Store { link, keys, reader: empty(), writer: empty(), proven: Mutex::new(Rank::Leaf, None) }
+        Store {
+            link,
+            keys,
+            reader: empty(),
+            writer: empty(),
+            proven: Mutex::new(Rank::Leaf, None),
+            current: Mutex::new(Rank::Leaf, None),
+        }
     }
 
     pub fn read_only(&self) -> bool {
@@ -309,6 +318,18 @@ impl Store {
         let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
         let mut statement = connection.prepare_cached("PRAGMA data_version").map_err(sql)?;
         statement.query_row([], |row| row.get(0)).map_err(sql)
+    }
+
+    /// Whether the file still holds the token that was opened: another process may have made it anew.
+    pub fn is_current(&self) -> Result<bool> {
+        let version = self.data_version()?;
+        if *self.current.lock() == Some(version) {
+            return Ok(true);
+        }
+        let token = self.read(|connection| connection::meta(connection, "token"))?;
+        let same = token.is_some_and(|id| id == self.keys.token.0);
+        *self.current.lock() = same.then_some(version);
+        Ok(same)
     }
 
     /// Records changed after `since`; `u64::MAX` only tells the present point.

@@ -50,7 +50,7 @@ impl Token {
                 return Err(error);
             }
         };
-        let mut index = self.index.write();
+        let mut index = self.index_for_change();
         if changes.reset || seen == u64::MAX {
             index.forget_opened(false);
         }
@@ -139,6 +139,12 @@ impl Token {
             Some((header, key)) => Ok((Some(header), key)),
             None => Err(Error::ObjectHandleInvalid),
         }
+    }
+
+    /// Whether a key that was looked up at this generation may be used without another look.
+    pub fn still_valid(&self, key: &Key, generation: u64) -> bool {
+        let fresh = || now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS;
+        generation == self.generation() && (!key.is_token() || fresh())
     }
 
     /// For an operation: from memory when it is there and was looked at within 50 ms;

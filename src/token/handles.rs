@@ -146,10 +146,10 @@ impl Index {
     /// Forgets opened records: all, or the private ones.
     pub fn forget_opened(&mut self, private_only: bool) {
         for place in self.places.values_mut() {
-            if let Place::Token { open, .. } = place {
-                if !private_only || open.as_ref().is_some_and(|(header, _)| header.owner != Id::NONE) {
-                    *open = None;
-                }
+            if let Place::Token { open, .. } = place
+                && (!private_only || open.as_ref().is_some_and(|(header, _)| header.owner != Id::NONE))
+            {
+                *open = None;
             }
         }
     }

@@ -20,13 +20,13 @@ pub use login::Login;
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
-use crate::lock::{ForkGuard, Rank, RwLock};
+use crate::lock::{ForkGuard, Rank, RwLock, WriteGuard};
 use crate::store::{Id, Report, Store};
 use cryptoki_sys::*;
 use handles::Index;
 use login::Verifiers;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// CK_OBJECT_HANDLE: per process, independent of sessions, never used again for another object
 /// while the library is initialised.
@@ -86,6 +86,8 @@ pub struct Token {
     info: RwLock<Option<(i64, Info)>>,
     /// When the file was last looked at for other processes' changes, in milliseconds.
     looked: AtomicU64,
+    /// Counts everything that may end the validity of a key that was looked up before.
+    generation: AtomicU64,
 }
 
 /// All locks of a token, held over a fork.
@@ -115,13 +117,19 @@ impl Token {
             index: RwLock::new(Rank::TokenIndex, Index::new()),
             info: RwLock::new(Rank::Login, None),
             looked: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
         }
     }
 
     /// The open file; `TokenNotRecognized` when there is none or it cannot be used.
     fn store(&self) -> Result<Arc<Store>> {
-        if let Some(store) = &*self.store.read() {
-            return Ok(Arc::clone(store));
+        let open = self.store.read().clone();
+        if let Some(store) = open {
+            if store.is_current()? {
+                return Ok(store);
+            }
+            log::warn!("{}: the token was initialised anew by another process", self.config.path.display());
+            self.replace_store(None);
         }
         let mut slot = self.store.write();
         if let Some(store) = &*slot {
@@ -135,12 +143,24 @@ impl Token {
         Ok(store)
     }
 
+    /// A number that stays the same only while keys that were looked up before stay valid.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The index for a change that may make a key invalid.
+    fn index_for_change(&self) -> WriteGuard<'_, Index> {
+        let index = self.index.write();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        index
+    }
+
     /// Puts a new store in place, or none; nothing known of the old one stays.
     fn replace_store(&self, store: Option<Arc<Store>>) {
         *self.store.write() = store;
         *self.verifiers.write() = Verifiers::default();
         *self.info.write() = None;
-        self.index.write().forget_token();
+        self.index_for_change().forget_token();
     }
 
     /// Ok when sessions may be opened: `TokenNotRecognized` when not initialised or unusable.
@@ -161,10 +181,10 @@ impl Token {
         }
         let store = self.store()?;
         let version = store.data_version()?;
-        if let Some((at, info)) = &*self.info.read() {
-            if *at == version {
-                return Ok(info.clone());
-            }
+        if let Some((at, info)) = &*self.info.read()
+            && *at == version
+        {
+            return Ok(info.clone());
         }
         let mut info = bounds;
         info.label = self.label(&store)?;
@@ -202,7 +222,7 @@ impl Token {
     /// Wipes everything that is held in memory.
     pub fn close(&self) {
         self.replace_store(None);
-        self.index.write().drop_sessions(|_, _| true);
+        self.index_for_change().drop_sessions(|_, _| true);
     }
 
     pub fn verify(&self) -> Result<Report> {

@@ -54,7 +54,7 @@ impl Token {
             policy::may_write(access, key.object())?;
             let object = template::modify(key.object(), changes.clone(), asker)?;
             let Some(header) = header else {
-                self.index.write().set_session(handle, Arc::new(Key::new(object)));
+                self.index_for_change().set_session(handle, Arc::new(Key::new(object)));
                 return Ok(());
             };
             match self.rewrite(access, header, &object) {
@@ -75,7 +75,7 @@ impl Token {
         };
         let key = data_key.as_ref().map_or(BodyKey::Seal, BodyKey::Data);
         store.write(|change| change.put(next, key, &object.encode(), &search::terms(object)))?;
-        self.index.write().forget(header.id);
+        self.index_for_change().forget(header.id);
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Token {
         if let Some(header) = header {
             self.store()?.write(|change| change.remove(Kind::Object, header.id))?;
         }
-        self.index.write().remove(handle);
+        self.index_for_change().remove(handle);
         Ok(())
     }
 
@@ -134,12 +134,17 @@ impl Token {
 
     /// The session objects of a closed session go.
     pub fn close_session(&self, session: u64) {
-        self.index.write().drop_sessions(|owner, _| owner == session);
+        self.index_for_change().drop_sessions(|owner, _| owner == session);
+    }
+
+    /// Someone logged in: what may be used has changed.
+    pub fn log_in_changed(&self) {
+        drop(self.index_for_change());
     }
 
     /// Forgets the keys of private objects in this process, private session objects too.
     pub fn log_out(&self) {
-        let mut index = self.index.write();
+        let mut index = self.index_for_change();
         index.drop_sessions(|_, key| key.object().is_private());
         index.forget_opened(true);
     }

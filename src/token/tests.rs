@@ -1,1 +1,163 @@
+//! People and their objects, several processes as several tokens on one file.
 
+use super::*;
+use crate::config::{KdfCost, SealConfig};
+use crate::object::template::{Draft, Origin};
+use crate::object::{Object, Value};
+
+struct House {
+    _folder: tempfile::TempDir,
+    config: SlotConfig,
+}
+
+const OFFICER: &[u8] = b"officer-1";
+
+impl House {
+    fn new() -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SlotConfig {
+            id: 0,
+            path: folder.path().join("token.db"),
+            seal: SealConfig::KeyFile(folder.path().join("token.seal")),
+            default_user: "user".into(),
+            default_officer: "so".into(),
+            max_failures: 5,
+            min_pin_length: 4,
+            kdf: KdfCost { memory_kib: 8192, passes: 1 },
+        };
+        let house = House { _folder: folder, config };
+        let token = house.process();
+        token.initialize(OFFICER, "test").unwrap();
+        let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
+        for name in ["user", "alice", "bob"] {
+            token.create_user(access(&officer), name, Role::User, format!("pw-{name}").as_bytes()).unwrap();
+        }
+        house
+    }
+
+    /// A token as another process would have it.
+    fn process(&self) -> Token {
+        Token::new(self.config.clone())
+    }
+}
+
+fn access(login: &Arc<Login>) -> Access<'_> {
+    Access { login: Some(login), write: true, session: 1 }
+}
+
+const NOBODY: Access<'static> = Access { login: None, write: true, session: 1 };
+
+fn key(label: &str, private: bool) -> Object {
+    let template = vec![
+        (CKA_TOKEN, Value::Bool(true)),
+        (CKA_PRIVATE, Value::Bool(private)),
+        (CKA_LABEL, Value::Bytes(label.as_bytes().to_vec())),
+    ];
+    let asker = crate::object::template::Asker::User;
+    let draft = Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), Some(CKK_AES), template, asker).unwrap();
+    draft.complete(vec![(CKA_VALUE, Value::Secret([7; 32][..].into()))]).unwrap()
+}
+
+fn named(label: &str) -> crate::object::Template {
+    vec![(CKA_LABEL, Value::Bytes(label.as_bytes().to_vec()))]
+}
+
+#[test]
+fn users_see_their_own_and_officers_see_no_key() {
+    let house = House::new();
+    let token = house.process();
+    let alice = token.log_in(Role::User, None, b"alice:pw-alice").unwrap();
+    let bob = token.log_in(Role::User, Some("bob"), b"pw-bob").unwrap();
+    let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
+    let hers = token.insert(access(&alice), key("hers", true)).unwrap();
+    let open = token.insert(access(&alice), key("open", false)).unwrap();
+    assert_eq!(token.find(access(&alice), &named("hers")).unwrap(), [hers]);
+    for other in [Some(&bob), Some(&officer), None] {
+        let asker = Access { login: other, ..NOBODY };
+        assert!(token.find(asker, &named("hers")).unwrap().is_empty());
+        assert_eq!(token.object(asker, hers).err(), Some(Error::ObjectHandleInvalid));
+        assert_eq!(token.key(asker, hers).err(), Some(Error::KeyHandleInvalid));
+        assert!(token.destroy(asker, hers).is_err());
+        assert_eq!(token.find(asker, &named("open")).unwrap(), [open]);
+    }
+    assert_eq!(token.key(access(&officer), open).err(), Some(Error::KeyFunctionNotPermitted));
+    assert_eq!(token.insert(NOBODY, key("open", false)).err(), Some(Error::UserNotLoggedIn));
+    assert_eq!(token.insert(access(&officer), key("x", true)).err(), Some(Error::UserNotLoggedIn));
+    let reader = Access { write: false, ..access(&alice) };
+    assert_eq!(token.insert(reader, key("x", true)).err(), Some(Error::SessionReadOnly));
+}
+
+#[test]
+fn a_reset_keeps_the_objects_and_ends_the_old_password_everywhere() {
+    let house = House::new();
+    let (here, there) = (house.process(), house.process());
+    let alice = here.log_in(Role::User, Some("alice"), b"pw-alice").unwrap();
+    here.insert(access(&alice), key("kept", true)).unwrap();
+    there.log_in(Role::User, Some("alice"), b"pw-alice").unwrap();
+    let officer = there.log_in(Role::Officer, None, OFFICER).unwrap();
+    there.init_pin(access(&officer), b"alice:new-password").unwrap();
+    assert_eq!(here.log_in(Role::User, Some("alice"), b"pw-alice").err(), Some(Error::PinIncorrect));
+    let alice = here.log_in(Role::User, Some("alice"), b"new-password").unwrap();
+    assert_eq!(here.find(access(&alice), &named("kept")).unwrap().len(), 1);
+    assert_eq!(
+        here.create_user(access(&alice), "eve", Role::User, b"password").err(),
+        Some(Error::UserNotLoggedIn)
+    );
+    assert_eq!(
+        there.create_user(access(&officer), "e e", Role::User, b"password").err(),
+        Some(Error::ArgumentsBad)
+    );
+    assert_eq!(
+        there.create_user(access(&officer), "bob", Role::User, b"password").err(),
+        Some(Error::ArgumentsBad)
+    );
+}
+
+#[test]
+fn failures_count_across_processes() {
+    let house = House::new();
+    let tokens = [house.process(), house.process()];
+    tokens[0].log_in(Role::User, Some("bob"), b"pw-bob").unwrap();
+    for attempt in 0..5 {
+        let wrong = tokens[attempt % 2].log_in(Role::User, Some("bob"), b"guess");
+        assert_eq!(wrong.err(), Some(Error::PinIncorrect), "attempt {attempt}");
+    }
+    for token in &tokens {
+        assert_eq!(token.log_in(Role::User, Some("bob"), b"pw-bob").err(), Some(Error::PinLocked));
+        assert!(token.log_in(Role::User, Some("alice"), b"pw-alice").is_ok(), "others are not locked");
+    }
+    let bob = tokens[1].users().unwrap().into_iter().find(|user| user.name == "bob").unwrap();
+    assert!(bob.locked && bob.failures == 5);
+}
+
+#[test]
+fn other_processes_changes_are_seen() {
+    let house = House::new();
+    let (here, there) = (house.process(), house.process());
+    let mine = here.log_in(Role::User, None, b"pw-user").unwrap();
+    let theirs = there.log_in(Role::User, None, b"pw-user").unwrap();
+    let handle = here.insert(access(&mine), key("shared", true)).unwrap();
+    let far = there.find(access(&theirs), &named("shared")).unwrap()[0];
+    there.modify(access(&theirs), far, named("renamed")).unwrap();
+    assert_eq!(here.object(access(&mine), handle).unwrap().object().bytes(CKA_LABEL), b"renamed");
+    assert_eq!(here.find(access(&mine), &named("renamed")).unwrap(), [handle], "the handle stays");
+    there.destroy(access(&theirs), far).unwrap();
+    assert_eq!(here.object(access(&mine), handle).err(), Some(Error::ObjectHandleInvalid));
+    assert!(here.find(access(&mine), &named("renamed")).unwrap().is_empty());
+    // Made anew by another process: the old login opens nothing.
+    there.initialize(OFFICER, "anew").unwrap();
+    assert!(here.insert(access(&mine), key("late", true)).is_err());
+    assert!(here.log_in(Role::User, None, b"pw-user").is_err());
+    assert_eq!(here.info().unwrap().label, "anew");
+}
+
+#[test]
+fn a_stolen_file_without_its_seal_key_says_nothing() {
+    let house = House::new();
+    let mut thief = house.config.clone();
+    thief.seal = SealConfig::KeyFile(house.config.path.with_extension("other"));
+    let token = Token::new(thief);
+    assert_eq!(token.ready().err(), Some(Error::TokenNotRecognized));
+    assert!(token.users().is_err());
+    assert!(token.log_in(Role::User, Some("alice"), b"pw-alice").is_err());
+}

@@ -308,7 +308,7 @@ impl Drop for Schedule {
 /// AES key wrap: RFC 3394 (`padded` false: `plain` a multiple of 8, at least 16: `DataLenRange`)
 /// or RFC 5649 (`padded` true: 1 byte and more).
 pub fn wrap(key: &[u8], padded: bool, plain: &[u8]) -> Result<Vec<u8>> {
-    if plain.is_empty() || !padded && (plain.len() < 16 || plain.len() % 8 != 0) {
+    if plain.is_empty() || !padded && (plain.len() < 16 || !plain.len().is_multiple_of(8)) {
         return Err(Error::DataLenRange);
     }
     let schedule = Schedule::new(key, Direction::Encrypt)?;
@@ -331,7 +331,7 @@ pub fn wrap(key: &[u8], padded: bool, plain: &[u8]) -> Result<Vec<u8>> {
 
 /// `EncryptedDataInvalid` for a failed check, `EncryptedDataLenRange` for an impossible length.
 pub fn unwrap(key: &[u8], padded: bool, wrapped: &[u8]) -> Result<Secret> {
-    if wrapped.len() % 8 != 0 || wrapped.len() < if padded { 16 } else { 24 } {
+    if !wrapped.len().is_multiple_of(8) || wrapped.len() < if padded { 16 } else { 24 } {
         return Err(Error::EncryptedDataLenRange);
     }
     let schedule = Schedule::new(key, Direction::Decrypt)?;

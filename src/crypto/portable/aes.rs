@@ -356,7 +356,7 @@ macro_rules! by_length {
 /// AES key wrap: RFC 3394 (`padded` false: `plain` a multiple of 8, at least 16: `DataLenRange`)
 /// or RFC 5649 (`padded` true: 1 byte and more).
 pub fn wrap(key: &[u8], padded: bool, plain: &[u8]) -> Result<Vec<u8>> {
-    if plain.is_empty() || !padded && (plain.len() < 16 || plain.len() % 8 != 0) {
+    if plain.is_empty() || !padded && (plain.len() < 16 || !plain.len().is_multiple_of(8)) {
         return Err(Error::DataLenRange);
     }
     let mut out = vec![0; plain.len().next_multiple_of(8) + 8];
@@ -376,7 +376,7 @@ pub fn wrap(key: &[u8], padded: bool, plain: &[u8]) -> Result<Vec<u8>> {
 
 /// `EncryptedDataInvalid` for a failed check, `EncryptedDataLenRange` for an impossible length.
 pub fn unwrap(key: &[u8], padded: bool, wrapped: &[u8]) -> Result<Secret> {
-    if wrapped.len() % 8 != 0 || wrapped.len() < if padded { 16 } else { 24 } {
+    if !wrapped.len().is_multiple_of(8) || wrapped.len() < if padded { 16 } else { 24 } {
         return Err(Error::EncryptedDataLenRange);
     }
     let mut out = Secret::zeroed(wrapped.len() - 8);
