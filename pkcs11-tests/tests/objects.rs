@@ -234,6 +234,46 @@ fn templates_are_checked() {
 }
 
 #[test]
+fn nothing_gets_looser_by_copying_or_guessing() {
+    let (at, session) = (fixture(), fixture().open());
+    let module = &at.module;
+    let value = [9; 16];
+    let key = [
+        number(CKA_CLASS, CKO_SECRET_KEY),
+        number(CKA_KEY_TYPE, CKK_AES),
+        bytes(CKA_VALUE, &value),
+        yes(CKA_SENSITIVE),
+        no(CKA_DECRYPT),
+        no(CKA_MODIFIABLE),
+    ];
+    let fixed = module.create(session, &key).expect("unmodifiable key");
+    let open = module.create(session, &key[..5]).expect("modifiable key");
+    let copy = |object, attribute| {
+        let attributes = [attribute];
+        let (mut list, mut new) = (template(&attributes), 0);
+        check(call!(module, C_CopyObject, session, object, list.as_mut_ptr(), 1, &mut new)).map(|()| new)
+    };
+    let set = |object, attribute| {
+        let attributes = [attribute];
+        let mut list = template(&attributes);
+        check(call!(module, C_SetAttributeValue, session, object, list.as_mut_ptr(), 1))
+    };
+    for change in [yes(CKA_DECRYPT), no(CKA_SENSITIVE), yes(CKA_MODIFIABLE), bytes(CKA_LABEL, b"mine")] {
+        assert_eq!(copy(fixed, change.clone()), Err(CKR_ATTRIBUTE_READ_ONLY), "{:#x}", change.kind);
+    }
+    let twin = copy(open, yes(CKA_DECRYPT)).expect("an open key may be copied with another use");
+    assert_eq!(module.attribute(session, twin, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
+    for guess in [value, [8; 16]] {
+        assert_eq!(set(open, bytes(CKA_VALUE, &guess)), Err(CKR_ATTRIBUTE_READ_ONLY));
+        assert_eq!(copy(open, bytes(CKA_VALUE, &guess)), Err(CKR_ATTRIBUTE_READ_ONLY));
+        assert_eq!(module.find(session, &[bytes(CKA_VALUE, &guess)]), Ok(vec![]));
+    }
+    set(open, bytes(CKA_CHECK_VALUE, b"")).expect("a check value may be erased");
+    assert_eq!(module.attribute(session, open, CKA_CHECK_VALUE), Ok(vec![]));
+    assert_eq!(set(open, bytes(CKA_CHECK_VALUE, b"abc")), Err(CKR_ATTRIBUTE_READ_ONLY));
+}
+
+#[test]
 fn always_authenticate_asks_each_time() {
     let (at, session) = (fixture(), fixture().open());
     let module = &at.module;
