@@ -27,6 +27,8 @@ pub mod secret;
 pub mod aws_lc;
 #[cfg(all(test, feature = "aws-lc"))]
 mod differential;
+#[cfg(test)]
+mod vectors;
 
 pub use ec::Curve;
 pub use hash::Hash;
