@@ -15,6 +15,7 @@ pub mod argon2id;
 pub mod der;
 pub mod derive;
 pub mod ec;
+pub mod guarded;
 pub mod hash;
 pub mod hpke;
 pub mod parts;
