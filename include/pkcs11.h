@@ -518,7 +518,7 @@ typedef CK_RV (*CK_C_WrapKeyAuthenticated)(CK_SESSION_HANDLE, CK_MECHANISM *, CK
 typedef CK_RV (*CK_C_UnwrapKeyAuthenticated)(CK_SESSION_HANDLE, CK_MECHANISM *, CK_OBJECT_HANDLE, CK_BYTE *, CK_ULONG, CK_ATTRIBUTE *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_OBJECT_HANDLE *);
 
 struct CK_ATTRIBUTE {
-    CK_ATTRIBUTE_TYPE type_;
+    CK_ATTRIBUTE_TYPE type;
     void *pValue;
     CK_ULONG ulValueLen;
 };
@@ -902,7 +902,7 @@ struct CK_KIP_PARAMS {
 };
 
 struct CK_OTP_PARAM {
-    CK_OTP_PARAM_TYPE type_;
+    CK_OTP_PARAM_TYPE type;
     void *pValue;
     CK_ULONG ulValueLen;
 };
@@ -951,7 +951,7 @@ struct CK_PKCS5_PBKD2_PARAMS2 {
 };
 
 struct CK_PRF_DATA_PARAM {
-    CK_PRF_DATA_TYPE type_;
+    CK_PRF_DATA_TYPE type;
     void *pValue;
     CK_ULONG ulValueLen;
 };
@@ -1565,6 +1565,10 @@ struct CK_FUNCTION_LIST {
     CK_C_WaitForSlotEvent C_WaitForSlotEvent;
 };
 
+#define CK_UNAVAILABLE_INFORMATION (~0UL)
+#define CRYPTOKI_VERSION_MAJOR 0x3UL
+#define CRYPTOKI_VERSION_MINOR 0x2UL
+#define CRYPTOKI_VERSION_AMENDMENT 0x0UL
 #define CK_EFFECTIVELY_INFINITE 0x0UL
 #define CK_INVALID_HANDLE 0x0UL
 #define CK_TRUE 0x1UL

@@ -80,6 +80,7 @@ codes! {
     RandomNoRng = CKR_RANDOM_NO_RNG,
     RandomSeedNotSupported = CKR_RANDOM_SEED_NOT_SUPPORTED,
     SavedStateInvalid = CKR_SAVED_STATE_INVALID,
+    SessionAsyncNotSupported = CKR_SESSION_ASYNC_NOT_SUPPORTED,
     SessionClosed = CKR_SESSION_CLOSED,
     SessionCount = CKR_SESSION_COUNT,
     SessionExists = CKR_SESSION_EXISTS,

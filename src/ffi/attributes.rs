@@ -16,7 +16,7 @@ const DEEPEST: usize = 3;
 /// How strictly a template is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// For an object: unknown attributes are refused.
+    /// For an object: unknown attributes are refused, and attributes that come twice.
     Make,
     /// For a search: an attribute nobody knows just matches nothing.
     Search,
@@ -54,7 +54,13 @@ unsafe fn nested(list: *const CK_ATTRIBUTE, count: CK_ULONG, purpose: Use, depth
         };
         Ok((given.type_, value))
     };
-    (0..count).map(one).collect()
+    let template: Template = (0..count).map(one).collect::<Result<_>>()?;
+    // A search that says something twice is merely odd; an object cannot have two values of a kind.
+    let twice = |(place, (kind, _)): (usize, &(u64, Value))| template[..place].iter().any(|(k, _)| k == kind);
+    if purpose == Use::Make && template.iter().enumerate().any(twice) {
+        return Err(Error::TemplateInconsistent);
+    }
+    Ok(template)
 }
 
 /// The attribute types a C_GetAttributeValue asks for.

@@ -1,18 +1,27 @@
 //! Registers the library's fork handlers with the system, once for the process.
 
+use super::answer;
 use crate::session::Library;
 use std::sync::Once;
 
+/// A panic in a handler would end the host; it costs the fork's tidiness instead.
+fn run(name: &str, handler: fn()) {
+    answer(name, || {
+        handler();
+        Ok(())
+    });
+}
+
 extern "C" fn prepare() {
-    Library::before_fork();
+    run("before fork", Library::before_fork);
 }
 
 extern "C" fn parent() {
-    Library::after_fork_in_parent();
+    run("after fork in the parent", Library::after_fork_in_parent);
 }
 
 extern "C" fn child() {
-    Library::after_fork_in_child();
+    run("after fork in the child", Library::after_fork_in_child);
 }
 
 pub fn register() {

@@ -35,7 +35,7 @@ unsafe fn arguments(given: *const CK_C_INITIALIZE_ARGS) -> Result<Option<String>
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn C_Initialize(pInitArgs: CK_VOID_PTR) -> CK_RV {
-    answer(|| {
+    answer("C_Initialize", || {
         // SAFETY: NULL or a CK_C_INITIALIZE_ARGS, as the standard says.
         let config = unsafe { arguments(pInitArgs.cast())? };
         fork::register();
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn C_Initialize(pInitArgs: CK_VOID_PTR) -> CK_RV {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn C_Finalize(pReserved: CK_VOID_PTR) -> CK_RV {
-    answer(|| if pReserved.is_null() { Library::finalize() } else { Err(Error::ArgumentsBad) })
+    answer("C_Finalize", || if pReserved.is_null() { Library::finalize() } else { Err(Error::ArgumentsBad) })
 }
 
 c_functions! {

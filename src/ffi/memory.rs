@@ -1,8 +1,8 @@
 //! Reading and writing the caller's memory: the only place that touches it.
 //!
 //! Rules: NULL with a length of zero is empty, with another length `ArgumentsBad`; lengths beyond
-//! what an address space can hold are `ArgumentsBad`; nothing need be aligned. Small things are
-//! copied. Bulk data is borrowed when it does not overlap the result's buffer and copied when it
+//! what an address space can hold are `ArgumentsBad`; nothing need be aligned; a length that is only
+//! an answer (that of a length query) may hold anything. Small things are copied. Bulk data is borrowed when it does not overlap the result's buffer and copied when it
 //! does: copying 16 KiB in and out would cost a third of an AES-GCM call.
 
 use super::wanted;
@@ -10,7 +10,6 @@ use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::session::Output;
 use cryptoki_sys::CK_ULONG;
-use std::borrow::Cow;
 
 /// A C length as ours.
 fn length(length: CK_ULONG) -> Result<usize> {
@@ -56,20 +55,38 @@ pub unsafe fn bytes<'a>(pointer: *const u8, count: CK_ULONG) -> Result<&'a [u8]>
     Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// A PIN or another secret, copied into guarded memory. NULL is `ArgumentsBad`.
+/// A PIN, copied into guarded memory. NULL, and a length that no PIN has, are `ArgumentsBad`.
 ///
 /// # Safety
 /// As for [`bytes`].
 pub unsafe fn secret(pointer: *const u8, count: CK_ULONG) -> Result<Secret> {
-    if pointer.is_null() {
+    const LONGEST: CK_ULONG = 4096;
+    if pointer.is_null() || count > LONGEST {
         return Err(Error::ArgumentsBad);
     }
     // SAFETY: passed on.
     unsafe { bytes(pointer, count) }.map(Secret::from)
 }
 
-/// A result and its length, by the convention of PKCS#11 3.2 §5.2: NULL asks for the length, a
-/// too-small buffer is told the length needed. `work` gets the input too: borrowed, or a copy when
+/// A user's name, if there is one. What is no text is nobody's name: `PinIncorrect`.
+///
+/// # Safety
+/// As for [`bytes`].
+pub unsafe fn user_name(pointer: *const u8, count: CK_ULONG) -> Result<Option<String>> {
+    const LONGEST: CK_ULONG = 4096;
+    if count == 0 {
+        return Ok(None);
+    }
+    if count > LONGEST {
+        return Err(Error::ArgumentsBad);
+    }
+    // SAFETY: passed on.
+    let name = unsafe { bytes(pointer, count)? };
+    std::str::from_utf8(name).map(|name| Some(name.to_owned())).map_err(|_| Error::PinIncorrect)
+}
+
+/// A result and its length, by the convention of PKCS#11 3.2 §5.2: NULL asks for the length (what
+/// stood there before does not matter), a too-small buffer is told the length needed. `work` gets the input too: borrowed, or a copy when
 /// it overlaps the buffer.
 ///
 /// # Safety
@@ -83,16 +100,19 @@ pub unsafe fn with_output(
     // SAFETY: the caller's promises, passed on; the mutable slice overlaps nothing that is read
     // through another one, because overlapping input is copied first.
     unsafe {
-        let room = length(read(buffer_length)?)?;
+        let said = read(buffer_length)?;
+        let room = if buffer.is_null() { 0 } else { length(said)? };
         let data = bytes(input, input_length)?;
+        let copy;
         let data = if overlap(data, buffer, room) {
-            Cow::Owned(Secret::from(data).to_vec())
+            copy = Secret::from(data);
+            &copy
         } else {
-            Cow::Borrowed(data)
+            data
         };
         let buffer = if buffer.is_null() { None } else { Some(std::slice::from_raw_parts_mut(buffer, room)) };
         let mut output = Output { buffer, length: 0 };
-        let result = work(&data, &mut output);
+        let result = work(data, &mut output);
         if matches!(result, Ok(()) | Err(Error::BufferTooSmall)) {
             write(buffer_length, output.length as CK_ULONG)?;
         }
@@ -105,7 +125,7 @@ fn overlap(data: &[u8], buffer: *const u8, room: usize) -> bool {
     !buffer.is_null()
         && !data.is_empty()
         && data_start < start.saturating_add(room)
-        && start < data_start + data.len()
+        && start < data_start.saturating_add(data.len())
 }
 
 /// Bytes to write, as many as there are.

@@ -25,20 +25,25 @@ use cryptoki_sys::{CK_RV, CKR_GENERAL_ERROR, CKR_OK};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs a function's body: no panic crosses into C, errors become their CK_RV.
-fn answer(work: impl FnOnce() -> Result<()>) -> CK_RV {
+fn answer(name: &str, work: impl FnOnce() -> Result<()>) -> CK_RV {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => CKR_OK,
-        Ok(Err(error)) => error.code(),
-        Err(_) => {
-            log::error!("a call panicked; this is a defect of Strongroom");
+        Ok(Err(error)) => {
+            log::debug!("{name}: {}", error.name());
+            error.code()
+        }
+        Err(panic) => {
+            // Dropping what was thrown could throw again.
+            std::mem::forget(panic);
+            log::error!("{name} panicked; this is a defect of Strongroom");
             CKR_GENERAL_ERROR
         }
     }
 }
 
 /// The same for what needs the initialised library.
-fn call(work: impl FnOnce(&'static Library) -> Result<()>) -> CK_RV {
-    answer(|| work(Library::current()?))
+fn call(name: &str, work: impl FnOnce(&'static Library) -> Result<()>) -> CK_RV {
+    answer(name, || work(Library::current()?))
 }
 
 /// Defines exported C functions: `fn C_Name(arguments) |library| { body }`.
@@ -51,7 +56,7 @@ macro_rules! c_functions {
             // SAFETY: a C caller promises what PKCS#11 asks of it: each pointer is NULL or points to
             // what its type and length say. `memory` demands no more than that: no alignment, no
             // absence of overlap.
-            $crate::ffi::call(|$library| unsafe { $body })
+            $crate::ffi::call(stringify!($name), |$library| unsafe { $body })
         }
     )*};
 }

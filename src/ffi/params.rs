@@ -18,31 +18,37 @@ struct ShortGcmParams {
     ulTagBits: CK_ULONG,
 }
 
-const HASHES: &[(CK_MECHANISM_TYPE, CK_RSA_PKCS_MGF_TYPE, CK_EC_KDF_TYPE, Hash)] = &[
-    (CKM_SHA_1, CKG_MGF1_SHA1, CKD_SHA1_KDF, Hash::Sha1),
-    (CKM_SHA224, CKG_MGF1_SHA224, CKD_SHA224_KDF, Hash::Sha224),
-    (CKM_SHA256, CKG_MGF1_SHA256, CKD_SHA256_KDF, Hash::Sha256),
-    (CKM_SHA384, CKG_MGF1_SHA384, CKD_SHA384_KDF, Hash::Sha384),
-    (CKM_SHA512, CKG_MGF1_SHA512, CKD_SHA512_KDF, Hash::Sha512),
-    (CKM_SHA3_224, CKG_MGF1_SHA3_224, CKD_SHA3_224_KDF, Hash::Sha3_224),
-    (CKM_SHA3_256, CKG_MGF1_SHA3_256, CKD_SHA3_256_KDF, Hash::Sha3_256),
-    (CKM_SHA3_384, CKG_MGF1_SHA3_384, CKD_SHA3_384_KDF, Hash::Sha3_384),
-    (CKM_SHA3_512, CKG_MGF1_SHA3_512, CKD_SHA3_512_KDF, Hash::Sha3_512),
+/// A hash by its number as a mechanism, as a mask generator and as a key derivation function.
+struct HashRow(CK_MECHANISM_TYPE, Option<CK_RSA_PKCS_MGF_TYPE>, Option<CK_EC_KDF_TYPE>, Hash);
+
+const HASHES: &[HashRow] = &[
+    HashRow(CKM_SHA_1, Some(CKG_MGF1_SHA1), Some(CKD_SHA1_KDF), Hash::Sha1),
+    HashRow(CKM_SHA224, Some(CKG_MGF1_SHA224), Some(CKD_SHA224_KDF), Hash::Sha224),
+    HashRow(CKM_SHA256, Some(CKG_MGF1_SHA256), Some(CKD_SHA256_KDF), Hash::Sha256),
+    HashRow(CKM_SHA384, Some(CKG_MGF1_SHA384), Some(CKD_SHA384_KDF), Hash::Sha384),
+    HashRow(CKM_SHA512, Some(CKG_MGF1_SHA512), Some(CKD_SHA512_KDF), Hash::Sha512),
+    HashRow(CKM_SHA512_224, None, None, Hash::Sha512_224),
+    HashRow(CKM_SHA512_256, None, None, Hash::Sha512_256),
+    HashRow(CKM_SHA3_224, Some(CKG_MGF1_SHA3_224), Some(CKD_SHA3_224_KDF), Hash::Sha3_224),
+    HashRow(CKM_SHA3_256, Some(CKG_MGF1_SHA3_256), Some(CKD_SHA3_256_KDF), Hash::Sha3_256),
+    HashRow(CKM_SHA3_384, Some(CKG_MGF1_SHA3_384), Some(CKD_SHA3_384_KDF), Hash::Sha3_384),
+    HashRow(CKM_SHA3_512, Some(CKG_MGF1_SHA3_512), Some(CKD_SHA3_512_KDF), Hash::Sha3_512),
 ];
 
+fn found(fits: impl Fn(&HashRow) -> bool) -> Result<Hash> {
+    HASHES.iter().find(|row| fits(row)).map(|row| row.3).ok_or(Error::MechanismParamInvalid)
+}
+
 fn hash(id: CK_MECHANISM_TYPE) -> Result<Hash> {
-    HASHES.iter().find(|row| row.0 == id).map(|row| row.3).ok_or(Error::MechanismParamInvalid)
+    found(|row| row.0 == id)
 }
 
 fn mgf(id: CK_RSA_PKCS_MGF_TYPE) -> Result<Hash> {
-    HASHES.iter().find(|row| row.1 == id).map(|row| row.3).ok_or(Error::MechanismParamInvalid)
+    found(|row| row.1 == Some(id))
 }
 
 fn kdf(id: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
-    if id == CKD_NULL {
-        return Ok(None);
-    }
-    HASHES.iter().find(|row| row.2 == id).map(|row| Some(row.3)).ok_or(Error::MechanismParamInvalid)
+    if id == CKD_NULL { Ok(None) } else { found(|row| row.2 == Some(id)).map(Some) }
 }
 
 /// The row and the owned parameter of a CK_MECHANISM.

@@ -1,6 +1,6 @@
 //! Sessions and login (PKCS#11 3.2 §5.6).
 
-use super::memory::{bytes, read, room, secret, write};
+use super::memory::{bytes, read, room, secret, user_name, write};
 use super::{c_functions, wanted};
 use crate::error::Error;
 use cryptoki_sys::*;
@@ -16,6 +16,9 @@ c_functions! {
         let phSession = wanted(phSession)?;
         if flags & CKF_SERIAL_SESSION == 0 {
             return Err(Error::SessionParallelNotSupported);
+        }
+        if flags & CKF_ASYNC_SESSION != 0 {
+            return Err(Error::SessionAsyncNotSupported);
         }
         write(phSession, library.open_session(slotID, flags & CKF_RW_SESSION != 0)?)
     }
@@ -45,9 +48,8 @@ c_functions! {
         pUsername: *mut CK_UTF8CHAR,
         ulUsernameLen: CK_ULONG,
     ) |library| {
-        let name = std::str::from_utf8(bytes(pUsername, ulUsernameLen)?).map_err(|_| Error::PinIncorrect)?.to_owned();
-        let name = if name.is_empty() { None } else { Some(&*name) };
-        library.login(hSession, userType, name, &secret(pPin, ulPinLen)?)
+        let name = user_name(pUsername, ulUsernameLen)?;
+        library.login(hSession, userType, name.as_deref(), &secret(pPin, ulPinLen)?)
     }
 
     fn C_Logout(hSession: CK_SESSION_HANDLE) |library| {

@@ -99,14 +99,14 @@ static INTERFACES: Interfaces = Interfaces([
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn C_GetFunctionList(ppFunctionList: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
     // SAFETY: NULL or room for a pointer.
-    answer(|| unsafe { write(ppFunctionList, (&raw const LIST_2_40).cast_mut()) })
+    answer("C_GetFunctionList", || unsafe { write(ppFunctionList, (&raw const LIST_2_40).cast_mut()) })
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn C_GetInterfaceList(pList: *mut CK_INTERFACE, pulCount: *mut CK_ULONG) -> CK_RV {
     let list = INTERFACES.0.map(|(interface, _)| interface);
     // SAFETY: NULL, or room for as many as the count says.
-    answer(|| unsafe { write_list(pList, wanted(pulCount)?, &list) })
+    answer("C_GetInterfaceList", || unsafe { write_list(pList, wanted(pulCount)?, &list) })
 }
 
 #[unsafe(no_mangle)]
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn C_GetInterface(
     flags: CK_FLAGS,
 ) -> CK_RV {
     // SAFETY: each is NULL or what its type says.
-    answer(|| unsafe { find_interface(pInterfaceName, pVersion, ppInterface, flags) })
+    answer("C_GetInterface", || unsafe { find_interface(pInterfaceName, pVersion, ppInterface, flags) })
 }
 
 /// No name means the default, no version the newest; all asked flags must be there.

@@ -23,6 +23,9 @@ pub struct Library {
     pub(super) last_session: AtomicU64,
     /// Session states that nobody uses now.
     pub(super) pool: RwLock<Vec<&'static Mutex<State>>>,
+    /// Counts C_Finalize: one who waits is done when it rises, even if the library is open again by
+    /// the time it wakes.
+    finalized: AtomicU64,
     /// Wakes C_WaitForSlotEvent. Of the standard library and without a rank: nothing is ever
     /// locked while it is held, and its waiters hold nothing.
     waiting: std::sync::Mutex<()>,
@@ -39,6 +42,7 @@ static LIBRARY: Library = Library {
     }; SHARDS],
     last_session: AtomicU64::new(0),
     pool: RwLock::new(Rank::Leaf, Vec::new()),
+    finalized: AtomicU64::new(0),
     waiting: std::sync::Mutex::new(()),
     wake: std::sync::Condvar::new(),
 };
@@ -78,6 +82,7 @@ impl Library {
         };
         library.forget_sessions();
         slots.iter().for_each(|slot| slot.close());
+        library.finalized.fetch_add(1, Ordering::AcqRel);
         drop(library.waiting.lock());
         library.wake.notify_all();
         Ok(())
@@ -114,7 +119,8 @@ impl Library {
             return Err(Error::NoEvent);
         }
         let Ok(mut guard) = self.waiting.lock() else { return Err(Error::GeneralError) };
-        while self.open.load(Ordering::Acquire) {
+        let era = self.finalized.load(Ordering::Acquire);
+        while self.open.load(Ordering::Acquire) && self.finalized.load(Ordering::Acquire) == era {
             guard = self.wake.wait(guard).map_err(|_| Error::GeneralError)?;
         }
         Err(Error::CryptokiNotInitialized)
