@@ -15,6 +15,7 @@ pub mod argon2id;
 pub mod der;
 pub mod derive;
 pub mod ec;
+pub mod guarded;
 pub mod hash;
 pub mod hpke;
 pub mod parts;
@@ -27,6 +28,8 @@ pub mod secret;
 pub mod aws_lc;
 #[cfg(all(test, feature = "aws-lc"))]
 mod differential;
+#[cfg(test)]
+mod vectors;
 
 pub use ec::Curve;
 pub use hash::Hash;

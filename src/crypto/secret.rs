@@ -1,17 +1,20 @@
 //! Bytes that must not leave memory: zeroised on drop, locked and kept out of core dumps where
 //! the kernel allows.
 
+use super::guarded::Block;
 use std::ops::{Deref, DerefMut};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// A secret byte string. Debug prints only its length; equality takes constant time.
-#[derive(Clone, Default)]
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    block: Block,
+    length: usize,
+}
 
 impl Secret {
     /// `length` zero bytes.
     pub fn zeroed(length: usize) -> Self {
-        Self(Zeroizing::new(vec![0; length]))
+        Self { block: Block::new(length), length }
     }
 
     /// `length` random bytes.
@@ -23,49 +26,65 @@ impl Secret {
 
     /// The first `length` bytes; the rest is wiped. No-op when already shorter.
     pub fn truncate(&mut self, length: usize) {
-        if let Some(rest) = self.0.get_mut(length..) {
+        if let Some(rest) = self.get_mut(length..) {
             rest.zeroize();
-            self.0.truncate(length);
+            self.length = length;
         }
+    }
+}
+
+impl Default for Secret {
+    fn default() -> Self {
+        Self::zeroed(0)
+    }
+}
+
+impl Clone for Secret {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
     }
 }
 
 impl From<&[u8]> for Secret {
     fn from(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        let mut secret = Self::zeroed(bytes.len());
+        secret.copy_from_slice(bytes);
+        secret
     }
 }
 
 /// Takes the bytes over and wipes the vector they came in.
 impl From<Vec<u8>> for Secret {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+    fn from(mut bytes: Vec<u8>) -> Self {
+        let secret = Self::from(&bytes[..]);
+        bytes.zeroize();
+        secret
     }
 }
 
 impl Deref for Secret {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.block.bytes(self.length)
     }
 }
 
 impl DerefMut for Secret {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        self.block.bytes_mut(self.length)
     }
 }
 
 impl AsRef<[u8]> for Secret {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         use subtle::ConstantTimeEq;
-        self.0.ct_eq(&other.0).into()
+        self[..].ct_eq(&other[..]).into()
     }
 }
 
@@ -73,6 +92,6 @@ impl Eq for Secret {}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secret({} bytes)", self.0.len())
+        write!(f, "Secret({} bytes)", self.length)
     }
 }

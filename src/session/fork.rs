@@ -3,9 +3,11 @@
 
 use super::Library;
 use super::sessions::{Session, SessionCounts, Slot};
+use crate::crypto::guarded::{self, Arena};
 use crate::lock::ForkGuard;
 use crate::store::GATE;
 use crate::token::{ForkGuards, HandleMap, Login};
+use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::atomic::Ordering;
 
 /// Every structural lock, held by the forking thread over the fork. Dropped in this order.
 struct Held {
+    _secrets: MutexGuard<'static, Arena>,
     _gate: ForkGuard<'static, ()>,
     _tokens: Vec<ForkGuards<'static>>,
     _counts: Vec<ForkGuard<'static, SessionCounts>>,
@@ -38,6 +41,7 @@ impl Library {
         let gate = GATE.write_for_fork();
         tokens.iter().for_each(ForkGuards::suspend);
         let held = Held {
+            _secrets: guarded::fork_guard(),
             _gate: gate,
             _tokens: tokens,
             _counts: counts,

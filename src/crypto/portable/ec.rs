@@ -82,6 +82,8 @@ macro_rules! curves {
                         }
                         let signature = $curve::ecdsa::Signature::from_slice(signature)
                             .map_err(|_| Error::SignatureInvalid)?;
+                        // k256 takes the lower s only, as Bitcoin does; everyone else takes both.
+                        let signature = signature.normalize_s();
                         key.verify_prehash(&long_enough(prehash, Curve::$name), &signature)
                             .map_err(|_| Error::SignatureInvalid)
                     })*
