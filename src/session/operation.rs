@@ -83,19 +83,26 @@ impl Operations {
         self.0.iter_mut().flatten().for_each(|operation| operation.awaits_login = false);
     }
 
-    /// Runs one step of an operation and ends it as the life cycle says.
+    /// Runs one step of an operation and ends it as the life cycle says. A step that panics ends it
+    /// too: nothing goes on with a half-changed state.
     fn step<T>(
         &mut self,
         purpose: Purpose,
         ends: bool,
         step: impl FnOnce(&mut Operation) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let result = step(self.running(purpose)?);
-        match &result {
+        self.running(purpose)?;
+        let place = &mut self.0[purpose as usize];
+        let mut operation = place.take().ok_or(Error::OperationNotInitialized)?;
+        let result = step(&mut operation);
+        let goes_on = match &result {
             // A query answered None: nothing was done.
-            Ok(None) | Err(Error::BufferTooSmall) => {}
-            Ok(Some(_)) if !ends => {}
-            _ => self.end(purpose),
+            Ok(None) | Err(Error::BufferTooSmall) => true,
+            Ok(Some(_)) => !ends,
+            Err(_) => false,
+        };
+        if goes_on {
+            *place = Some(operation);
         }
         result
     }
@@ -376,5 +383,36 @@ impl Library {
             .operations
             .step(Purpose::Verify, true, |operation| operation.verifier()?.finish(signature).map(Some));
         done.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    struct Panics;
+
+    impl Verifier for Panics {
+        fn update(&mut self, data: &[u8]) -> Result<()> {
+            if data.is_empty() { Ok(()) } else { panic!("on purpose") }
+        }
+        fn finish(&mut self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_operation() {
+        let mut operations = Operations::default();
+        let work = Work::Verifier(Box::new(Panics));
+        operations.0[Purpose::Verify as usize] =
+            Some(Operation { work, in_parts: false, awaits_login: false, private: false });
+        let mut update = |data: &[u8]| {
+            operations.step(Purpose::Verify, false, |operation| operation.verifier()?.update(data).map(Some))
+        };
+        assert_eq!(update(b""), Ok(Some(())));
+        assert!(catch_unwind(AssertUnwindSafe(|| update(b"x"))).is_err());
+        assert_eq!(update(b""), Err(Error::OperationNotInitialized));
     }
 }
