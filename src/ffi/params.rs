@@ -159,9 +159,7 @@ unsafe fn gcm(pointer: *const u8, length: CK_ULONG) -> Result<Params> {
             let given: CK_GCM_PARAMS = structure(pointer, length)?;
             (given.pIv, given.ulIvLen, given.pAAD, given.ulAADLen, given.ulTagBits)
         };
-        if iv_length > 256 {
-            return Err(Error::MechanismParamInvalid);
-        }
+        small(iv_length)?;
         let iv = Iv::from(bytes(iv, iv_length).map_err(|_| Error::MechanismParamInvalid)?);
         Ok(Params::Gcm { iv, aad: inner(aad, aad_length)?, tag_bits: small(tag_bits)? })
     }

@@ -4,7 +4,7 @@ use super::operation::{MacVerify, Whole, run};
 use super::params::Iv;
 use super::{Key, Mechanism, Params, Shape, Transform, row, secret};
 use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
-use crate::crypto::{Direction, Mode, Secret};
+use crate::crypto::{Direction, Mode};
 use crate::error::{Error, Result};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -20,7 +20,9 @@ struct Blocks {
     cipher: BlockCipher,
     direction: Direction,
     padding: bool,
-    waiting: Zeroizing<Vec<u8>>,
+    waiting: Zeroizing<[u8; BLOCK]>,
+    /// How many bytes wait.
+    held: usize,
 }
 
 impl Blocks {
@@ -32,12 +34,18 @@ impl Blocks {
         padding: bool,
     ) -> Result<Box<dyn Transform>> {
         let cipher = BlockCipher::new(mode, direction, key.value(), iv)?;
-        Ok(Box::new(Self { cipher, direction, padding, waiting: Zeroizing::default() }))
+        Ok(Box::new(Self { cipher, direction, padding, waiting: Zeroizing::default(), held: 0 }))
+    }
+
+    /// Keeps what does not go through now: at most a block (`through` sees to it).
+    fn wait(&mut self, bytes: &[u8]) {
+        self.waiting[self.held..self.held + bytes.len()].copy_from_slice(bytes);
+        self.held += bytes.len();
     }
 
     /// Bytes that go through now: a padded decryption keeps the last block back.
     fn through(&self, input: usize) -> usize {
-        let all = self.waiting.len() + input;
+        let all = self.held + input;
         let kept = usize::from(self.padding && self.direction == Direction::Decrypt && all > 0);
         (all - kept) / BLOCK * BLOCK
     }
@@ -58,21 +66,19 @@ impl Transform for Blocks {
     fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
         let through = self.through(input.len());
         if through == 0 {
-            self.waiting.extend_from_slice(input);
+            self.wait(input);
             return Ok(0);
         }
-        let mut done = 0;
-        let mut rest = input;
-        if !self.waiting.is_empty() {
-            let (first, after) = input.split_at(BLOCK - self.waiting.len());
-            self.waiting.extend_from_slice(first);
-            self.cipher.update(&self.waiting, &mut out[..BLOCK])?;
-            self.waiting.clear();
-            (done, rest) = (BLOCK, after);
+        let (mut done, mut rest) = (0, input);
+        if self.held > 0 {
+            let (first, after) = input.split_at(BLOCK - self.held);
+            self.wait(first);
+            self.cipher.update(&self.waiting[..], &mut out[..BLOCK])?;
+            (done, rest, self.held) = (BLOCK, after, 0);
         }
         let (whole, after) = rest.split_at(through - done);
         self.cipher.update(whole, &mut out[done..through])?;
-        self.waiting.extend_from_slice(after);
+        self.wait(after);
         Ok(through)
     }
 
@@ -82,20 +88,20 @@ impl Transform for Blocks {
 
     fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
         match (self.padding, self.direction) {
-            (false, _) if self.waiting.is_empty() => Ok(0),
+            (false, _) if self.held == 0 => Ok(0),
             (false, _) => Err(self.length_error()),
             (true, Direction::Encrypt) => {
-                let fill = BLOCK - self.waiting.len();
-                self.waiting.resize(BLOCK, fill as u8);
-                self.cipher.update(&self.waiting, &mut out[..BLOCK])?;
+                let fill = BLOCK - self.held;
+                self.waiting[self.held..].fill(fill as u8);
+                self.cipher.update(&self.waiting[..], &mut out[..BLOCK])?;
                 Ok(BLOCK)
             }
             (true, Direction::Decrypt) => {
-                if self.waiting.len() != BLOCK {
+                if self.held != BLOCK {
                     return Err(self.length_error());
                 }
-                let mut last = Secret::zeroed(BLOCK);
-                self.cipher.update(&self.waiting, &mut last)?;
+                let mut last = Zeroizing::new([0; BLOCK]);
+                self.cipher.update(&self.waiting[..], &mut last[..])?;
                 let kept = unpadded(&last)?;
                 out[..kept].copy_from_slice(&last[..kept]);
                 Ok(kept)
@@ -112,7 +118,7 @@ impl Transform for Blocks {
 }
 
 /// How much of the last block is data (PKCS#7 padding), found in constant time.
-fn unpadded(block: &[u8]) -> Result<usize> {
+fn unpadded(block: &[u8; BLOCK]) -> Result<usize> {
     let fill = block[BLOCK - 1];
     let mut good = fill.ct_gt(&0) & !fill.ct_gt(&(BLOCK as u8));
     for (position, byte) in block.iter().rev().enumerate() {
@@ -212,7 +218,7 @@ impl Transform for GcmSeal {
 /// GCM. A decryption in parts gives nothing before the tag is verified.
 fn gcm(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Gcm { iv, aad, tag_bits } = params else { return Err(Error::MechanismParamInvalid) };
-    if !(1..=256).contains(&iv.len()) || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
+    if iv.is_empty() || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
         return Err(Error::MechanismParamInvalid);
     }
     let tag_length = tag_bits / 8;
@@ -247,10 +253,11 @@ impl Transform for Mac {
     }
 }
 
-fn cmac(key: Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
+/// `cut`: the length comes as a parameter.
+fn cmac(key: Arc<Key>, params: Params, cut: bool) -> Result<Box<dyn Transform>> {
     let length = match params {
-        Params::None => BLOCK,
-        Params::MacLength(length) if (1..=BLOCK).contains(&length) => length,
+        Params::None if !cut => BLOCK,
+        Params::MacLength(length) if cut && (1..=BLOCK).contains(&length) => length,
         _ => return Err(Error::MechanismParamInvalid),
     };
     Ok(Box::new(Mac { state: Cmac::new(key.value())?, length }))
@@ -313,11 +320,11 @@ pub const ROWS: &[Mechanism] = &[
     row!(CKM_AES_CTR, Shape::Ctr, KEYS, SIZES, true, cipher: ctr),
     wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm),
     row!(CKM_AES_CMAC, Shape::None, KEYS, SIZES, true,
-        sign: cmac,
-        verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params)?)))),
+        sign: |key, params| cmac(key, params, false),
+        verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params, false)?)))),
     row!(CKM_AES_CMAC_GENERAL, Shape::MacLength, KEYS, SIZES, true,
-        sign: cmac,
-        verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params)?)))),
+        sign: |key, params| cmac(key, params, true),
+        verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params, true)?)))),
     wrapping!(CKM_AES_KEY_WRAP, Shape::OptionalIv(8), true, wrap_plain),
     wrapping!(CKM_AES_KEY_WRAP_KWP, Shape::OptionalIv(4), true, wrap_padded),
     wrapping!(CKM_AES_KEY_WRAP_PAD, Shape::OptionalIv(4), true, wrap_padded),

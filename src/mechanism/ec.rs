@@ -1,9 +1,9 @@
 //! Short Weierstrass curves (PKCS#11 3.2 §6.3): P-256, P-384, P-521 and secp256k1.
 
-use super::import::{ec_private_material, ec_public_material, point_octets};
+use super::import::{ec_private_material, point_octets, public_half};
 use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify};
-use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row};
-use crate::crypto::{Curve, Hash, Secret, derive, ec};
+use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, key, row};
+use crate::crypto::{Hash, Secret, derive, ec};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use cryptoki_sys::*;
@@ -13,13 +13,11 @@ const KEYS: &[u64] = &[CKK_EC];
 const SIZES: (u64, u64) = (256, 521);
 
 fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
-    let params = public.bytes(CKA_EC_PARAMS);
-    let curve = Curve::from_params(params).ok_or(Error::CurveNotSupported)?;
-    let scalar = ec::PrivateKey::generate(curve)?;
-    let point = ec::PrivateKey::new(curve, &scalar)?.public_point()?;
-    let mut private = ec_private_material(curve, scalar)?;
-    private.push((CKA_EC_PARAMS, Value::Bytes(params.to_vec())));
-    Ok((ec_public_material(curve, &point), private))
+    let curve = key::curve(public)?;
+    let mut private = ec_private_material(curve, &ec::PrivateKey::generate(curve)?)?;
+    let public_material = public_half(&private);
+    private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
+    Ok((public_material, private))
 }
 
 fn signature_length(key: &Key) -> Result<usize> {
@@ -61,7 +59,10 @@ fn verify_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
 fn agree(key: &Arc<Key>, params: Params, length: Option<usize>) -> Result<Secret> {
     let Params::Ecdh { kdf, shared, public } = params else { return Err(Error::MechanismParamInvalid) };
     let point = point_octets(key.curve()?, &public).map_err(|_| Error::MechanismParamInvalid)?;
-    let secret = key.ec_private()?.agree(point).map_err(|_| Error::MechanismParamInvalid)?;
+    let secret = key.ec_private()?.agree(point).map_err(|error| match error {
+        Error::PublicKeyInvalid => Error::MechanismParamInvalid,
+        other => other,
+    })?;
     match kdf {
         Some(hash) => Ok(derive::x963(hash, &secret, &shared, length.unwrap_or(hash.length()))),
         None if !shared.is_empty() => Err(Error::MechanismParamInvalid),

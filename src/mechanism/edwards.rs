@@ -1,7 +1,7 @@
 //! Ed25519 (PKCS#11 3.2 §6.3, RFC 8032), pure: CKM_EDDSA without a parameter, or with phFlag false
 //! and no context.
 
-use super::import::{ed_private_material, ed_public_material, edwards_params};
+use super::import::{ed_private_material, edwards_params, public_half};
 use super::operation::{Whole, WholeVerify};
 use super::{Mechanism, Params, Shape, row};
 use crate::crypto::ed25519;
@@ -24,12 +24,10 @@ fn pure(params: Params) -> Result<()> {
 pub const ROWS: &[Mechanism] = &[
     row!(CKM_EC_EDWARDS_KEY_PAIR_GEN, Shape::None, KEYS, SIZES, true, generate_pair: |_, public, _| {
         edwards_params(public)?;
-        let private = ed_private_material(ed25519::PrivateKey::generate()?)?;
-        let seed = private.iter().find(|(kind, _)| *kind == CKA_VALUE).and_then(|(_, value)| value.bytes());
-        let point = ed25519::PrivateKey::new(seed.unwrap_or_default())?.public();
-        let mut private = private;
+        let mut private = ed_private_material(ed25519::PrivateKey::generate()?)?;
+        let public_material = public_half(&private);
         private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
-        Ok((ed_public_material(&point), private))
+        Ok((public_material, private))
     }),
     row!(CKM_EDDSA, Shape::Eddsa, KEYS, SIZES, true,
     sign: |key, params| {

@@ -2,6 +2,7 @@
 //! HMAC key type.
 
 use super::operation::MacVerify;
+use super::secret::LONGEST;
 use super::{Key, Mechanism, Params, Shape, Transform, row};
 use crate::crypto::hash::{Hash, Hmac};
 use crate::error::{Error, Result};
@@ -9,13 +10,14 @@ use cryptoki_sys::*;
 use std::sync::Arc;
 
 struct Mac {
-    state: Hmac,
+    /// Gone once the MAC is made.
+    state: Option<Hmac>,
     length: usize,
 }
 
 impl Transform for Mac {
     fn update(&mut self, input: &[u8], _: &mut [u8]) -> Result<usize> {
-        self.state.update(input);
+        self.state.as_mut().ok_or(Error::GeneralError)?.update(input);
         Ok(0)
     }
     fn finish_length(&self) -> usize {
@@ -23,8 +25,9 @@ impl Transform for Mac {
     }
     fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
         let mut mac = [0; 64];
-        let whole = self.state.length();
-        self.state.clone().finish(&mut mac[..whole]);
+        let state = self.state.take().ok_or(Error::GeneralError)?;
+        let whole = state.length();
+        state.finish(&mut mac[..whole]);
         out[..self.length].copy_from_slice(&mac[..self.length]);
         Ok(self.length)
     }
@@ -37,10 +40,10 @@ fn start(hash: Hash, cut: bool, key: Arc<Key>, params: Params) -> Result<Box<dyn
         Params::None if !cut => hash.length(),
         _ => return Err(Error::MechanismParamInvalid),
     };
-    Ok(Box::new(Mac { state: key.hmac(hash), length }))
+    Ok(Box::new(Mac { state: Some(key.hmac(hash)), length }))
 }
 
-const SIZES: (u64, u64) = (1, 4096);
+const SIZES: (u64, u64) = (1, LONGEST);
 
 macro_rules! hmac {
     ($whole:ident, $general:ident, $hash:ident, $key_type:ident, $approved:expr) => {

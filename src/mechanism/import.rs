@@ -2,13 +2,16 @@
 //! that follow from it.
 
 use super::Material;
-use super::key::{curve, rsa_parts, rsa_public};
-use crate::crypto::der::{self, OCTET_STRING, Reader};
+use super::key::{bits, curve, digits, rsa_parts, rsa_public};
+use super::secret::LONGEST;
+use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey};
 use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value, rules};
 use cryptoki_sys::*;
+
+const PRINTABLE_STRING: u8 = 0x13;
 
 /// Checks key material that the caller brought (C_CreateObject): lengths, curves, that the parts
 /// belong together. Answers what follows from it: CKA_MODULUS_BITS, missing CRT values,
@@ -23,13 +26,7 @@ pub fn examine(object: &Object) -> Result<Material> {
             Ok(rsa_public_material(&public))
         }
         (CKO_PRIVATE_KEY, CKK_RSA) => {
-            let mut parts = rsa_parts(object);
-            if parts.public.public_exponent.is_empty() {
-                return Err(Error::TemplateIncomplete);
-            }
-            if parts.coefficient.is_empty() || parts.prime_1.is_empty() {
-                parts = rsa::PrivateKey::complete(&parts.public, &parts.private_exponent)?;
-            }
+            let parts = completed(rsa_parts(object))?;
             rsa::PrivateKey::new(&parts)?;
             Ok(rsa_private_material(parts))
         }
@@ -39,7 +36,14 @@ pub fn examine(object: &Object) -> Result<Material> {
             Ok(ec_public_material(curve, &key.point()))
         }
         (CKO_PRIVATE_KEY, CKK_EC) => {
-            ec_private_material(curve(object)?, Secret::from(object.bytes(CKA_VALUE)))
+            let curve = curve(object)?;
+            let material = ec_private_material(curve, object.bytes(CKA_VALUE))?;
+            let given = object.bytes(CKA_EC_POINT);
+            if !given.is_empty() {
+                let public = ec::PublicKey::new(curve, point_octets(curve, given)?)?;
+                same_point(&material, &public.point())?;
+            }
+            Ok(material)
         }
         (CKO_PUBLIC_KEY, CKK_EC_EDWARDS) => {
             edwards_params(object)?;
@@ -49,10 +53,37 @@ pub fn examine(object: &Object) -> Result<Material> {
         }
         (CKO_PRIVATE_KEY, CKK_EC_EDWARDS) => {
             edwards_params(object)?;
-            ed_private_material(Secret::from(object.bytes(CKA_VALUE)))
+            let material = ed_private_material(Secret::from(object.bytes(CKA_VALUE)))?;
+            let given = object.bytes(CKA_EC_POINT);
+            if !given.is_empty() {
+                same_point(&material, edwards_point(given)?)?;
+            }
+            Ok(material)
         }
         _ => Err(Error::AttributeValueInvalid),
     }
+}
+
+/// An imported RSA key with all its CRT values: those left out are worked out from n, e and d, and
+/// primes that were given must then be its primes.
+fn completed(parts: RsaParts) -> Result<RsaParts> {
+    if parts.public.public_exponent.is_empty() {
+        return Err(Error::TemplateIncomplete);
+    }
+    let given = [&parts.prime_1, &parts.prime_2];
+    let rest = [&parts.exponent_1, &parts.exponent_2, &parts.coefficient];
+    if given.iter().chain(&rest).all(|part| !part.is_empty()) {
+        return Ok(parts);
+    }
+    let whole = rsa::PrivateKey::complete(&parts.public, &parts.private_exponent)?;
+    let stray = |prime: &Secret| !prime.is_empty() && *prime != whole.prime_1 && *prime != whole.prime_2;
+    if given.into_iter().any(stray) { Err(Error::AttributeValueInvalid) } else { Ok(whole) }
+}
+
+/// That a public point given with a private key is the key's own.
+fn same_point(material: &Material, point: &[u8]) -> Result<()> {
+    let own = (CKA_EC_POINT, Value::Bytes(der::element(OCTET_STRING, &[point])));
+    if material.contains(&own) { Ok(()) } else { Err(Error::AttributeValueInvalid) }
 }
 
 /// Material of a (class, key type) from unwrapped or derived bytes. `WrappedKeyInvalid` when the
@@ -71,7 +102,7 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
             Ok(rsa_private_material(parts))
         }
         (PrivateKey::Ec(curve, scalar, _), CKK_EC) => {
-            let mut material = checked(ec_private_material(curve, scalar))?;
+            let mut material = checked(ec_private_material(curve, &scalar))?;
             material.push((CKA_EC_PARAMS, Value::Bytes(curve.oid_der().to_vec())));
             Ok(material)
         }
@@ -84,12 +115,8 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
     }
 }
 
-/// How many bytes a secret key of this type has when only one length is possible.
-pub fn fixed_length(_key_type: u64) -> Option<usize> {
-    None
-}
-
-/// A secret key's value, length and check value; wrong lengths are `AttributeValueInvalid`.
+/// A secret key's value, length and check value; wrong lengths are `AttributeValueInvalid`. The
+/// check value is three bytes of an encrypted zero block, or of the value's SHA-1 (PKCS#11 3.2 §4.10.2).
 pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
     let check = match key_type {
         CKK_AES if matches!(value.len(), 16 | 24 | 32) => {
@@ -99,7 +126,7 @@ pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
             block[..3].to_vec()
         }
         CKK_AES => return Err(Error::AttributeValueInvalid),
-        _ if value.is_empty() => return Err(Error::AttributeValueInvalid),
+        _ if !(1..=LONGEST).contains(&(value.len() as u64)) => return Err(Error::AttributeValueInvalid),
         CKK_GENERIC_SECRET => Hash::Sha1.digest(&value)[..3].to_vec(),
         other if rules::HMAC_KEY_TYPES.contains(&other) => Hash::Sha1.digest(&value)[..3].to_vec(),
         _ => return Err(Error::AttributeValueInvalid),
@@ -116,9 +143,8 @@ fn public_info(info: Vec<u8>) -> (u64, Value) {
 }
 
 pub(super) fn rsa_public_material(public: &RsaPublic) -> Material {
-    let unused = public.modulus.first().map_or(0, |b| u64::from(b.leading_zeros()));
     vec![
-        (CKA_MODULUS_BITS, Value::Ulong(8 * public.modulus.len() as u64 - unused)),
+        (CKA_MODULUS_BITS, Value::Ulong(bits(&public.modulus))),
         (CKA_MODULUS, Value::Bytes(public.modulus.clone())),
         (CKA_PUBLIC_EXPONENT, Value::Bytes(public.public_exponent.clone())),
         public_info(pkcs8::rsa_public_info(public)),
@@ -147,19 +173,21 @@ pub(super) fn ec_public_material(curve: Curve, point: &[u8]) -> Material {
     ]
 }
 
-pub(super) fn ec_private_material(curve: Curve, scalar: Secret) -> Result<Material> {
-    let point = ec::PrivateKey::new(curve, &scalar)?.public_point()?;
+/// The scalar is kept as long as a field element, whatever length it came in.
+pub(super) fn ec_private_material(curve: Curve, scalar: &[u8]) -> Result<Material> {
+    let point = ec::PrivateKey::new(curve, scalar)?.public_point()?;
+    let (digits, mut value) = (digits(scalar), Secret::zeroed(curve.field_length()));
+    let start = value.len().checked_sub(digits.len()).ok_or(Error::AttributeValueInvalid)?;
+    value[start..].copy_from_slice(digits);
     let mut material = ec_public_material(curve, &point);
-    material.push((CKA_VALUE, Value::Secret(scalar)));
+    material.push((CKA_VALUE, Value::Secret(value)));
     Ok(material)
 }
 
-pub(super) fn ed_public_material(point: &[u8]) -> Material {
-    let mut key = [0; 32];
-    key.copy_from_slice(point);
+pub(super) fn ed_public_material(point: &[u8; 32]) -> Material {
     vec![
         (CKA_EC_POINT, Value::Bytes(der::element(OCTET_STRING, &[point]))),
-        public_info(pkcs8::ed25519_public_info(&key)),
+        public_info(pkcs8::ed25519_public_info(point)),
     ]
 }
 
@@ -169,20 +197,34 @@ pub(super) fn ed_private_material(seed: Secret) -> Result<Material> {
     Ok(material)
 }
 
+/// What a new private key's material tells about its public half.
+pub(super) fn public_half(private: &Material) -> Material {
+    let public = |kind| matches!(kind, CKA_EC_POINT | CKA_PUBLIC_KEY_INFO);
+    private.iter().filter(|(kind, _)| public(*kind)).cloned().collect()
+}
+
+/// Why a CKA_EC_PARAMS names no curve of ours: another one, or none at all.
+pub(super) fn unknown_curve(params: &[u8]) -> Error {
+    let named = [OID, PRINTABLE_STRING].iter().any(|tag| {
+        let mut reader = Reader::new(params);
+        reader.take(*tag).is_some() && reader.is_empty()
+    });
+    if named { Error::CurveNotSupported } else { Error::DomainParamsInvalid }
+}
+
 /// CKA_EC_PARAMS of an Edwards key: the OID, or the curve's name as a PrintableString.
 pub(super) fn edwards_params(object: &Object) -> Result<()> {
     let params = object.bytes(CKA_EC_PARAMS);
-    let named = params.strip_prefix(&[0x13]).and_then(|rest| rest.split_first());
-    let named = named.is_some_and(|(length, name)| {
-        usize::from(*length) == name.len() && [&b"edwards25519"[..], b"Ed25519"].contains(&name)
-    });
-    if params == ED25519_OID || named { Ok(()) } else { Err(Error::CurveNotSupported) }
+    let mut reader = Reader::new(params);
+    let name = reader.take(PRINTABLE_STRING).filter(|_| reader.is_empty());
+    let named = name.is_some_and(|name| [&b"edwards25519"[..], b"Ed25519"].contains(&name));
+    if params == ED25519_OID || named { Ok(()) } else { Err(unknown_curve(params)) }
 }
 
 /// The 32 bytes of an Ed25519 point: in a DER OCTET STRING (the standard's form) or as they are.
-pub(super) fn edwards_point(bytes: &[u8]) -> Result<&[u8]> {
-    let point = Reader::new(bytes).take(OCTET_STRING).unwrap_or(bytes);
-    if point.len() == 32 { Ok(point) } else { Err(Error::AttributeValueInvalid) }
+pub(super) fn edwards_point(bytes: &[u8]) -> Result<&[u8; 32]> {
+    let point = bytes.strip_prefix(&[OCTET_STRING, 32]).filter(|rest| rest.len() == 32).unwrap_or(bytes);
+    point.try_into().map_err(|_| Error::AttributeValueInvalid)
 }
 
 /// The octets of a point: out of a DER OCTET STRING (the standard's form) or as they are.

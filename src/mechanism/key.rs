@@ -4,7 +4,7 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::pkcs8::PrivateKey;
 use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
 use crate::error::{Error, Result};
-use crate::mechanism::import::{edwards_point, point_octets};
+use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
 use crate::object::{Object, Value};
 use cryptoki_sys::*;
 use once_cell::sync::OnceCell;
@@ -51,21 +51,6 @@ impl Facts {
     }
 }
 
-/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for the rest.
-fn size(object: &Object) -> u64 {
-    match object.key_type() {
-        Some(CKK_RSA) => {
-            let modulus = object.bytes(CKA_MODULUS);
-            let zeros = modulus.iter().take_while(|b| **b == 0).count();
-            let first = modulus.get(zeros).map_or(0, |b| u64::from(b.leading_zeros()));
-            8 * (modulus.len() - zeros) as u64 - first
-        }
-        Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
-        Some(CKK_EC_EDWARDS) => 255,
-        _ => object.bytes(CKA_VALUE).len() as u64,
-    }
-}
-
 /// Asymmetric material in the form that its implementation works with.
 enum Ready {
     RsaPrivate(rsa::PrivateKey),
@@ -76,21 +61,26 @@ enum Ready {
     EdPublic(ed25519::PublicKey),
 }
 
+/// A big-endian number without its leading zeros.
+pub(super) fn digits(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.iter().take_while(|b| **b == 0).count()..]
+}
+
+/// How many bits a big-endian number has.
+pub(super) fn bits(number: &[u8]) -> u64 {
+    let number = digits(number);
+    8 * number.len() as u64 - number.first().map_or(0, |b| u64::from(b.leading_zeros()))
+}
+
 /// The RSA public half of an object.
 pub(super) fn rsa_public(object: &Object) -> RsaPublic {
-    let plain = |kind| {
-        let bytes = object.bytes(kind);
-        bytes[bytes.iter().take_while(|b| **b == 0).count()..].to_vec()
-    };
+    let plain = |kind| digits(object.bytes(kind)).to_vec();
     RsaPublic { modulus: plain(CKA_MODULUS), public_exponent: plain(CKA_PUBLIC_EXPONENT) }
 }
 
 /// All parts of an RSA private key object, as they stand.
 pub(super) fn rsa_parts(object: &Object) -> RsaParts {
-    let part = |kind| {
-        let bytes = object.bytes(kind);
-        Secret::from(&bytes[bytes.iter().take_while(|b| **b == 0).count()..])
-    };
+    let part = |kind| Secret::from(digits(object.bytes(kind)));
     RsaParts {
         public: rsa_public(object),
         private_exponent: part(CKA_PRIVATE_EXPONENT),
@@ -102,9 +92,21 @@ pub(super) fn rsa_parts(object: &Object) -> RsaParts {
     }
 }
 
-/// The curve of an EC object: `CurveNotSupported` for one we do not have.
+/// The curve of an EC object: `CurveNotSupported` for one that is not here, `DomainParamsInvalid`
+/// for what names no curve.
 pub(super) fn curve(object: &Object) -> Result<Curve> {
-    Curve::from_params(object.bytes(CKA_EC_PARAMS)).ok_or(Error::CurveNotSupported)
+    let params = object.bytes(CKA_EC_PARAMS);
+    Curve::from_params(params).ok_or_else(|| unknown_curve(params))
+}
+
+/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others.
+fn size(object: &Object) -> u64 {
+    match object.key_type() {
+        Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
+        Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
+        Some(CKK_EC_EDWARDS) => 255,
+        _ => object.bytes(CKA_VALUE).len() as u64,
+    }
 }
 
 impl Key {
@@ -261,10 +263,7 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
         (CKO_PRIVATE_KEY, Some(CKK_RSA)) => pkcs8::encode(&PrivateKey::Rsa(rsa_parts(object))),
         (CKO_PRIVATE_KEY, Some(CKK_EC)) => {
             let point = key.ec_private()?.public_point()?;
-            let mut scalar = Secret::zeroed(key.curve()?.field_length());
-            let start = scalar.len().checked_sub(key.value().len()).ok_or(Error::KeyNotWrappable)?;
-            scalar[start..].copy_from_slice(key.value());
-            pkcs8::encode(&PrivateKey::Ec(key.curve()?, scalar, Some(point)))
+            pkcs8::encode(&PrivateKey::Ec(key.curve()?, Secret::from(key.value()), Some(point)))
         }
         (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
             pkcs8::encode(&PrivateKey::Ed25519(Secret::from(key.value())))

@@ -2,6 +2,7 @@
 //! what old signatures and archives need.
 
 use super::import::{rsa_private_material, rsa_public_material};
+use super::key::digits;
 use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify, run};
 use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row};
 use crate::crypto::{Direction, Hash, rsa};
@@ -20,8 +21,7 @@ fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Ma
         return Err(Error::KeySizeRange);
     }
     let given = public.bytes(CKA_PUBLIC_EXPONENT);
-    let start = given.iter().take_while(|b| **b == 0).count();
-    let exponent = if given.is_empty() { &[1, 0, 1] } else { &given[start..] };
+    let exponent = if given.is_empty() { &[1, 0, 1] } else { digits(given) };
     let odd = exponent.last().is_some_and(|b| b & 1 == 1) && exponent != [1];
     if !odd || exponent.len() > 4 {
         return Err(Error::AttributeValueInvalid);
@@ -135,6 +135,15 @@ fn oaep_cipher(key: Arc<Key>, params: Params, direction: Direction) -> Result<Bo
     }
 }
 
+fn pkcs1_verify(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
+    verification(key, |key, data, signature| {
+        if data.len() + 11 > key.length() {
+            return Err(Error::DataLenRange);
+        }
+        key.verify_pkcs1(data, signature)
+    })
+}
+
 fn raw_verify(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     verification(key, |key, data, signature| {
         if signature.len() != key.length() {
@@ -146,23 +155,25 @@ fn raw_verify(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     })
 }
 
-/// The parameters of a PSS whose hash the mechanism fixes, or not.
-fn pss(params: Params, fixed: Option<Hash>) -> Result<(Hash, Hash, usize)> {
-    match params {
-        Params::Pss { hash, mgf, salt_length } if fixed.is_none_or(|fixed| fixed == hash) => {
-            Ok((hash, mgf, salt_length))
-        }
-        _ => Err(Error::MechanismParamInvalid),
+/// The parameters of a PSS whose hash the mechanism fixes, or not; the salt must fit the key.
+fn pss(key: &Key, params: Params, fixed: Option<Hash>) -> Result<(Hash, Hash, usize)> {
+    let Params::Pss { hash, mgf, salt_length } = params else { return Err(Error::MechanismParamInvalid) };
+    let room = key.size().saturating_sub(1).div_ceil(8) as usize;
+    let fits = salt_length.saturating_add(hash.length() + 2) <= room;
+    if fits && fixed.is_none_or(|fixed| fixed == hash) {
+        Ok((hash, mgf, salt_length))
+    } else {
+        Err(Error::MechanismParamInvalid)
     }
 }
 
 fn pss_sign(key: Arc<Key>, params: Params) -> Result<Box<dyn Transform>> {
-    let (hash, mgf, salt) = pss(params, None)?;
+    let (hash, mgf, salt) = pss(&key, params, None)?;
     private_block(key, move |key, digest, out| key.sign_pss(hash, mgf, salt, digest, out))
 }
 
 fn pss_verify(key: Arc<Key>, params: Params) -> Result<Box<dyn Verifier>> {
-    let (hash, mgf, salt) = pss(params, None)?;
+    let (hash, mgf, salt) = pss(&key, params, None)?;
     verification(key, move |key, digest, signature| key.verify_pss(hash, mgf, salt, digest, signature))
 }
 
@@ -191,7 +202,7 @@ fn hashed_verify(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
 }
 
 fn hashed_pss_sign(key: Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn Transform>> {
-    let (_, mgf, salt) = pss(params, Some(hash))?;
+    let (_, mgf, salt) = pss(&key, params, Some(hash))?;
     let length = key.rsa_private()?.length();
     Ok(Box::new(HashThen::new(hash, length, move |digest, out| {
         key.rsa_private()?.sign_pss(hash, mgf, salt, digest, out)
@@ -199,7 +210,7 @@ fn hashed_pss_sign(key: Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn 
 }
 
 fn hashed_pss_verify(key: Arc<Key>, params: Params, hash: Hash) -> Result<Box<dyn Verifier>> {
-    let (_, mgf, salt) = pss(params, Some(hash))?;
+    let (_, mgf, salt) = pss(&key, params, Some(hash))?;
     key.rsa_public()?;
     Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| {
         key.rsa_public()?.verify_pss(hash, mgf, salt, digest, signature)
@@ -223,7 +234,7 @@ const PLAIN: [[Mechanism; 1]; 5] = [
     [row!(CKM_RSA_PKCS_KEY_PAIR_GEN, Shape::None, KEYS, MADE, true, generate_pair: generate_pair)],
     [row!(CKM_RSA_PKCS, Shape::None, KEYS, USED, false,
         sign: |key, _| private_block(key, |key, data, out| key.sign_pkcs1(data, out)),
-        verify: |key, _| verification(key, |key, data, signature| key.verify_pkcs1(data, signature)),
+        verify: pkcs1_verify,
         cipher: pkcs1_cipher,
         wrap: |key, params, plain| run(pkcs1_cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
         unwrap: |key, params, wrapped| run(pkcs1_cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))],

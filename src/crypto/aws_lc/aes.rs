@@ -139,7 +139,7 @@ impl GcmKey {
         }
     }
 
-    /// `iv` 1..=256 bytes, `tag_length` 4..=16. `out` has plain.len() + tag_length bytes:
+    /// `iv` at least one byte, `tag_length` 4..=16. `out` has plain.len() + tag_length bytes:
     /// ciphertext, then tag.
     pub fn seal(&self, iv: &[u8], aad: &[u8], tag_length: usize, plain: &[u8], out: &mut [u8]) -> Result<()> {
         if tag_length != 16 {

@@ -1,0 +1,234 @@
+//! What must hold for every row: one-shot and parts agree, what one direction makes the other takes,
+//! changed signatures fail, a wrong parameter is refused.
+
+use super::*;
+use crate::crypto::{Curve, Hash};
+
+/// A parameter of the row's shape.
+fn params(row: &Mechanism) -> Params {
+    match row.params {
+        Shape::None | Shape::OptionalIv(_) | Shape::Eddsa => Params::None,
+        Shape::Iv(length) => Params::Iv(noise(length, 1)),
+        Shape::MacLength => Params::MacLength(9),
+        Shape::Pss => {
+            // CKM_SHA256_RSA_PKCS_PSS wants SHA-256, and so on; the plain one takes any.
+            let fits = |hash: &Hash| {
+                let named = format!("{hash:?}").to_uppercase();
+                row.name.starts_with(&format!("CKM_{named}_RSA"))
+            };
+            let hash = Hash::ALL.into_iter().find(fits).unwrap_or(Hash::Sha256);
+            Params::Pss { hash, mgf: Hash::Sha1, salt_length: 11 }
+        }
+        Shape::Oaep => Params::Oaep { hash: Hash::Sha256, mgf: Hash::Sha1, label: b"label".to_vec() },
+        Shape::Ctr => Params::Ctr { counter_bits: 32, block: [7; 16] },
+        Shape::Gcm => gcm(&[3; 12], b"seen", 120),
+        Shape::Ecdh => Params::Ecdh { kdf: None, shared: vec![], public: vec![] },
+    }
+}
+
+/// Keys for both directions: (encrypt or verify, decrypt or sign).
+fn keys(row: &Mechanism) -> Vec<(Arc<Key>, Arc<Key>)> {
+    match row.keys[0] {
+        CKK_RSA => vec![RSA.clone()],
+        CKK_EC => Curve::ALL.into_iter().map(ec_pair).collect(),
+        CKK_EC_EDWARDS => {
+            let params = crate::crypto::pkcs8::ED25519_OID;
+            let template = object(CKO_PUBLIC_KEY, CKK_EC_EDWARDS, &[(CKA_EC_PARAMS, params)]);
+            vec![generate_pair(CKM_EC_EDWARDS_KEY_PAIR_GEN, template).unwrap()]
+        }
+        CKK_AES => [16, 24, 32].map(|length| aes_key(&noise(length, 5))).map(|k| (k.clone(), k)).into(),
+        _ => {
+            let both = |kind: &u64| secret_key(*kind, &noise(40, *kind));
+            row.keys.iter().map(both).map(|key| (key.clone(), key)).collect()
+        }
+    }
+}
+
+/// Lengths of input that the row can take.
+fn lengths(row: &Mechanism) -> &'static [usize] {
+    match row.id {
+        CKM_AES_ECB | CKM_AES_CBC => &[0, 16, 32, 208],
+        CKM_AES_KEY_WRAP => &[16, 24, 64],
+        CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => &[1, 8, 20, 64],
+        CKM_RSA_PKCS_PSS => &[32],
+        CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP => &[0, 1, 100],
+        CKM_RSA_X_509 => &[1, 200, 255],
+        _ => &[0, 1, 15, 16, 17, 64, 300],
+    }
+}
+
+/// Whether the same input gives the same output.
+fn repeats(row: &Mechanism, direction: Direction) -> bool {
+    let random_cipher = matches!(row.id, CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP) && row.cipher.is_some();
+    let random_signature = row.keys == [CKK_EC] || row.params == Shape::Pss;
+    !(random_signature || random_cipher && direction == Direction::Encrypt)
+}
+
+#[test]
+fn ciphers_come_back_whole_and_in_parts() {
+    for row in all() {
+        let Some(cipher) = row.cipher else { continue };
+        for (public, private) in keys(row) {
+            let encryption = || cipher(Arc::clone(&public), params(row), Direction::Encrypt);
+            let decryption = || cipher(Arc::clone(&private), params(row), Direction::Decrypt);
+            for (seed, length) in (1..).zip(lengths(row)) {
+                let data = noise(*length, seed);
+                let sealed = at_once(encryption(), &data).unwrap();
+                let parts = in_parts(encryption(), &data, seed).unwrap();
+                if repeats(row, Direction::Encrypt) {
+                    assert_eq!(sealed, parts, "{} of {length} bytes", row.name);
+                }
+                for sealed in [sealed, parts] {
+                    let opened = at_once(decryption(), &sealed).unwrap();
+                    assert_eq!(opened, in_parts(decryption(), &sealed, seed).unwrap(), "{}", row.name);
+                    // A raw RSA block comes back with its leading zeros.
+                    let zeros = if row.id == CKM_RSA_X_509 { opened.len() - length } else { 0 };
+                    assert_eq!(opened[zeros..], data, "{} of {length} bytes", row.name);
+                    assert!(opened[..zeros].iter().all(|byte| *byte == 0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn wrapping_comes_back() {
+    for row in all() {
+        let (Some(wrap), Some(unwrap)) = (row.wrap, row.unwrap) else { continue };
+        for (public, private) in keys(row) {
+            for length in lengths(row) {
+                let plain = noise(*length, 3);
+                let wrapped = wrap(&public, params(row), &plain).unwrap();
+                assert_eq!(unwrap(&private, params(row), &wrapped).unwrap()[..], plain, "{}", row.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn signatures_verify_whole_and_in_parts() {
+    for row in all() {
+        let (Some(sign), Some(verify)) = (row.sign, row.verify) else { continue };
+        for (public, private) in keys(row) {
+            for (seed, length) in (1..).zip(lengths(row)) {
+                let data = noise(*length, seed);
+                let signature = at_once(sign(Arc::clone(&private), params(row)), &data).unwrap();
+                let parts = in_parts(sign(Arc::clone(&private), params(row)), &data, seed).unwrap();
+                if repeats(row, Direction::Decrypt) {
+                    assert_eq!(signature, parts, "{} of {length} bytes", row.name);
+                }
+                for signature in [signature, parts] {
+                    check_verification(row, verify, &public, &data, &signature, seed);
+                }
+            }
+        }
+    }
+}
+
+/// A good signature is taken, whole and in parts; a changed or cut one and other data are not.
+fn check_verification(
+    row: &Mechanism,
+    verify: StartVerify,
+    key: &Arc<Key>,
+    data: &[u8],
+    signature: &[u8],
+    seed: u64,
+) {
+    let whole = |data: &[u8], signature: &[u8]| {
+        verify(Arc::clone(key), params(row)).and_then(|mut verifier| verifier.one_shot(data, signature))
+    };
+    let context = format!("{} of {} bytes", row.name, data.len());
+    assert_eq!(whole(data, signature), Ok(()), "{context}");
+    let mut verifier = verify(Arc::clone(key), params(row)).unwrap();
+    for piece in pieces(data, seed) {
+        verifier.update(piece).unwrap();
+    }
+    assert_eq!(verifier.finish(signature), Ok(()), "{context}");
+    for at in [0, signature.len() / 2, signature.len() - 1] {
+        let mut changed = signature.to_vec();
+        changed[at] ^= 1;
+        assert_eq!(whole(data, &changed), Err(Error::SignatureInvalid), "{context}");
+    }
+    for wrong in [&signature[1..], &[signature, &[0]].concat(), &[]] {
+        assert_eq!(whole(data, wrong), Err(Error::SignatureLenRange), "{context}");
+    }
+    let mut other = data.to_vec();
+    if let Some(byte) = other.first_mut() {
+        *byte ^= 1;
+        assert_eq!(whole(&other, signature), Err(Error::SignatureInvalid), "{context}");
+    }
+}
+
+#[test]
+fn digests_are_the_same_whole_and_in_parts() {
+    for row in all() {
+        let Some(start) = row.digest else { continue };
+        for (seed, length) in (1..).zip(lengths(row)) {
+            let data = noise(*length, seed);
+            let whole = at_once(start(Params::None), &data).unwrap();
+            assert_eq!(whole, in_parts(start(Params::None), &data, seed).unwrap(), "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn a_missing_parameter_is_refused() {
+    for row in all() {
+        if matches!(row.params, Shape::None | Shape::OptionalIv(_) | Shape::Eddsa) {
+            continue;
+        }
+        let refused = Some(Error::MechanismParamInvalid);
+        let (public, private) = keys(row).remove(0);
+        if let Some(cipher) = row.cipher {
+            assert_eq!(
+                cipher(Arc::clone(&public), Params::None, Direction::Encrypt).err(),
+                refused,
+                "{}",
+                row.name
+            );
+            assert_eq!(
+                cipher(Arc::clone(&private), Params::None, Direction::Decrypt).err(),
+                refused,
+                "{}",
+                row.name
+            );
+        }
+        if let (Some(sign), Some(verify)) = (row.sign, row.verify) {
+            assert_eq!(sign(Arc::clone(&private), Params::None).err(), refused, "{}", row.name);
+            assert_eq!(verify(Arc::clone(&public), Params::None).err(), refused, "{}", row.name);
+        }
+        if let Some(derive) = row.derive {
+            assert_eq!(derive(&private, Params::None, None).err(), refused, "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn a_key_of_the_wrong_half_is_refused() {
+    for row in all() {
+        let (Some(sign), Some(verify)) = (row.sign, row.verify) else { continue };
+        let (public, private) = keys(row).remove(0);
+        if !Arc::ptr_eq(&public, &private) {
+            let wrong = Some(Error::KeyTypeInconsistent);
+            assert_eq!(sign(Arc::clone(&public), params(row)).err(), wrong, "{}", row.name);
+            assert_eq!(verify(Arc::clone(&private), params(row)).err(), wrong, "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn every_generated_secret_is_new_and_as_long_as_asked() {
+    for row in all() {
+        let Some(generate) = row.generate else { continue };
+        let mut template = object(CKO_SECRET_KEY, row.keys[0], &[]);
+        assert_eq!(generate(Params::None, &template).err(), Some(Error::TemplateIncomplete), "{}", row.name);
+        for wrong in [0, u64::MAX, (1 << 20) + 1] {
+            template.set(CKA_VALUE_LEN, Value::Ulong(wrong));
+            assert_eq!(generate(Params::None, &template).err(), Some(Error::KeySizeRange), "{}", row.name);
+        }
+        template.set(CKA_VALUE_LEN, Value::Ulong(32));
+        let made = || with(template.clone(), generate(Params::None, &template).unwrap());
+        assert_eq!((made().value().len(), made().size()), (32, 32), "{}", row.name);
+        assert_ne!(made().value(), made().value(), "{}", row.name);
+    }
+}
