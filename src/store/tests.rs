@@ -294,3 +294,5 @@ fn many_writers_share_the_file() {
     assert_eq!(store.list(Kind::Object).unwrap().len(), 80);
     assert!(store.verify().unwrap().faults.is_empty());
 }
+
+mod pages;
