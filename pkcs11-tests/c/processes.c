@@ -176,6 +176,10 @@ int main(int argc, char **argv) {
     private_key = find_key(session);
     dlclose(library); /* without C_Finalize: it stays in memory */
     sign(session, private_key);
-    puts("all well"); /* and exit with sessions open */
+    stop = 0;
+    pthread_t busy;
+    for (int i = 0; i < 4; i++) pthread_create(&busy, NULL, signer, NULL);
+    sign(session, private_key);
+    puts("all well"); /* and exit with sessions open, while other threads are in the middle of calls */
     return 0;
 }
