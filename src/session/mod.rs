@@ -2,7 +2,7 @@
 //! written once in `operation.rs` for every mechanism.
 //!
 //! Everything here takes owned values or byte slices; C pointers end in `ffi`. Each entry finds its
-//! session, releases the map lock, and locks that session only.
+//! session without a lock, and locks that session only.
 
 mod fork;
 mod keys;
@@ -13,6 +13,7 @@ mod objects;
 mod operation;
 mod random;
 mod sessions;
+mod table;
 
 pub use library::Library;
 pub use operation::{Output, Purpose};

@@ -195,8 +195,8 @@ impl Library {
         params: Params,
         key: Option<Handle>,
     ) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
+        let session = state.session()?;
         if state.operations.0[purpose as usize].is_some() {
             return Err(Error::OperationActive);
         }
@@ -212,9 +212,10 @@ impl Library {
             },
             _ => {
                 let handle = key.ok_or(Error::KeyHandleInvalid)?;
-                let token = &session.slot.token;
                 let key = match &state.recent {
-                    Some((last, then, key)) if *last == handle && token.still_valid(key, *then) => {
+                    Some((last, then, key))
+                        if *last == handle && session.slot.token.still_valid(key, *then) =>
+                    {
                         Arc::clone(key)
                     }
                     _ => {
@@ -248,15 +249,13 @@ impl Library {
     /// C_EncryptInit with a NULL mechanism: ends a running operation; `OperationNotInitialized`
     /// when there is none.
     pub fn stop(&self, session: u64, purpose: Purpose) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         state.operations.0[purpose as usize].take().map(drop).ok_or(Error::OperationNotInitialized)
     }
 
     /// C_SessionCancel: ends the operations named by CKF_ flags.
     pub fn cancel(&self, session: u64, flags: u64) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let named = [
             (CKF_ENCRYPT, Purpose::Encrypt),
             (CKF_DECRYPT, Purpose::Decrypt),
@@ -283,8 +282,7 @@ impl Library {
         input: &[u8],
         output: &mut Output<'_>,
     ) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let written = state.operations.step(purpose, true, |operation| {
             operation.whole()?;
             let transform = operation.transform()?;
@@ -303,8 +301,7 @@ impl Library {
         input: &[u8],
         output: &mut Output<'_>,
     ) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let silent = matches!(purpose, Purpose::Digest | Purpose::Sign);
         let written = state.operations.step(purpose, false, |operation| {
             let transform = operation.transform()?;
@@ -323,8 +320,7 @@ impl Library {
 
     /// C_EncryptFinal and its like.
     pub fn finish(&self, session: u64, purpose: Purpose, output: &mut Output<'_>) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let written = state.operations.step(purpose, true, |operation| {
             let transform = operation.transform()?;
             let Some(room) = output.room(transform.finish_length())? else { return Ok(None) };
@@ -355,8 +351,7 @@ impl Library {
 
     /// C_Verify.
     pub fn verify(&self, session: u64, data: &[u8], signature: &[u8]) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let done = state.operations.step(Purpose::Verify, true, |operation| {
             operation.whole()?;
             operation.verifier()?.one_shot(data, signature).map(Some)
@@ -366,8 +361,7 @@ impl Library {
 
     /// C_VerifyUpdate.
     pub fn verify_update(&self, session: u64, data: &[u8]) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let done = state.operations.step(Purpose::Verify, false, |operation| {
             operation.in_parts = true;
             operation.verifier()?.update(data).map(Some)
@@ -377,8 +371,7 @@ impl Library {
 
     /// C_VerifyFinal.
     pub fn verify_final(&self, session: u64, signature: &[u8]) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let done = state
             .operations
             .step(Purpose::Verify, true, |operation| operation.verifier()?.finish(signature).map(Some));
