@@ -60,7 +60,6 @@ impl Library {
             // One that is being closed has nothing left to end.
             if let Ok(mut state) = self.state(handle) {
                 state.operations.end_private();
-                state.recent = None;
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! The initialised library: slots, sessions, login state, and the operation life cycle, which is
-//! written once in `operation.rs` for every mechanism.
+//! written once in `operation.rs` and `running.rs` for every mechanism.
 //!
 //! Everything here takes owned values or byte slices; C pointers end in `ffi`. Each entry finds its
 //! session without a lock, and locks that session only.
@@ -12,9 +12,10 @@ mod login;
 mod objects;
 mod operation;
 mod random;
+mod running;
 mod sessions;
 mod table;
 
 pub use library::Library;
-pub use operation::{Output, Purpose};
+pub use running::{Output, Purpose};
 pub use sessions::{SessionCounts, SessionInfo};

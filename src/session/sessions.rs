@@ -1,11 +1,10 @@
 //! Slots and the sessions on them.
 
 use super::Library;
-use super::operation::Operations;
+use super::running::Operations;
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{MutexGuard, Rank, RwLock};
-use crate::mechanism::Key;
 use crate::token::{Access, Handle, Login, Role, Token};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -79,8 +78,6 @@ pub(super) struct State {
     pub operations: Operations,
     /// Handles found and not yet fetched, the next one last.
     pub search: Option<Vec<Handle>>,
-    /// The key used last and the token's generation then: most sessions use one key again and again.
-    pub recent: Option<(Handle, u64, Arc<Key>)>,
 }
 
 impl State {
