@@ -12,8 +12,10 @@ mod login;
 mod objects;
 mod operation;
 mod random;
+mod saved;
 mod sessions;
 
 pub use library::Library;
 pub use operation::{Output, Purpose};
+pub use saved::LONGEST_STATE;
 pub use sessions::{SessionCounts, SessionInfo};

@@ -7,6 +7,7 @@
 use super::Library;
 use super::sessions::Session;
 use crate::crypto::Direction;
+use crate::crypto::hash::Context;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, Transform, Verifier};
 use crate::token::Handle;
@@ -46,10 +47,13 @@ enum Work {
     Verifier(Box<dyn Verifier>),
 }
 
-struct Operation {
+pub(super) struct Operation {
     work: Work,
+    pub mechanism: &'static Mechanism,
+    /// The key's handle; `None` for digests.
+    pub key: Option<Handle>,
     /// Parts were processed: a one-shot call is too late.
-    in_parts: bool,
+    pub in_parts: bool,
     /// The key is CKA_ALWAYS_AUTHENTICATE and its password was not given yet.
     awaits_login: bool,
     /// With a private key: ends at logout.
@@ -58,7 +62,7 @@ struct Operation {
 
 /// The running operations of a session.
 #[derive(Default)]
-pub(super) struct Operations([Option<Operation>; 5]);
+pub(super) struct Operations(pub [Option<Operation>; 5]);
 
 impl Operations {
     /// The running operation, ready to work.
@@ -109,6 +113,35 @@ impl Operations {
 }
 
 impl Operation {
+    /// A new one with a key, which is checked.
+    pub fn keyed(
+        purpose: Purpose,
+        mechanism: &'static Mechanism,
+        params: Params,
+        handle: Handle,
+        key: Arc<Key>,
+    ) -> Result<Operation> {
+        let (usage, secret) = needs(purpose);
+        check_key(&key, mechanism, usage)?;
+        let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
+        let work = begin(purpose, mechanism, params, key)?;
+        Ok(Operation { work, mechanism, key: Some(handle), in_parts: false, awaits_login, private })
+    }
+
+    /// A new digest.
+    pub fn digest(mechanism: &'static Mechanism, params: Params) -> Result<Operation> {
+        let work = Work::Transform(mechanism.digest.ok_or(Error::MechanismInvalid)?(params)?);
+        Ok(Operation { work, mechanism, key: None, in_parts: false, awaits_login: false, private: false })
+    }
+
+    /// The running hash that is its whole state, if that is so.
+    pub fn context(&mut self) -> Option<&mut Context> {
+        match &mut self.work {
+            Work::Transform(transform) => transform.context(),
+            Work::Verifier(verifier) => verifier.context(),
+        }
+    }
+
     fn transform(&mut self) -> Result<&mut dyn Transform> {
         match &mut self.work {
             Work::Transform(transform) => Ok(&mut **transform),
@@ -203,38 +236,24 @@ impl Library {
         if !can(purpose, mechanism) {
             return Err(Error::MechanismInvalid);
         }
-        let operation = match (purpose, mechanism.digest) {
-            (Purpose::Digest, Some(digest)) => Operation {
-                work: Work::Transform(digest(params)?),
-                in_parts: false,
-                awaits_login: false,
-                private: false,
-            },
-            _ => {
-                let handle = key.ok_or(Error::KeyHandleInvalid)?;
-                let token = &session.slot.token;
-                let key = match &state.recent {
-                    Some((last, then, key)) if *last == handle && token.still_valid(key, *then) => {
-                        Arc::clone(key)
-                    }
-                    _ => {
-                        drop(state);
-                        let (generation, key) = look_up(&session, handle)?;
-                        state = session.state()?;
-                        state.recent = Some((handle, generation, Arc::clone(&key)));
-                        key
-                    }
-                };
-                let (usage, secret) = needs(purpose);
-                check_key(&key, mechanism, usage)?;
-                let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
-                Operation {
-                    work: begin(purpose, mechanism, params, key)?,
-                    in_parts: false,
-                    awaits_login,
-                    private,
+        let operation = if purpose == Purpose::Digest {
+            Operation::digest(mechanism, params)?
+        } else {
+            let handle = key.ok_or(Error::KeyHandleInvalid)?;
+            let token = &session.slot.token;
+            let key = match &state.recent {
+                Some((last, then, key)) if *last == handle && token.still_valid(key, *then) => {
+                    Arc::clone(key)
                 }
-            }
+                _ => {
+                    drop(state);
+                    let (generation, key) = look_up(&session, handle)?;
+                    state = session.state()?;
+                    state.recent = Some((handle, generation, Arc::clone(&key)));
+                    key
+                }
+            };
+            Operation::keyed(purpose, mechanism, params, handle, key)?
         };
         let place = &mut state.operations.0[purpose as usize];
         // The lock was let go while the key was looked up.
@@ -406,8 +425,10 @@ mod tests {
     fn a_panic_ends_the_operation() {
         let mut operations = Operations::default();
         let work = Work::Verifier(Box::new(Panics));
+        let mechanism = crate::mechanism::find(CKM_ECDSA).expect("a row");
+        let (in_parts, awaits_login, private) = (false, false, false);
         operations.0[Purpose::Verify as usize] =
-            Some(Operation { work, in_parts: false, awaits_login: false, private: false });
+            Some(Operation { work, mechanism, key: None, in_parts, awaits_login, private });
         let mut update = |data: &[u8]| {
             operations.step(Purpose::Verify, false, |operation| operation.verifier()?.update(data).map(Some))
         };
