@@ -56,3 +56,65 @@ fn jdk_short_ecdsa_signatures() {
         assert_eq!(verify(at, session, pair, wrong), Err(CKR_SIGNATURE_LEN_RANGE), "{}", wrong.len());
     }
 }
+
+/// A padded decryption in parts, as Cipher.doFinal does it: all the room is `room`.
+fn decrypt(
+    at: &Fixture,
+    session: CK_SESSION_HANDLE,
+    key: CK_OBJECT_HANDLE,
+    sealed: &[u8],
+    room: usize,
+) -> Result<Vec<u8>> {
+    let (mut cbc, mut out) = (mechanism(CKM_AES_CBC_PAD), vec![0; room + 1]);
+    check(call!(at.module, C_DecryptInit, session, &mut cbc, key)).expect("C_DecryptInit");
+    let (data, size) = (sealed.as_ptr().cast_mut(), sealed.len() as CK_ULONG);
+    let mut first = room as CK_ULONG;
+    check(call!(at.module, C_DecryptUpdate, session, data, size, out.as_mut_ptr(), &mut first))?;
+    let mut last = room as CK_ULONG - first;
+    let end = out.as_mut_ptr().wrapping_add(first as usize);
+    let answer = call!(at.module, C_DecryptFinal, session, end, &mut last);
+    if answer == CKR_BUFFER_TOO_SMALL {
+        // It goes on, and what it asked for is enough.
+        let mut more = vec![0; last as usize];
+        check(call!(at.module, C_DecryptFinal, session, more.as_mut_ptr(), &mut last)).expect("again");
+        return Err(answer);
+    }
+    check(answer)?;
+    out.truncate((first + last) as usize);
+    Ok(out)
+}
+
+/// Cipher.doFinal into an array that is as long as the plaintext; and of half a block Java wants to
+/// hear that it is half a block, however little room there is.
+#[test]
+fn jdk_padded_decryption_into_exact_room() {
+    let at = fixture();
+    let session = at.open();
+    let key = at.module.aes(session);
+    let data: Vec<u8> = (0..100).collect();
+    for length in [0, 1, 15, 16, 17, 31, 32, 100] {
+        let (mut cbc, mut sealed, mut size) = (mechanism(CKM_AES_CBC_PAD), vec![0; 128], 128);
+        check(call!(at.module, C_EncryptInit, session, &mut cbc, key)).expect("C_EncryptInit");
+        let (plain, count) = (data.as_ptr().cast_mut(), length as CK_ULONG);
+        check(call!(at.module, C_Encrypt, session, plain, count, sealed.as_mut_ptr(), &mut size))
+            .expect("C_Encrypt");
+        sealed.truncate(size as usize);
+        assert_eq!(decrypt(at, session, key, &sealed, length).as_deref(), Ok(&data[..length]), "{length}");
+        if length % 16 > 0 {
+            assert_eq!(decrypt(at, session, key, &sealed, length - 1), Err(CKR_BUFFER_TOO_SMALL), "{length}");
+        }
+        let half = &sealed[..sealed.len() - 3];
+        let through = half.len() / 16 * 16;
+        assert_eq!(decrypt(at, session, key, half, through), Err(CKR_ENCRYPTED_DATA_LEN_RANGE), "{length}");
+        let last = sealed.len() - 1;
+        let mut bad = sealed.clone();
+        bad[last.saturating_sub(16)] ^= 0x80;
+        if length >= 16 {
+            assert_eq!(
+                decrypt(at, session, key, &bad, last - 15),
+                Err(CKR_ENCRYPTED_DATA_INVALID),
+                "{length}"
+            );
+        }
+    }
+}
