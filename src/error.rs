@@ -55,6 +55,7 @@ codes! {
     FunctionNotSupported = CKR_FUNCTION_NOT_SUPPORTED,
     GeneralError = CKR_GENERAL_ERROR,
     HostMemory = CKR_HOST_MEMORY,
+    KeyChanged = CKR_KEY_CHANGED,
     KeyFunctionNotPermitted = CKR_KEY_FUNCTION_NOT_PERMITTED,
     KeyHandleInvalid = CKR_KEY_HANDLE_INVALID,
     KeyIndigestible = CKR_KEY_INDIGESTIBLE,

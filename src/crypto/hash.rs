@@ -1,7 +1,9 @@
 //! Digests and HMAC: RustCrypto in every build, because its states can be cloned
 //! (C_GetOperationState) and it is as fast as AWS-LC here.
 
+use crate::error::{Error, Result};
 use hmac::digest::Digest;
+use hmac::digest::common::hazmat::SerializableState;
 use hmac::{KeyInit, Mac};
 use zeroize::Zeroizing;
 
@@ -125,6 +127,26 @@ macro_rules! states {
                 match &mut self.state {
                     $(DigestState::$name(state) => out.copy_from_slice(&state.finalize_reset()),)*
                 }
+            }
+
+            /// The running state as bytes, for [`Context::load`] of the same hash and build. They hold
+            /// up to a block of the input as it is.
+            pub fn save(&self) -> Zeroizing<Vec<u8>> {
+                match &self.state {
+                    $(DigestState::$name(state) => Zeroizing::new(state.serialize().to_vec()),)*
+                }
+            }
+
+            /// Goes on from bytes that [`Context::save`] gave; `SavedStateInvalid` for what can be no
+            /// state of this hash. That nobody made them up is for the caller to know.
+            pub fn load(&mut self, saved: &[u8]) -> Result<()> {
+                match &mut self.state {
+                    $(DigestState::$name(state) => {
+                        let saved = saved.try_into().map_err(|_| Error::SavedStateInvalid)?;
+                        *state = <$type>::deserialize(saved).map_err(|_| Error::SavedStateInvalid)?;
+                    })*
+                }
+                Ok(())
             }
         }
 
@@ -255,5 +277,34 @@ mod tests {
         first.finish(&mut one);
         second.finish(&mut two);
         assert_eq!(one, two);
+    }
+
+    #[test]
+    fn a_saved_state_goes_on_at_every_length() {
+        let data: Vec<u8> = (0..300u16).map(|n| n as u8).collect();
+        for hash in Hash::ALL {
+            for cut in 0..data.len() {
+                let mut context = Context::new(hash);
+                context.update(&data[..cut]);
+                let saved = context.save();
+                let mut other = Context::new(hash);
+                other.update(b"something else");
+                assert_eq!(other.load(&saved), Ok(()), "{hash:?}");
+                other.update(&data[cut..]);
+                let mut out = vec![0; hash.length()];
+                other.finish(&mut out);
+                assert_eq!(out, hash.digest(&data), "{hash:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_state_is_refused() {
+        for hash in Hash::ALL {
+            let saved = Context::new(hash).save();
+            for wrong in [&saved[1..], &[&saved[..], &[0]].concat(), &vec![0xff; saved.len()], &[]] {
+                assert_eq!(Context::new(hash).load(wrong), Err(Error::SavedStateInvalid), "{hash:?}");
+            }
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Sessions and login (PKCS#11 3.2 §5.6).
 
-use super::memory::{bytes, read, room, secret, user_name, write};
+use super::memory::{bytes, room, secret, user_name, with_output, write};
 use super::{c_functions, wanted};
+use crate::crypto::Secret;
 use crate::error::Error;
+use crate::session::LONGEST_STATE;
 use cryptoki_sys::*;
+use std::ptr::null;
 
 c_functions! {
     fn C_OpenSession(
@@ -87,9 +90,19 @@ c_functions! {
         Err(Error::FunctionNotParallel)
     }
 
-    fn C_GetOperationState(hSession: CK_SESSION_HANDLE, _pState: *mut CK_BYTE, pulLength: *mut CK_ULONG) |library| {
-        read(pulLength)?;
-        library.session_info(hSession)?;
-        Err(Error::StateUnsaveable)
+    fn C_GetOperationState(hSession: CK_SESSION_HANDLE, pState: *mut CK_BYTE, pulStateLen: *mut CK_ULONG) |library| {
+        with_output((null(), 0), pState, pulStateLen, |_, output| library.save_state(hSession, output))
+    }
+
+    fn C_SetOperationState(
+        hSession: CK_SESSION_HANDLE,
+        pState: *mut CK_BYTE,
+        ulStateLen: CK_ULONG,
+        hEncryptionKey: CK_OBJECT_HANDLE,
+        hAuthenticationKey: CK_OBJECT_HANDLE,
+    ) |library| {
+        // A copy: nobody may change it between its check and its use.
+        let state = Secret::from(bytes(pState, ulStateLen.min(LONGEST_STATE + 1))?);
+        library.restore_state(hSession, &state, hEncryptionKey, hAuthenticationKey)
     }
 }

@@ -23,6 +23,9 @@ struct Blocks {
     waiting: Zeroizing<[u8; BLOCK]>,
     /// How many bytes wait.
     held: usize,
+    /// What waits is the last block of a padded decryption so far, decrypted: so the length of the
+    /// end is known before it is asked for, and a caller who knows it too needs no more room.
+    opened: bool,
 }
 
 impl Blocks {
@@ -34,13 +37,41 @@ impl Blocks {
         padding: bool,
     ) -> Result<Box<dyn Transform>> {
         let cipher = BlockCipher::new(mode, direction, key.value(), iv)?;
-        Ok(Box::new(Self { cipher, direction, padding, waiting: Zeroizing::default(), held: 0 }))
+        Ok(Box::new(Self {
+            cipher,
+            direction,
+            padding,
+            waiting: Zeroizing::default(),
+            held: 0,
+            opened: false,
+        }))
     }
 
     /// Keeps what does not go through now: at most a block (`through` sees to it).
     fn wait(&mut self, bytes: &[u8]) {
         self.waiting[self.held..self.held + bytes.len()].copy_from_slice(bytes);
         self.held += bytes.len();
+    }
+
+    /// Lets the block that waits through.
+    fn release(&mut self, out: &mut [u8]) -> Result<()> {
+        if self.opened {
+            out.copy_from_slice(&self.waiting[..]);
+        } else {
+            self.cipher.update(&self.waiting[..], out)?;
+        }
+        (self.held, self.opened) = (0, false);
+        Ok(())
+    }
+
+    /// Decrypts a whole block that padding keeps back.
+    fn open(&mut self) -> Result<()> {
+        if self.padding && self.direction == Direction::Decrypt && self.held == BLOCK && !self.opened {
+            let sealed = self.waiting.clone();
+            self.cipher.update(&sealed[..], &mut self.waiting[..])?;
+            self.opened = true;
+        }
+        Ok(())
     }
 
     /// Bytes that go through now: a padded decryption keeps the last block back.
@@ -67,23 +98,30 @@ impl Transform for Blocks {
         let through = self.through(input.len());
         if through == 0 {
             self.wait(input);
+            self.open()?;
             return Ok(0);
         }
         let (mut done, mut rest) = (0, input);
         if self.held > 0 {
             let (first, after) = input.split_at(BLOCK - self.held);
             self.wait(first);
-            self.cipher.update(&self.waiting[..], &mut out[..BLOCK])?;
-            (done, rest, self.held) = (BLOCK, after, 0);
+            self.release(&mut out[..BLOCK])?;
+            (done, rest) = (BLOCK, after);
         }
         let (whole, after) = rest.split_at(through - done);
         self.cipher.update(whole, &mut out[done..through])?;
         self.wait(after);
+        self.open()?;
         Ok(through)
     }
 
     fn finish_length(&self) -> usize {
-        if self.padding { BLOCK } else { 0 }
+        match (self.padding, self.direction) {
+            (true, Direction::Encrypt) => BLOCK,
+            // What is not whole or not padded needs no room to be refused.
+            (true, Direction::Decrypt) if self.opened => unpadded(&self.waiting).unwrap_or(0),
+            _ => 0,
+        }
     }
 
     fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
@@ -97,13 +135,11 @@ impl Transform for Blocks {
                 Ok(BLOCK)
             }
             (true, Direction::Decrypt) => {
-                if self.held != BLOCK {
+                if !self.opened {
                     return Err(self.length_error());
                 }
-                let mut last = Zeroizing::new([0; BLOCK]);
-                self.cipher.update(&self.waiting[..], &mut last[..])?;
-                let kept = unpadded(&last)?;
-                out[..kept].copy_from_slice(&last[..kept]);
+                let kept = unpadded(&self.waiting)?;
+                out[..kept].copy_from_slice(&self.waiting[..kept]);
                 Ok(kept)
             }
         }

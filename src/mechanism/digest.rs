@@ -19,6 +19,9 @@ impl Transform for Digest {
         self.0.finish(&mut out[..length]);
         Ok(length)
     }
+    fn context(&mut self) -> Option<&mut Context> {
+        Some(&mut self.0)
+    }
 }
 
 macro_rules! digest {

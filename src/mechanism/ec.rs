@@ -36,9 +36,23 @@ fn sign_raw(key: Arc<Key>, _: Params) -> Result<Box<dyn Transform>> {
     )))
 }
 
+/// `signature` is r || s; both may lack as many leading zeros as the longer has (PKCS#11 3.2 §6.3.1):
+/// Java gives them so, every fourth time on P-521.
+fn verify(key: &Key, digest: &[u8], signature: &[u8]) -> Result<()> {
+    let (length, public) = (signature_length(key)?, key.ec_public()?);
+    let (r, s) = signature.split_at(signature.len() / 2);
+    if r.len() != s.len() || s.is_empty() || signature.len() > length {
+        return Err(Error::SignatureLenRange);
+    }
+    let mut whole = vec![0; length];
+    whole[length / 2 - r.len()..length / 2].copy_from_slice(r);
+    whole[length - s.len()..].copy_from_slice(s);
+    public.verify(digest, &whole)
+}
+
 fn verify_raw(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     key.ec_public()?;
-    Ok(Box::new(WholeVerify::new(move |data, signature| key.ec_public()?.verify(data, signature))))
+    Ok(Box::new(WholeVerify::new(move |data, signature| verify(&key, data, signature))))
 }
 
 fn sign_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
@@ -49,9 +63,7 @@ fn sign_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Transform>> {
 
 fn verify_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
     key.ec_public()?;
-    Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| {
-        key.ec_public()?.verify(digest, signature)
-    })))
+    Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| verify(&key, digest, signature))))
 }
 
 /// ECDH (all these curves have cofactor 1, so both forms are one). With CKD_NULL a shorter key

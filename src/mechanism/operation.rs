@@ -42,6 +42,11 @@ pub trait Transform: Send {
     fn restart(&mut self, _params: &mut Params) -> bool {
         false
     }
+    /// The running hash, when that is all that changes from part to part: what C_GetOperationState
+    /// can save.
+    fn context(&mut self) -> Option<&mut Context> {
+        None
+    }
 }
 
 /// Verify.
@@ -52,6 +57,10 @@ pub trait Verifier: Send {
     fn one_shot(&mut self, data: &[u8], signature: &[u8]) -> Result<()> {
         self.update(data)?;
         self.finish(signature)
+    }
+    /// As for [`Transform::context`].
+    fn context(&mut self) -> Option<&mut Context> {
+        None
     }
 }
 
@@ -158,6 +167,9 @@ impl<W: FnMut(&[u8], &mut [u8]) -> Result<()> + Send> Transform for HashThen<W> 
         (self.work)(&digest[..length], &mut out[..self.length])?;
         Ok(self.length)
     }
+    fn context(&mut self) -> Option<&mut Context> {
+        Some(&mut self.context)
+    }
 }
 
 /// The verification of a signature over a digest.
@@ -180,6 +192,9 @@ impl<W: FnMut(&[u8], &[u8]) -> Result<()> + Send> Verifier for HashThenVerify<W>
     fn finish(&mut self, signature: &[u8]) -> Result<()> {
         let (digest, length) = digest(&mut self.context);
         (self.work)(&digest[..length], signature)
+    }
+    fn context(&mut self) -> Option<&mut Context> {
+        Some(&mut self.context)
     }
 }
 

@@ -89,6 +89,11 @@ impl Library {
         &LIBRARY
     }
 
+    /// Tells one time between C_Initialize and its end from another: handles mean the same in it.
+    pub(super) fn era(&self) -> [u64; 2] {
+        [self.initialized_in.load(Ordering::Acquire), self.finalized.load(Ordering::Acquire)]
+    }
+
     pub(super) fn slot(&self, id: u64) -> Result<&'static Slot> {
         self.slots.read().iter().find(|slot| slot.id == id).copied().ok_or(Error::SlotIdInvalid)
     }

@@ -13,9 +13,11 @@ mod objects;
 mod operation;
 mod random;
 mod running;
+mod saved;
 mod sessions;
 mod table;
 
 pub use library::Library;
 pub use running::{Output, Purpose};
+pub use saved::LONGEST_STATE;
 pub use sessions::{SessionCounts, SessionInfo};

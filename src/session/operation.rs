@@ -2,7 +2,7 @@
 //! small, and the end (PKCS#11 3.2 §5.2, §5.8 to §5.14). What goes on and what ends is `running`'s.
 
 use super::Library;
-use super::running::{Operation, Origin, Output, Purpose, Recent, Work};
+use super::running::{NO_KEY, Operation, Origin, Output, Purpose, Recent, Work};
 use super::sessions::Session;
 use crate::crypto::Direction;
 use crate::error::{Error, Result};
@@ -52,6 +52,23 @@ fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>)
     })
 }
 
+impl Operation {
+    /// A new one with a key, which is checked.
+    pub fn keyed(origin: Origin, params: Params, key: Arc<Key>) -> Result<Operation> {
+        let (usage, secret) = needs(origin.purpose);
+        check_key(&key, origin.mechanism, usage)?;
+        let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
+        let work = begin(origin.purpose, origin.mechanism, params, key)?;
+        Ok(Operation { work, origin, in_parts: false, awaits_login, private })
+    }
+
+    /// A new digest.
+    pub fn digest(origin: Origin, params: Params) -> Result<Operation> {
+        let work = Work::Transform(origin.mechanism.digest.ok_or(Error::MechanismInvalid)?(params)?);
+        Ok(Operation { work, origin, in_parts: false, awaits_login: false, private: false })
+    }
+}
+
 /// A key as the slot's login may use it, and the generation at which that was so.
 fn look_up(session: &Session, handle: Handle) -> Result<(u64, Arc<Key>)> {
     let login = session.slot.login.read();
@@ -86,11 +103,9 @@ impl Library {
         if !can(purpose, mechanism) {
             return Err(Error::MechanismInvalid);
         }
-        let mut origin = Origin { purpose, mechanism: mechanism.id, key: 0, generation: 0 };
-        if let (Purpose::Digest, Some(digest)) = (purpose, mechanism.digest) {
-            let work = Work::Transform(digest(params)?);
-            let operation = Operation { work, origin, in_parts: false, awaits_login: false, private: false };
-            return state.operations.begin(operation);
+        let mut origin = Origin { purpose, mechanism, key: NO_KEY, generation: 0 };
+        if purpose == Purpose::Digest {
+            return state.operations.begin(Operation::digest(origin, params)?);
         }
         origin.key = key.ok_or(Error::KeyHandleInvalid)?;
         let valid = |key: &Key, then| session.slot.token.still_valid(key, then);
@@ -103,15 +118,11 @@ impl Library {
                 let key;
                 (origin.generation, key) = look_up(&session, origin.key)?;
                 state = session.state()?;
-                state.operations.remember(origin.key, origin.generation, Arc::clone(&key));
+                state.operations.remember(&origin, Arc::clone(&key));
                 key
             }
         };
-        let (usage, secret) = needs(purpose);
-        check_key(&key, mechanism, usage)?;
-        let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
-        let work = begin(purpose, mechanism, params, key)?;
-        state.operations.begin(Operation { work, origin, in_parts: false, awaits_login, private })
+        state.operations.begin(Operation::keyed(origin, params, key)?)
     }
 
     /// C_EncryptInit with a NULL mechanism: ends a running operation; `OperationNotInitialized`

@@ -4,8 +4,9 @@
 //! A length query and a too-small buffer leave an operation as it is; success and every other error
 //! end it.
 
+use crate::crypto::hash::Context;
 use crate::error::{Error, Result};
-use crate::mechanism::{Key, Params, Transform, Verifier};
+use crate::mechanism::{Key, Mechanism, Params, Transform, Verifier};
 use crate::token::Handle;
 use std::sync::Arc;
 
@@ -58,16 +59,25 @@ impl Work {
     }
 }
 
+/// What stands for no key, as in C.
+pub(super) const NO_KEY: Handle = 0;
+
 /// What an operation was started with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct Origin {
     pub purpose: Purpose,
-    /// CKM_.
-    pub mechanism: u64,
-    /// 0 for a digest.
+    pub mechanism: &'static Mechanism,
+    /// [`NO_KEY`] for a digest.
     pub key: Handle,
     /// The token's generation when the key was looked up.
     pub generation: u64,
+}
+
+impl Origin {
+    fn is(&self, other: &Origin) -> bool {
+        std::ptr::eq(self.mechanism, other.mechanism)
+            && (self.purpose, self.key, self.generation) == (other.purpose, other.key, other.generation)
+    }
 }
 
 pub(super) struct Operation {
@@ -93,6 +103,14 @@ impl Operation {
         match &mut self.work {
             Work::Verifier(verifier) => Ok(&mut **verifier),
             Work::Transform(_) => Err(Error::GeneralError),
+        }
+    }
+
+    /// The running hash that is its whole state, if that is so.
+    pub fn context(&mut self) -> Option<&mut Context> {
+        match &mut self.work {
+            Work::Transform(transform) => transform.context(),
+            Work::Verifier(verifier) => verifier.context(),
         }
     }
 
@@ -146,6 +164,20 @@ impl Operations {
         Ok(())
     }
 
+    /// All that run.
+    pub fn all(&mut self) -> impl Iterator<Item = &mut Operation> {
+        self.running.iter_mut().flatten()
+    }
+
+    /// These run, and nothing else.
+    pub fn replace(&mut self, operations: Vec<Operation>) {
+        self.running = Default::default();
+        for operation in operations {
+            let place = operation.origin.purpose as usize;
+            self.running[place] = Some(operation);
+        }
+    }
+
     /// Whether there was one to end.
     pub fn end(&mut self, purpose: Purpose) -> bool {
         self.running[purpose as usize].take().is_some()
@@ -165,8 +197,9 @@ impl Operations {
         self.running.iter_mut().flatten().for_each(|operation| operation.awaits_login = false);
     }
 
-    pub fn remember(&mut self, handle: Handle, generation: u64, key: Arc<Key>) {
-        self.last = Some(Last { handle, generation, key, rested: None });
+    /// The key that was looked up for an operation is the one used last.
+    pub fn remember(&mut self, origin: &Origin, key: Arc<Key>) {
+        self.last = Some(Last { handle: origin.key, generation: origin.generation, key, rested: None });
     }
 
     /// Starts the rested operation again if it was started in the same way and takes the parameters;
@@ -184,7 +217,7 @@ impl Operations {
             return Recent::Other;
         }
         origin.generation = last.generation;
-        let fits = |rested: &mut Operation| rested.origin == *origin && rested.work.restart(params);
+        let fits = |rested: &mut Operation| rested.origin.is(origin) && rested.work.restart(params);
         let Some(mut operation) = last.rested.take_if(fits) else {
             return Recent::Key(Arc::clone(&last.key));
         };
@@ -248,7 +281,8 @@ mod tests {
     fn a_panic_ends_the_operation() {
         let mut operations = Operations::default();
         let work = Work::Verifier(Box::new(Panics));
-        let origin = Origin { purpose: Purpose::Verify, mechanism: 0, key: 0, generation: 0 };
+        let mechanism = crate::mechanism::find(cryptoki_sys::CKM_SHA256).unwrap();
+        let origin = Origin { purpose: Purpose::Verify, mechanism, key: NO_KEY, generation: 0 };
         let operation = Operation { work, origin, in_parts: false, awaits_login: false, private: false };
         operations.begin(operation).unwrap();
         let mut update = |data: &[u8]| {
