@@ -103,7 +103,7 @@ def secrets(session):
 
 
 def searching(session):
-    found = session.findObjects([(p11.CKA_CLASS, p11.CKO_PRIVATE_KEY), (p11.CKA_ID, b"\x11")])
+    found = session.findObjects([(p11.CKA_CLASS, p11.CKO_PRIVATE_KEY), (p11.CKA_LABEL, "pk rsa")])
     assert len(found) == 1
     wanted = [p11.CKA_LABEL, p11.CKA_SENSITIVE, p11.CKA_EXTRACTABLE, p11.CKA_MODULUS_BITS, p11.CKA_PRIVATE_EXPONENT]
     label, sensitive, extractable, _, exponent = session.getAttributeValue(found[0], wanted)
@@ -111,9 +111,8 @@ def searching(session):
     assert not session.findObjects([(p11.CKA_LABEL, "nothing has this name")])
     session.setAttributeValue(found[0], [(p11.CKA_LABEL, "pk renamed")])
     assert len(session.findObjects([(p11.CKA_LABEL, "pk renamed")])) == 1
-    for thing in session.findObjects([(p11.CKA_ID, b"\x11")]):
-        session.destroyObject(thing)
-    assert not session.findObjects([(p11.CKA_ID, b"\x11")])
+    session.destroyObject(found[0])
+    assert not session.findObjects([(p11.CKA_LABEL, "pk renamed")])
     print("ok - search, attributes (a secret one stays unread), rename, destroy")
 
 
@@ -141,6 +140,13 @@ def threads(lib, slot):
     print("ok - 8 threads sign and verify 200 times each")
 
 
+def tidy(session):
+    """Destroys what the example left in the token, so that it can run again."""
+    for label in ("pk rsa", "pk ec", "pk aes"):
+        for thing in session.findObjects([(p11.CKA_LABEL, label)]):
+            session.destroyObject(thing)
+
+
 def main():
     module, label = sys.argv[1:3]
     lib = p11.PyKCS11Lib()
@@ -155,6 +161,7 @@ def main():
     secrets(session)
     searching(session)
     threads(lib, slot)
+    tidy(session)
     session.logout()
     session.closeSession()
 
