@@ -4,16 +4,17 @@ socket=$work/run/pkcs11
 export P11_KIT_SERVER_ADDRESS=unix:path=$socket
 tool=(pkcs11-tool --module "$remote")
 user=("${tool[@]}" --login --pin "$pin")
-server=
 
-serve() { # the server, as the README starts it
+answers() { "${app[@]}" "${tool[@]}" --list-slots | grep -q 'token label'; }
+serve() { # the server, as the README starts it; its pid in $server
     background server.log "${keeper[@]}" p11-kit server --foreground --name "$socket" --provider "$module" \
         --user "$app_user" pkcs11:token=isolated
+    server=$child
     wait_for test -S "$socket" || failed "p11-kit server"
     [ "$(id -u)" != 0 ] || chown "$app_user" "$socket"
-    wait_for "${app[@]}" "${tool[@]}" --list-token-slots || failed "p11-kit server answers"
-    server=$(sed -n 's/^P11_KIT_SERVER_PID=\([0-9]*\);.*/\1/p' "$work/server.log")
+    wait_for answers || failed "p11-kit server answers"
 }
+ended() { ! kill -0 "$1"; }
 
 step "the keeper makes a token" new_token isolated "${keeper[@]}"
 serve
@@ -84,11 +85,10 @@ exec 7>"$work/app/endless"
 # More than a pipe holds: when it is written, the signature is well under way.
 timeout 30 head -c 1000000 /dev/zero >&7 || failed "the client reads"
 serving=$(pgrep -P "$server") || failed "no process serves the client"
-kill "$server" && kill -9 $serving
+kill "$server" && kill -9 $serving && wait_for ended "$server" || failed "the server ends"
 exec 7>&-
-ended() { ! kill -0 "$signing"; }
-wait_for ended || failed "the client hangs after its server was killed"
-says "a client whose server was killed gets an error at once" 'CKR_DEVICE|CKR_GENERAL|CKR_SESSION' cat "$work/signing.log"
+wait_for ended "$signing" || failed "the client hangs after its server was killed"
+says "a client whose server was killed gets an error at once" 'C_Sign(Update|Final)? failed: rv = CKR_DEVICE_(ERROR|REMOVED)' cat "$work/signing.log"
 says "without a server there are no slots, and no hang" 'No slots' "${app[@]}" "${tool[@]}" --list-slots
 serve
 says "with it back, the keys are there" 'label: *rsa' "${app[@]}" "${user[@]}" --list-objects --type privkey
@@ -96,7 +96,8 @@ kill "$server"
 
 # --- the same by systemd: a process for each connection
 units=$root/examples/isolated
-step "systemd accepts the socket unit" systemd-analyze verify "$units/strongroom-isolated.socket"
+step "systemd accepts the socket" systemd-analyze verify "$units/strongroom-isolated.socket"
+step "and its service" systemd-analyze verify "$units/strongroom-isolated@.service"
 # What its service runs, with this module instead of the installed one.
 command=$(sed -n 's/^ExecStart=//p' "$units/strongroom-isolated@.service" | sed "s|/usr/lib/strongroom/libstrongroom.so|$module|")
 background activate.log "${keeper[@]}" systemd-socket-activate --accept --inetd --listen "$socket-systemd" \
