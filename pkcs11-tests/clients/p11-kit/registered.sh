@@ -1,0 +1,23 @@
+# Part of `run`: the module registered in a person's own p11-kit configuration.
+
+step "a token of the application's own" new_token "registered token" "${app[@]}"
+"${app[@]}" mkdir -p "$work/app/config/pkcs11/modules"
+printf 'module: %s\ntrust-policy: yes\n' "$module" | "${app[@]}" tee "$work/app/config/pkcs11/modules/strongroom.module" >/dev/null
+says "p11-kit lists the module" "^strongroom: $module$" "${app[@]}" p11-kit list-modules
+says "and its token" 'token: registered token' "${app[@]}" p11-kit list-modules
+if p11-kit --help | grep -q list-tokens; then # 0.25 and newer
+    says "p11-kit list-tokens" 'registered token' "${app[@]}" p11-kit list-tokens
+    says "p11-kit list-objects" 'Strongroom' "${app[@]}" p11-kit list-objects "pkcs11:token=registered%20token"
+fi
+
+through_proxy=(pkcs11-tool --module "$proxy" --token-label "registered token" --login --pin "$pin")
+echo "signed through the proxy" | "${app[@]}" tee "$work/app/text" >/dev/null
+step "p11-kit-proxy: generates" "${app[@]}" "${through_proxy[@]}" --keypairgen --key-type EC:secp256r1 --label key --id 01
+step "p11-kit-proxy: signs" "${app[@]}" "${through_proxy[@]}" --sign --id 01 -m ECDSA-SHA256 --signature-format openssl \
+    --input-file "$work/app/text" --output-file "$work/app/signature"
+step "reads the public key" "${app[@]}" "${through_proxy[@]}" --read-object --type pubkey --id 01 --output-file "$work/app/key.der"
+step "OpenSSL verifies" "${app[@]}" openssl dgst -sha256 -verify key.der -keyform DER -signature signature text
+says "GnuTLS finds the token without being told of a module" 'Label: registered token' "${app[@]}" p11tool --list-tokens
+step "and signs in it" "${app[@]}" env GNUTLS_PIN="$pin" p11tool --batch --login --test-sign "pkcs11:token=registered%20token;object=key"
+says "a wrong PIN" CKR_PIN_INCORRECT "${app[@]}" pkcs11-tool --module "$proxy" --token-label "registered token" --login --pin 99999999 -O
+step "no registration any more" "${app[@]}" rm -r config/pkcs11 data
