@@ -1,8 +1,8 @@
 //! The library between C_Initialize and C_Finalize: one for the process, never freed, so that a late
 //! call on another thread finds it closed and not gone.
 
-use super::logger;
 use super::sessions::{Session, SessionCounts, Slot, State};
+use super::{logger, tracer};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lock::{Mutex, Rank, RwLock};
@@ -59,6 +59,7 @@ impl Library {
         }
         let config = Config::load(config)?;
         logger::install(&config);
+        tracer::install(&config);
         let mut slots = library.slots.write();
         // Another thread may have been faster.
         if library.open.load(Ordering::Acquire) && !inherited {

@@ -13,6 +13,7 @@ mod objects;
 mod operation;
 mod random;
 mod sessions;
+pub mod tracer;
 
 pub use library::Library;
 pub use operation::{Output, Purpose};
