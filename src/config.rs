@@ -7,13 +7,18 @@
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `log`: where messages go: `stderr`, or a file's path. Absent: warnings to nowhere.
     pub log: Option<String>,
+    /// `trace`, or the variable `STRONGROOM_TRACE`: a file that gets a line for each C call, without
+    /// secrets; `stderr` for standard error. Absent: none.
+    pub trace: Option<PathBuf>,
     /// `log_level`: `error`, `warn`, `info`, `debug` or `trace`. Default `warn`.
     pub log_level: log::LevelFilter,
     /// `[[slot]]`: the slots, at least one.
@@ -117,7 +122,13 @@ impl Config {
         if slots.windows(2).any(|pair| pair[0].id == pair[1].id || pair[0].path == pair[1].path) {
             return Err(Error::ArgumentsBad.because("two slots have the same id or path"));
         }
-        Ok(Config { log: file.log, log_level: file.log_level.unwrap_or(log::LevelFilter::Warn), slots })
+        Ok(Config {
+            log: file.log,
+            // Relative to the file, like every path; not so the word for standard error.
+            trace: file.trace.map(|path| if path == Path::new("stderr") { path } else { folder.join(path) }),
+            log_level: file.log_level.unwrap_or(log::LevelFilter::Warn),
+            slots,
+        })
     }
 }
 
@@ -129,16 +140,32 @@ fn find(argument: Option<&str>) -> Option<PathBuf> {
             return Some(path.to_owned());
         }
     }
-    if let Some(path) = std::env::var_os("STRONGROOM_CONFIG") {
+    if let Some(path) = variable("STRONGROOM_CONFIG") {
         return Some(path.into());
     }
     let home = base("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("strongroom/config.toml"));
     [home, Some("/etc/strongroom/config.toml".into())].into_iter().flatten().find(|path| path.is_file())
 }
 
+static DISTRUSTED: AtomicBool = AtomicBool::new(false);
+
+/// Ignores the environment from now on: for a program with more rights than whoever started it
+/// (set-user-ID, file capabilities), who could name files with it.
+pub fn distrust_environment() {
+    DISTRUSTED.store(true, Ordering::Relaxed);
+}
+
+/// A variable of the environment that is set and not empty.
+pub fn variable(name: &str) -> Option<OsString> {
+    if DISTRUSTED.load(Ordering::Relaxed) {
+        return None;
+    }
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
 /// A base folder: the variable, or a folder under HOME.
 fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| self::variable(name).map(PathBuf::from);
     set(variable).or_else(|| set("HOME").map(|home| home.join(under_home)))
 }
 
@@ -152,6 +179,7 @@ fn data_folder() -> PathBuf {
 #[serde(deny_unknown_fields)]
 struct File {
     log: Option<String>,
+    trace: Option<PathBuf>,
     log_level: Option<log::LevelFilter>,
     #[serde(default)]
     slot: Vec<FileSlot>,
@@ -216,7 +244,7 @@ impl FileSlot {
             }
             (Some(key), None) => SealConfig::KeyFile(folder.join(key)),
             (None, Some(file)) => SealConfig::Passphrase(PassphraseSource::File(folder.join(file))),
-            (None, None) if std::env::var_os("STRONGROOM_SEAL_PASSPHRASE").is_some() => {
+            (None, None) if variable("STRONGROOM_SEAL_PASSPHRASE").is_some() => {
                 SealConfig::Passphrase(PassphraseSource::Environment)
             }
             (None, None) => SealConfig::KeyFile(path.with_extension("seal")),

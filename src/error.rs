@@ -21,6 +21,15 @@ macro_rules! codes {
                 match self { $(Error::$name => $code,)* }
             }
 
+            /// The standard's name of an answer, if it is one of ours.
+            pub const fn name_of(code: CK_RV) -> Option<&'static str> {
+                match code {
+                    CKR_OK => Some("CKR_OK"),
+                    $($code => Some(stringify!($code)),)*
+                    _ => None,
+                }
+            }
+
             /// The standard's name of the code, for logs and people.
             pub const fn name(self) -> &'static str {
                 match self { $(Error::$name => stringify!($code),)* }

@@ -158,3 +158,20 @@ pub fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     FIXTURE.get_or_init(Fixture::new)
 }
+
+/// Builds a program of `pkcs11-tests/c` against `include/pkcs11.h` into a folder.
+pub fn c_program(name: &str, folder: &std::path::Path) -> PathBuf {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let program = folder.join(name);
+    let built = std::process::Command::new("cc")
+        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-rdynamic", "-I"])
+        .arg(root.join("include"))
+        .arg("-o")
+        .arg(&program)
+        .arg(root.join("pkcs11-tests/c").join(name).with_extension("c"))
+        .arg("-ldl")
+        .status()
+        .expect("a C compiler");
+    assert!(built.success(), "{name}.c does not compile against include/pkcs11.h");
+    program
+}

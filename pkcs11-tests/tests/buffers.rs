@@ -264,7 +264,7 @@ fn with<T>(kind: CK_MECHANISM_TYPE, parameter: &mut T) -> CK_MECHANISM {
 }
 
 #[test]
-fn gcm_takes_both_structures() {
+fn jdk_gcm_40_byte_params() {
     let run = Run::new();
     let (module, session) = (&run.at.module, run.session);
     let (mut iv, mut aad) = ([5u8; 12], *b"header");
@@ -394,7 +394,7 @@ fn parameters_are_read_and_checked() {
 }
 
 #[test]
-fn structures_need_no_alignment() {
+fn unaligned_result_pointers() {
     let (at, session) = (fixture(), fixture().open());
     let module = &at.module;
     let mut memory = vec![0u8; 1024];

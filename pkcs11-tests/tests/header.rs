@@ -107,3 +107,25 @@ fn structures_have_the_size_of_their_types() {
         .expect("a C compiler");
     assert!(built.success(), "C99");
 }
+
+/// The table of pains names tests that are there.
+#[test]
+fn the_table_of_pains_names_real_tests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(folder.join("README.md")).expect("README.md");
+    let rows: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("| ") && line.contains("`: `")).collect();
+    let mut named = 0;
+    for row in &rows {
+        for part in row.split(';') {
+            let Some((file, tests)) = part.split_once("`: `") else { continue };
+            let file = file.rsplit('`').next().expect("a file").to_owned() + ".rs";
+            let source = std::fs::read_to_string(folder.join("tests").join(&file)).expect(&file);
+            for test in tests.split('`').filter(|word| word.contains('_') && !word.contains(' ')) {
+                assert!(source.contains(&format!("#[test]\nfn {test}()")), "{file} has no test {test}");
+                named += 1;
+            }
+        }
+    }
+    assert!(rows.len() > 20 && named > 35, "only {named} tests in {} rows seen", rows.len());
+}

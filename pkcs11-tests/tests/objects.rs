@@ -274,7 +274,7 @@ fn nothing_gets_looser_by_copying_or_guessing() {
 }
 
 #[test]
-fn always_authenticate_asks_each_time() {
+fn sign_init_before_context_login() {
     let (at, session) = (fixture(), fixture().open());
     let module = &at.module;
     let public = [bytes(CKA_EC_PARAMS, P256)];

@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number, yes};
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, check, module_path};
+use pkcs11_tests::{Module, PIN, RW, SO_PIN, c_program, call, cheap_config, check, module_path};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
@@ -14,18 +14,7 @@ fn root() -> PathBuf {
 #[test]
 fn a_c_host_forks_waits_and_exits() {
     let (folder, config) = cheap_config();
-    let program = folder.path().join("processes");
-    let source = root().join("pkcs11-tests/c/processes.c");
-    let built = Command::new("cc")
-        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-I"])
-        .arg(root().join("include"))
-        .arg("-o")
-        .arg(&program)
-        .arg(source)
-        .arg("-ldl")
-        .status()
-        .expect("a C compiler");
-    assert!(built.success(), "the program does not compile against include/pkcs11.h");
+    let program = c_program("processes", folder.path());
     let ran =
         Command::new(program).arg(module_path()).env("STRONGROOM_CONFIG", config).output().expect("run");
     let words = String::from_utf8_lossy(&ran.stderr);

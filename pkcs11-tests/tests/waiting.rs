@@ -14,7 +14,7 @@ fn sleeps(thread: libc::pid_t) -> bool {
 }
 
 #[test]
-fn finalize_frees_all_who_wait() {
+fn blocking_wait_for_slot_event_freed_by_finalize() {
     const WAITERS: usize = 64;
     let (_folder, config) = cheap_config();
     let module: &'static Module = Box::leak(Box::new(Module::load()));

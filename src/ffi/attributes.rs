@@ -1,6 +1,7 @@
 //! Templates in and attribute values out.
 
 use super::memory::{bytes, read, room, write};
+use super::{describe, trace};
 use crate::error::{Error, Result};
 use crate::object::attribute::{self, Shape};
 use crate::object::{Template, Value};
@@ -38,21 +39,10 @@ unsafe fn nested(list: *const CK_ATTRIBUTE, count: CK_ULONG, purpose: Use, depth
     // SAFETY: the caller's promises, passed on for each attribute.
     let one = |place: CK_ULONG| unsafe {
         let given = read(list.wrapping_add(place as usize))?;
-        if given.ulValueLen > LARGEST || (given.pValue.is_null() && given.ulValueLen > 0) {
-            return Err(Error::AttributeValueInvalid);
-        }
-        let value = match attribute::shape(given.type_) {
-            Some(Shape::Template) => {
-                let inner = given.ulValueLen / size_of::<CK_ATTRIBUTE>() as CK_ULONG;
-                if given.ulValueLen % size_of::<CK_ATTRIBUTE>() as CK_ULONG != 0 {
-                    return Err(Error::AttributeValueInvalid);
-                }
-                Value::Template(nested(given.pValue.cast(), inner, purpose, depth + 1)?)
-            }
-            None if purpose == Use::Search => Value::Bytes(Vec::new()),
-            _ => Value::from_c(given.type_, bytes(given.pValue.cast(), given.ulValueLen)?)?,
-        };
-        Ok((given.type_, value))
+        let value = value(&given, purpose, depth);
+        // What is nested shows where it is nested.
+        trace::note(list, || describe::attribute(given.type_, &value));
+        Ok((given.type_, value?))
     };
     let template: Template = (0..count).map(one).collect::<Result<_>>()?;
     // A search that says something twice is merely odd; an object cannot have two values of a kind.
@@ -63,6 +53,26 @@ unsafe fn nested(list: *const CK_ATTRIBUTE, count: CK_ULONG, purpose: Use, depth
     Ok(template)
 }
 
+unsafe fn value(given: &CK_ATTRIBUTE, purpose: Use, depth: usize) -> Result<Value> {
+    const ENTRY: CK_ULONG = size_of::<CK_ATTRIBUTE>() as CK_ULONG;
+    if given.ulValueLen > LARGEST || (given.pValue.is_null() && given.ulValueLen > 0) {
+        return Err(Error::AttributeValueInvalid);
+    }
+    // SAFETY: the caller's promises, passed on.
+    unsafe {
+        match attribute::shape(given.type_) {
+            Some(Shape::Template) if !given.ulValueLen.is_multiple_of(ENTRY) => {
+                Err(Error::AttributeValueInvalid)
+            }
+            Some(Shape::Template) => {
+                nested(given.pValue.cast(), given.ulValueLen / ENTRY, purpose, depth + 1).map(Value::Template)
+            }
+            None if purpose == Use::Search => Ok(Value::Bytes(Vec::new())),
+            _ => Value::from_c(given.type_, bytes(given.pValue.cast(), given.ulValueLen)?),
+        }
+    }
+}
+
 /// The attribute types a C_GetAttributeValue asks for.
 ///
 /// # Safety
@@ -71,10 +81,13 @@ pub unsafe fn kinds(list: *const CK_ATTRIBUTE, count: CK_ULONG) -> Result<Vec<u6
     if list.is_null() || count > MOST {
         return Err(Error::ArgumentsBad);
     }
-    // SAFETY: the caller's promises.
-    (0..count as usize)
-        .map(|place| unsafe { read(list.wrapping_add(place)) }.map(|given| given.type_))
-        .collect()
+    let one = |place| {
+        // SAFETY: the caller's promises.
+        let given = unsafe { read(list.wrapping_add(place)) }?;
+        trace::note(list, || describe::wish(&given));
+        Ok(given.type_)
+    };
+    (0..count as usize).map(one).collect()
 }
 
 /// Writes what was read into the caller's attributes: every entry is filled or marked
@@ -88,14 +101,24 @@ pub unsafe fn give(list: *mut CK_ATTRIBUTE, values: Vec<Result<Value>>) -> Resul
         let entry = list.wrapping_add(place);
         // SAFETY: the caller's promises.
         let given = unsafe {
-            match value {
-                Ok(value) => give_one(entry, &value),
-                Err(error) => write(&raw mut (*entry).ulValueLen, CK_UNAVAILABLE_INFORMATION).and(Err(error)),
+            match &value {
+                Ok(value) => give_one(entry, value),
+                Err(error) => {
+                    write(&raw mut (*entry).ulValueLen, CK_UNAVAILABLE_INFORMATION).and(Err(*error))
+                }
             }
         };
+        // SAFETY: as above; the kind was read before.
+        trace::note_result(list, || unsafe { told(entry, &given.and(value)) });
         answer = answer.and(given);
     }
     answer
+}
+
+/// An attribute that was given, for the trace.
+unsafe fn told(entry: *const CK_ATTRIBUTE, value: &Result<Value>) -> String {
+    // SAFETY: passed on.
+    unsafe { read(entry) }.map_or_else(|e| e.to_string(), |given| describe::attribute(given.type_, value))
 }
 
 unsafe fn give_one(entry: *mut CK_ATTRIBUTE, value: &Value) -> Result<()> {

@@ -1,7 +1,7 @@
 //! C_Initialize and its like (PKCS#11 3.2 §5.4).
 
 use super::memory::{padded, read, string, write};
-use super::{answer, c_functions, fork};
+use super::{c_functions, early_c_functions, fork, trace};
 use crate::error::{Error, Result};
 use crate::session::Library;
 use cryptoki_sys::*;
@@ -14,12 +14,12 @@ const LONGEST: usize = 4096;
 
 /// The configuration string of C_Initialize's arguments. Locks are our own whatever the flags and
 /// callbacks say; no thread is ever made.
-unsafe fn arguments(given: *const CK_C_INITIALIZE_ARGS) -> Result<Option<String>> {
-    if given.is_null() {
+unsafe fn arguments(place: *const CK_C_INITIALIZE_ARGS) -> Result<Option<String>> {
+    if place.is_null() {
         return Ok(None);
     }
     // SAFETY: not NULL: the caller's structure.
-    let given = unsafe { read(given)? };
+    let given = unsafe { read(place)? };
     let callbacks = [
         given.CreateMutex.is_some(),
         given.DestroyMutex.is_some(),
@@ -30,22 +30,24 @@ unsafe fn arguments(given: *const CK_C_INITIALIZE_ARGS) -> Result<Option<String>
         return Err(Error::ArgumentsBad);
     }
     // SAFETY: clients pass a string or NULL here.
-    Ok(unsafe { string(given.pReserved.cast(), LONGEST) })
+    let text = unsafe { string(given.pReserved.cast(), LONGEST) };
+    trace::note(place, || {
+        let mutexes = if callbacks[0] { ", mutex functions" } else { "" };
+        format!("flags {:#x}{mutexes}, {text:?}", given.flags)
+    });
+    Ok(text)
 }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn C_Initialize(pInitArgs: CK_VOID_PTR) -> CK_RV {
-    answer("C_Initialize", || {
-        // SAFETY: NULL or a CK_C_INITIALIZE_ARGS, as the standard says.
-        let config = unsafe { arguments(pInitArgs.cast())? };
+early_c_functions! {
+    fn C_Initialize(pInitArgs: CK_VOID_PTR) {
+        let config = arguments(pInitArgs.cast())?;
         fork::register();
         Library::initialize(config.as_deref())
-    })
-}
+    }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn C_Finalize(pReserved: CK_VOID_PTR) -> CK_RV {
-    answer("C_Finalize", || if pReserved.is_null() { Library::finalize() } else { Err(Error::ArgumentsBad) })
+    fn C_Finalize(pReserved: CK_VOID_PTR) {
+        if pReserved.is_null() { Library::finalize() } else { Err(Error::ArgumentsBad) }
+    }
 }
 
 c_functions! {

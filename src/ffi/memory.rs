@@ -5,7 +5,7 @@
 //! an answer (that of a length query) may hold anything. Small things are copied. Bulk data is borrowed when it does not overlap the result's buffer and copied when it
 //! does: copying 16 KiB in and out would cost a third of an AES-GCM call.
 
-use super::wanted;
+use super::{trace, wanted};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::session::Output;
@@ -82,6 +82,7 @@ pub unsafe fn user_name(pointer: *const u8, count: CK_ULONG) -> Result<Option<St
     }
     // SAFETY: passed on.
     let name = unsafe { bytes(pointer, count)? };
+    trace::note(pointer, || format!("{:?}", String::from_utf8_lossy(name)));
     std::str::from_utf8(name).map(|name| Some(name.to_owned())).map_err(|_| Error::PinIncorrect)
 }
 
@@ -101,6 +102,8 @@ pub unsafe fn with_output(
     // through another one, because overlapping input is copied first.
     unsafe {
         let said = read(buffer_length)?;
+        // What stands there in a length query means nothing.
+        trace::note(buffer_length, || if buffer.is_null() { "*".into() } else { said.to_string() });
         let room = if buffer.is_null() { 0 } else { length(said)? };
         let data = bytes(input, input_length)?;
         let copy;

@@ -1,6 +1,7 @@
 //! Mechanism parameters by the shape that the mechanism's row names.
 
 use super::memory::{bytes, read};
+use super::{describe, trace};
 use crate::crypto::Hash;
 use crate::error::{Error, Result};
 use crate::mechanism::params::Iv;
@@ -58,10 +59,12 @@ fn kdf(id: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
 pub unsafe fn mechanism(given: *const CK_MECHANISM) -> Result<(&'static Mechanism, Params)> {
     // SAFETY: passed on.
     unsafe {
-        let given = read(given)?;
-        let row = mechanism::find(given.mechanism)?;
-        let params = params(row.params, given.pParameter.cast(), given.ulParameterLen)?;
-        Ok((row, params))
+        let place = given;
+        let given = read(place)?;
+        let row = mechanism::find(given.mechanism);
+        let params = row.and_then(|row| params(row.params, given.pParameter.cast(), given.ulParameterLen));
+        trace::note(place, || describe::mechanism(&given, &params));
+        Ok((row?, params?))
     }
 }
 

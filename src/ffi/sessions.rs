@@ -65,7 +65,7 @@ c_functions! {
 
     fn C_GetSessionValidationFlags(
         hSession: CK_SESSION_HANDLE,
-        _kind: CK_SESSION_VALIDATION_FLAGS_TYPE,
+        _flagsType: CK_SESSION_VALIDATION_FLAGS_TYPE,
         pFlags: *mut CK_FLAGS,
     ) |library| {
         library.session_info(hSession)?;

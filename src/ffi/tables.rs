@@ -1,8 +1,9 @@
 //! The function tables: exactly 2.40, 3.0 and 3.2, no entry NULL, and the interfaces that name them.
 
-use super::memory::{read, write, write_list};
+use super::memory::{read, string, write, write_list};
 use super::{
-    answer, general::*, keys::*, objects::*, operations::*, sessions::*, tokens::*, unsupported::*, wanted,
+    early_c_functions, general::*, keys::*, objects::*, operations::*, sessions::*, tokens::*, trace,
+    unsupported::*, wanted,
 };
 use crate::error::{Error, Result};
 use cryptoki_sys::*;
@@ -96,28 +97,24 @@ static INTERFACES: Interfaces = Interfaces([
     (interface(&LIST_2_40), CK_VERSION { major: 2, minor: 40 }),
 ]);
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn C_GetFunctionList(ppFunctionList: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
-    // SAFETY: NULL or room for a pointer.
-    answer("C_GetFunctionList", || unsafe { write(ppFunctionList, (&raw const LIST_2_40).cast_mut()) })
-}
+early_c_functions! {
+    fn C_GetFunctionList(ppFunctionList: *mut *mut CK_FUNCTION_LIST) {
+        write(ppFunctionList, (&raw const LIST_2_40).cast_mut())
+    }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn C_GetInterfaceList(pList: *mut CK_INTERFACE, pulCount: *mut CK_ULONG) -> CK_RV {
-    let list = INTERFACES.0.map(|(interface, _)| interface);
-    // SAFETY: NULL, or room for as many as the count says.
-    answer("C_GetInterfaceList", || unsafe { write_list(pList, wanted(pulCount)?, &list) })
-}
+    fn C_GetInterfaceList(pList: *mut CK_INTERFACE, pulCount: *mut CK_ULONG) {
+        let list = INTERFACES.0.map(|(interface, _)| interface);
+        write_list(pList, wanted(pulCount)?, &list)
+    }
 
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn C_GetInterface(
-    pInterfaceName: *mut CK_UTF8CHAR,
-    pVersion: *mut CK_VERSION,
-    ppInterface: *mut *mut CK_INTERFACE,
-    flags: CK_FLAGS,
-) -> CK_RV {
-    // SAFETY: each is NULL or what its type says.
-    answer("C_GetInterface", || unsafe { find_interface(pInterfaceName, pVersion, ppInterface, flags) })
+    fn C_GetInterface(
+        pInterfaceName: *mut CK_UTF8CHAR,
+        pVersion: *mut CK_VERSION,
+        ppInterface: *mut *mut CK_INTERFACE,
+        flags: CK_FLAGS,
+    ) {
+        find_interface(pInterfaceName, pVersion, ppInterface, flags)
+    }
 }
 
 /// No name means the default, no version the newest; all asked flags must be there.
@@ -128,9 +125,13 @@ unsafe fn find_interface(
     flags: CK_FLAGS,
 ) -> Result<()> {
     // SAFETY: NULL or a C string.
-    let named = name.is_null() || unsafe { super::memory::string(name, 64) }.as_deref() == Some("PKCS 11");
+    let text = unsafe { string(name, 64) };
+    trace::note(name, || format!("{text:?}"));
+    let named = name.is_null() || text.as_deref() == Some("PKCS 11");
+    let place = version;
     // SAFETY: NULL or a version.
-    let version = if version.is_null() { None } else { Some(unsafe { read(version)? }) };
+    let version = if place.is_null() { None } else { Some(unsafe { read(place)? }) };
+    version.inspect(|version| trace::note(place, || format!("{}.{}", version.major, version.minor)));
     let fits = |place: &&(CK_INTERFACE, CK_VERSION)| {
         let (interface, its) = place;
         let right = version.is_none_or(|v| (v.major, v.minor) == (its.major, its.minor));

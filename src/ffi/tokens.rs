@@ -2,7 +2,7 @@
 
 use super::general::{MANUFACTURER, VERSION};
 use super::memory::{bytes, padded, secret, write, write_list};
-use super::{c_functions, wanted};
+use super::{c_functions, trace, wanted};
 use crate::error::Error;
 use crate::mechanism;
 use crate::session::SessionCounts;
@@ -56,15 +56,17 @@ c_functions! {
     fn C_GetTokenInfo(slotID: CK_SLOT_ID, pInfo: *mut CK_TOKEN_INFO) |library| {
         let pInfo = wanted(pInfo)?;
         let (info, counts) = library.token_info(slotID)?;
-        write(pInfo, token_info(&info, counts))
+        let given = token_info(&info, counts);
+        trace::note_result(pInfo, || format!("{:?}, flags {:#x}", info.label, given.flags));
+        write(pInfo, given)
     }
 
-    fn C_GetMechanismList(slotID: CK_SLOT_ID, pList: *mut CK_MECHANISM_TYPE, pulCount: *mut CK_ULONG) |library| {
+    fn C_GetMechanismList(slotID: CK_SLOT_ID, pMechanismList: *mut CK_MECHANISM_TYPE, pulCount: *mut CK_ULONG) |library| {
         if !library.slots().contains(&slotID) {
             return Err(Error::SlotIdInvalid);
         }
         let ids: Vec<CK_MECHANISM_TYPE> = mechanism::all().map(|row| row.id).collect();
-        write_list(pList, wanted(pulCount)?, &ids)
+        write_list(pMechanismList, wanted(pulCount)?, &ids)
     }
 
     fn C_GetMechanismInfo(slotID: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, pInfo: *mut CK_MECHANISM_INFO) |library| {
@@ -80,6 +82,7 @@ c_functions! {
         let pin = secret(pPin, ulPinLen)?;
         let label = bytes(pLabel, LABEL)?;
         let label = std::str::from_utf8(label).map_err(|_| Error::ArgumentsBad)?;
+        trace::note(pLabel, || format!("{label:?}"));
         library.init_token(slotID, &pin, label.trim_end_matches([' ', '\0']))
     }
 

@@ -1,9 +1,9 @@
 //! The library between C_Initialize and C_Finalize: one for the process, never freed, so that a late
 //! call on another thread finds it closed and not gone.
 
-use super::logger;
 use super::sessions::{SessionCounts, Slot};
 use super::table::Table;
+use super::{logger, tracer};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
@@ -50,6 +50,7 @@ impl Library {
         }
         let config = Config::load(config)?;
         logger::install(&config);
+        tracer::install(&config);
         let mut slots = library.slots.write();
         // Another thread may have been faster.
         if library.open.load(Ordering::Acquire) && !inherited {

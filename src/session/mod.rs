@@ -16,6 +16,7 @@ mod running;
 mod saved;
 mod sessions;
 mod table;
+pub mod tracer;
 
 pub use library::Library;
 pub use running::{Output, Purpose};

@@ -1,5 +1,6 @@
 //! The file itself: making it, opening connections, schema version 1, SQLite's errors as ours.
 
+use super::claim::Claim;
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
@@ -54,16 +55,23 @@ pub struct Link {
     read_only: bool,
     /// The folder cannot be written either: SQLite must be told that nobody else writes.
     immutable: bool,
+    /// That no other copy of this library has the file open in this process.
+    claim: Claim,
 }
 
 impl Link {
     /// Looks at the file: `TokenNotRecognized` when it is not ours or of a newer format. Gives the
     /// connection that looked, good for reading.
     pub fn open(config: &SlotConfig) -> Result<(Link, Connection)> {
-        let mut link = Link { path: config.path.clone(), read_only: false, immutable: false };
+        let mut link =
+            Link { path: config.path.clone(), read_only: false, immutable: false, claim: Claim::default() };
         for (read_only, immutable) in [(false, false), (true, false), (true, true)] {
             (link.read_only, link.immutable) = (read_only, immutable);
-            let Ok(connection) = link.connect() else { continue };
+            let connection = match link.connect() {
+                Ok(connection) => connection,
+                Err(Error::TokenNotRecognized) => return Err(Error::TokenNotRecognized),
+                Err(_) => continue,
+            };
             let writable = !connection.is_readonly("main").unwrap_or(true);
             match check_format(&connection, &link.path) {
                 Err(Error::DeviceMemory | Error::TokenWriteProtected) => {}
@@ -121,6 +129,7 @@ impl Link {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let mode =
             if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+        self.claim.take(&self.path)?;
         let connection = if self.immutable {
             let path = self.path.to_str().ok_or(Error::DeviceError)?;
             let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");

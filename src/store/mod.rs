@@ -6,6 +6,7 @@
 //! file. The format is version 1, written down in ARCHITECTURE.md.
 
 mod change;
+mod claim;
 mod connection;
 mod digest;
 mod provider;
@@ -134,7 +135,6 @@ pub struct Report {
 
 /// An open token file.
 pub struct Store {
-    link: Link,
     keys: Keys,
     reader: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
@@ -142,6 +142,8 @@ pub struct Store {
     proven: Mutex<Option<Sum>>,
     /// The file's version when it was last seen to be the same token.
     current: Mutex<Option<i64>>,
+    /// After the connections: it gives the file free.
+    link: Link,
 }
 
 const HEADER: &str = "kind, id, version, epoch, author, owner, flags";
