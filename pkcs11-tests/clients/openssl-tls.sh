@@ -1,45 +1,59 @@
 # TLS with keys of a token, and what OpenSSL says when something is wrong: the second half of openssl.sh.
 
-serve() { # serve OPTION…: s_server with mutual TLS on a port that the system chooses: $address
-    background server.log "$ssl" s_server -accept 127.0.0.1:0 -naccept 1 -rev -CAfile "$work/ca.pem" \
-        -Verify 2 -verify_return_error "$@"
-    wait_for grep -q '^ACCEPT ' "$work/server.log" || failed "the server listens"
+serve() { # serve PROGRAM OPTION…: s_server with mutual TLS on a port that the system chooses, $address
+    background server.log $1 s_server -accept 127.0.0.1:0 -naccept 1 -rev -CAfile "$work/ca.pem" \
+        -Verify 2 -verify_return_error "${@:2}"
+    wait_for grep -q '^ACCEPT ' "$work/server.log" || { cp "$work/server.log" "$work/output" && failed "the server listens"; }
     address=$(sed -n 's/^ACCEPT //p' "$work/server.log")
 }
 
-talk() { # talk CLIENT…: sends a line and gets it back reversed, through TLS
+talk() { # talk PROGRAM OPTION…: s_client sends a line and gets it back reversed
     printf 'the key stays in the token\nCLOSE\n' |
-        timeout 30 "$@" s_client -connect "$address" -ign_eof -CAfile "$work/ca.pem" -verify_return_error \
-            -verify_hostname www.example.test "${client_options[@]}" >"$work/client.log" 2>&1
+        timeout 30 $1 s_client -connect "$address" -ign_eof -CAfile "$work/ca.pem" -verify_return_error \
+            -verify_hostname www.example.test "${@:2}" >"$work/client.log" 2>&1 || true
+    wait "$child" || true
     cat "$work/client.log" "$work/server.log"
     grep -q 'nekot eht ni syats yek eht' "$work/client.log"
 }
 
-served() { # served PATTERN…: the server says so of its one connection, and ends
-    wait "$child" || true
-    local pattern
-    for pattern; do grep -q -- "$pattern" "$work/server.log" || return 1; done
+heard() { # heard KEY: the server has verified the certificate of KEY
+    cat "$work/server.log"
+    grep -q "Peer certificate: CN *= *$1.example.test" "$work/server.log" && grep -q "Verification: OK" "$work/server.log"
 }
 
-tls() { # tls VERSION SERVER-KEY CLIENT-KEY: both have their keys in the token
-    local version=$1 server=$2 client=$3
-    serve "-$version" -key "@$server" -cert "$work/$server.pem"
-    client_options=("-$version" -key "@$client" -cert "$work/$client.pem")
-    step "TLS: $version, the server's key is $server, the client's $client" talk "$ssl"
-    step "the server has seen the client's certificate" served "CN = $client.example.test" "Verification: OK"
+identity() { # identity KEY: the options that name a key of the token and its certificate
+    printf -- '-key @%s -cert %s' "$1" "$work/$1.pem"
 }
 
 connections() { # connections: TLS 1.2 and 1.3, RSA and EC on both sides
-    local version
-    for version in tls1_2 tls1_3; do
-        tls $version rsa ec
-        tls $version ec rsa
-        tls $version ec384 ec521
+    local version pair server client without="${plain[*]}"
+    "${plain[@]}" req -config "$conf" -newkey rsa:2048 -noenc -keyout "$work/outsider.key" -subj /CN=outsider.example.test \
+        -out "$work/outsider.csr" 2>/dev/null
+    step "x509: a certificate for somebody without a token" "$ssl" x509 -req -in "$work/outsider.csr" -CA "$work/ca.pem" \
+        -CAkey @ca -CAcreateserial -days 10 -extfile "$conf" -extensions leaf_extensions -out "$work/outsider.pem"
+    local outsider="-key $work/outsider.key -cert $work/outsider.pem"
+    for version in -tls1_2 -tls1_3; do
+        for pair in rsa:ec ec:rsa ec384:ec521; do
+            server=${pair%:*} client=${pair#*:}
+            serve "$ssl" $version $(identity $server)
+            step "TLS $version: $server serves $client" talk "$ssl" $version $(identity $client)
+            step "the server knows the client by its certificate" heard $client
+        done
+        serve "$ssl" $version $(identity rsa)
+        step "TLS $version: rsa serves somebody without a token" talk "$without" $outsider
+        serve "$without" $version $outsider
+        step "TLS $version: somebody without a token serves ec" talk "$ssl" $(identity ec)
+        step "and knows it by its certificate" heard ec
     done
-    serve -tls1_2 -key @rsa -cert "$work/rsa.pem" -cipher AES256-GCM-SHA384
-    client_options=(-key @ec -cert "$work/ec.pem" -cipher AES256-GCM-SHA384)
-    step "TLS: 1.2 without forward secrecy: the server's key decrypts" talk "$ssl"
-    serve -key @ec -cert "$work/ec.pem"
-    client_options=(-key @rsa -cert "$work/rsa.pem")
-    step "TLS: the program without a token… " true
+    serve "$ssl" $(identity ec)
+    refused "TLS: a client without a certificate is turned away" talk "$without"
+    refused "TLS: a certificate with another's key is turned away" "$ssl" s_client -key @rsa -cert "$work/ec.pem"
+}
+
+key_transport() { # key_transport: the server's RSA key decrypts the client's secret (no engine can, in OpenSSL 3)
+    serve "$ssl" -tls1_2 $(identity rsa) -cipher AES256-GCM-SHA384
+    step "TLS 1.2 without forward secrecy: the server's key decrypts" \
+        talk "$ssl" -cipher AES256-GCM-SHA384 $(identity ec)
+    serve "$ssl" -tls1_2 $(identity rsa) -cipher AES256-GCM-SHA384
+    step "with somebody without a token too" talk "${plain[*]}" -cipher AES256-GCM-SHA384 -key "$work/outsider.key" -cert "$work/outsider.pem"
 }
