@@ -1,24 +1,37 @@
 # TLS with keys of a token, and what OpenSSL says when something is wrong: the second half of openssl.sh.
 
 serve() { # serve PROGRAM OPTION…: s_server with mutual TLS on a port that the system chooses, $address
+    rm -f "$work/server.log" # else the last server's port is read, when this one is slow to start
     background server.log $1 s_server -accept 127.0.0.1:0 -naccept 1 -rev -CAfile "$work/ca.pem" \
         -Verify 2 -verify_return_error "${@:2}"
     wait_for grep -q '^ACCEPT ' "$work/server.log" || { cp "$work/server.log" "$work/output" && failed "the server listens"; }
     address=$(sed -n 's/^ACCEPT //p' "$work/server.log")
 }
 
-talk() { # talk PROGRAM OPTION…: s_client sends a line and gets it back reversed
+say() { # say PROGRAM OPTION…: s_client sends a line and gets it back reversed
     printf 'the key stays in the token\nCLOSE\n' |
         timeout 30 $1 s_client -connect "$address" -ign_eof -CAfile "$work/ca.pem" -verify_return_error \
-            -verify_hostname www.example.test "${@:2}" >"$work/client.log" 2>&1 || true
+            -verify_hostname www.example.test "${@:2}" >"$work/client.log" 2>&1
+    grep -q 'nekot eht ni syats yek eht' "$work/client.log"
+}
+
+talk() { # talk PROGRAM OPTION…: the same, to a server's last connection; prints what both wrote
+    local code=0
+    say "$@" || code=$?
+    # The server ends after one connection, unless the client never came.
+    timeout 10 tail --pid="$child" -f /dev/null || kill "$child"
     wait "$child" || true
     cat "$work/client.log" "$work/server.log"
-    grep -q 'nekot eht ni syats yek eht' "$work/client.log"
+    return $code
 }
 
 heard() { # heard KEY: the server has verified the certificate of KEY
     cat "$work/server.log"
     grep -q "Peer certificate: CN *= *$1.example.test" "$work/server.log" && grep -q "Verification: OK" "$work/server.log"
+}
+
+turned_away() { # turned_away COMMAND…: fails, and the server says why
+    ! "$@" && grep -q "peer did not return a certificate" "$work/server.log"
 }
 
 identity() { # identity KEY: the options that name a key of the token and its certificate
@@ -46,8 +59,22 @@ connections() { # connections: TLS 1.2 and 1.3, RSA and EC on both sides
         step "and knows it by its certificate" heard ec
     done
     serve "$ssl" $(identity ec)
-    refused "TLS: a client without a certificate is turned away" talk "$without"
-    refused "TLS: a certificate with another's key is turned away" "$ssl" s_client -key @rsa -cert "$work/ec.pem"
+    step "TLS: a client without a certificate is turned away" turned_away talk "$without"
+    says "TLS: a certificate with another's key is turned away" "does not match the certificate" "$ssl" s_client -key @rsa -cert "$work/ec.pem"
+    removed_token
+}
+
+removed_token() { # removed_token: the token's files go away under a server, and come back
+    local outsider="-key $work/outsider.key -cert $work/outsider.pem" code=0
+    serve "$ssl" -naccept 2 $(identity ec)
+    step "TLS: a server of two connections, the first" say "${plain[*]}" $outsider
+    mv "$XDG_DATA_HOME/strongroom" "$work/removed"
+    talk "${plain[*]}" $outsider >"$work/output" 2>&1 || true
+    wait "$child" || code=$?
+    mv "$work/removed" "$XDG_DATA_HOME/strongroom"
+    step "the token's files are removed before the second: the server does not crash" test "$code" -lt 126
+    serve "$ssl" $(identity ec)
+    step "the files are back" talk "$ssl" $(identity rsa)
 }
 
 key_transport() { # key_transport: the server's RSA key decrypts the client's secret (no engine can, in OpenSSL 3)

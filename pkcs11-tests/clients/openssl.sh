@@ -1,6 +1,6 @@
 # What OpenSSL's command line does with keys of a token, the same by engine and by provider: read by
 # the scripts of both after lib.sh. They set `ssl`, a program that calls openssl and takes @LABEL for
-# the private key of that label and +LABEL for the public key. What is made here is checked by an
+# the private key of that label and +LABEL for the public key, and `make_key`. What is made here is checked by an
 # OpenSSL that knows no token: `plain`.
 plain=(env OPENSSL_CONF=/dev/null openssl)
 tool=(pkcs11-tool --module "$module")
@@ -9,12 +9,11 @@ conf=$root/pkcs11-tests/clients/openssl.cnf
 declare -A curve=([ec]=P-256 [ec384]=P-384 [ec521]=P-521)
 export CA_DIR=$work
 
-keys() { # keys: RSA and EC pairs of all uses, their public halves in LABEL.pub
-    local label type id=10
-    for label in ca:rsa:2048 rsa:rsa:2048 ec:EC:secp256r1 ec384:EC:secp384r1 ec521:EC:secp521r1; do
-        type=${label#*:} label=${label%%:*}
-        step "make the key $label ($type)" "${user[@]}" --keypairgen --key-type "$type" --label "$label" --id $((id++)) \
-            --usage-sign --usage-decrypt --usage-derive
+keys() { # keys: RSA and EC pairs of all uses by the script's own `make_key LABEL TYPE ID`, and files to work on
+    local key label id=10
+    for key in ca:rsa:2048 rsa:rsa:2048 ec:EC:P-256 ec384:EC:P-384 ec521:EC:P-521; do
+        label=${key%%:*}
+        step "make the key $label, ${key#*:}" make_key "$label" "${key#*:}" $((id++))
     done
     head -c 20000 /dev/urandom | base64 >"$work/text"
     openssl dgst -sha256 -binary "$work/text" >"$work/text.sha256"
@@ -112,8 +111,10 @@ operations() { # operations: pkeyutl sign, verify, decrypt, derive
         refused "pkeyutl: and refuses another hash" "$ssl" pkeyutl -verify -pubin -inkey +$label $options \
             -in "$work/other.sha256" -sigfile "$work/sig"
     done
-    for padding in pkcs1 oaep "oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256"; do
-        options="-pkeyopt rsa_padding_mode:$padding"
+    # Both hashes of OAEP are named: pkcs11-provider 1.0 knows no default.
+    for padding in pkcs1 oaep:sha1 oaep:sha256; do
+        options="-pkeyopt rsa_padding_mode:${padding%:*}"
+        [ $padding = pkcs1 ] || options+=" -pkeyopt rsa_oaep_md:${padding#*:} -pkeyopt rsa_mgf1_md:${padding#*:}"
         step "somebody encrypts, $options" "${plain[@]}" pkeyutl -encrypt -pubin -inkey "$work/rsa.pub" $options \
             -in "$work/text.sha256" -out "$work/sealed"
         step "pkeyutl: rsa decrypts" "$ssl" pkeyutl -decrypt -inkey @rsa $options -in "$work/sealed" -out "$work/opened"
