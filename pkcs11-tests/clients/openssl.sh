@@ -128,3 +128,15 @@ operations() { # operations: pkeyutl sign, verify, decrypt, derive
         step "both have the same secret" cmp "$work/shared" "$work/shared.peer"
     done
 }
+
+page() { # page SECTION…: the page of examples/openssl, its commands run as they stand there
+    local section
+    mkdir -p "$work/page"
+    export EXAMPLE=$root/examples/openssl
+    for section; do
+        awk -v section="## $section" '/^## /{on = ($0 == section)} /^```/{code = on && $0 == "```sh"; next} code' \
+            "$EXAMPLE/README.md"
+    done >"$work/page/commands"
+    step "the page has commands for: $*" grep -q openssl "$work/page/commands"
+    step "the commands of examples/openssl/README.md: $*" env XDG_DATA_HOME="$work/page/data" bash -euxc 'cd "$1"; . ./commands' - "$work/page"
+}
