@@ -1,0 +1,39 @@
+# CMS messages, signed JAR files, PKCS#12. Sourced by run.
+
+files() {
+    for label in rsa ec; do
+        step "$label: cmsutil signs" cmsutil -S -d "$db" -f pins -N "nss token:$label" -G -i text -o "$label.p7"
+        says "$label: cmsutil verifies" "signer0.status=GoodSignature" cmsutil -D -d "$db" -f pins -i "$label.p7" -u 4 -h 2
+        step "$label: OpenSSL verifies" openssl cms -verify -inform DER -in "$label.p7" -CAfile ca.pem -out back
+        step "$label: the text is the same" cmp text back
+    done
+    sed 's/the text/tha text/' rsa.p7 >altered.p7
+    says "an altered message is noticed" "DigestMismatch" cmsutil -D -d "$db" -f pins -i altered.p7 -u 4
+    # To EC certificates this version of NSS encrypts nothing, whatever token has the key.
+    step "cmsutil encrypts to the token's key" cmsutil -E -d "$db" -r "nss token:rsa" -i text -o envelope
+    step "cmsutil decrypts" cmsutil -D -d "$db" -f pins -i envelope -o back
+    step "the text is the same" cmp text back
+    step "OpenSSL encrypts to it" openssl cms -encrypt -binary -aes256 -outform DER -in text -out envelope2 rsa.pem
+    step "cmsutil decrypts that" cmsutil -D -d "$db" -f pins -i envelope2 -o back
+    step "the text is the same" cmp text back
+    refused "without the PIN nothing is decrypted" cmsutil -D -d "$db" -f wrong-pins -i envelope -o back
+
+    certificate signer CN=signer -k rsa -g 2048
+    step "the CA is trusted for code" "${certutil[@]}" -M -n "Test CA" -t CT,C,C
+    mkdir -p tree && cp text tree/
+    step "signtool signs a JAR" signtool -d "$db" -p "$pin" -k "nss token:signer" -Z signed.jar tree
+    says "signtool verifies it" "archive \"signed.jar\" has passed crypto verification" signtool -d "$db" -v signed.jar
+    step "the signature block is there" unzip -l signed.jar META-INF/zigbert.rsa
+
+    refused "pk12util cannot export a key that is not extractable" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -k pins -W secret
+    says "and says so" "Private Key could not be located and exported" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -k pins -W secret
+    step "no file is left" test ! -s key.p12
+    for kind in rsa:2048 ec; do
+        openssl req -new -x509 -newkey $kind -pkeyopt ${kind/#ec/ec_paramgen_curve:P-256} -nodes -keyout in.key \
+            -subj "/CN=Imported" -days 10 -out in.pem 2>output || true
+        openssl pkcs12 -export -inkey in.key -in in.pem -name "imported ${kind%:*}" -passout pass:secret -out in.p12
+        step "pk12util imports ${kind%:*}" pk12util -i in.p12 -d "$db" -h "nss token" -k pin -W secret
+        step "the imported ${kind%:*} key signs" cmsutil -S -d "$db" -f pins -N "nss token:imported ${kind%:*}" -G -i text -o in.p7
+        step "OpenSSL verifies" openssl cms -verify -noverify -inform DER -in in.p7 -out back
+    done
+}
