@@ -1,6 +1,6 @@
 # A newer OpenSSH beside the system's: Ed25519 keys, and the others as before.
 new=$newer/bin
-export SSH_AUTH_SOCK=$work/newer-agent
+export SSH_AUTH_SOCK=$work/newer-agent SSH_PKCS11_HELPER=$work/newer-helper
 pin_is "$pin"
 step "the newer ssh-keygen lists the keys" "$new/ssh-keygen" -D "$module"
 grep '^ssh-ed25519 .* ed25519$' "$work/output" >"$work/keys/ed25519.pub" || failed "Ed25519 is among them"
@@ -21,4 +21,5 @@ step "an Ed25519 key of the token is certified" \
     "${sign[@]}" -U -s "$work/keys/ca.pub" -I ed25519 -z 8 -n "$me" "$work/keys/ed25519.pub"
 sed -i '/ ed25519$/d' "$work/authorized_keys"
 logs_in "login with its certificate" -i "$work/keys/ed25519.pub" -o CertificateFile="$work/keys/ed25519-cert.pub"
+unset SSH_PKCS11_HELPER
 export SSH_AUTH_SOCK=$work/agent
