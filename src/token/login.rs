@@ -9,6 +9,12 @@ use crate::error::{Error, Result};
 use crate::store::{Id, Store};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a login waits for the end of others' attempts; many times what a password takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A person who proved a password, with the keys that follow from it. Wiped on drop.
 pub struct Login {
@@ -104,8 +110,8 @@ impl Token {
         self.prove(&store, &user, password).map(drop)
     }
 
-    /// The user's keys, if the password is right. An attempt is counted before it is tried, so that
-    /// killing the process or trying from many at once gains nothing.
+    /// The user's keys, if the password is right. An attempt is written down before it is tried, so
+    /// that killing the process or trying from many at once gains nothing.
     fn prove(&self, store: &Store, user: &User, password: &[u8]) -> Result<UserKeys> {
         if user.failures >= self.config.max_failures {
             return Err(Error::PinLocked);
@@ -113,36 +119,98 @@ impl Token {
         let recalled = self.verifiers.read().recall(user, password);
         if let Some(kek) = recalled {
             if user.failures > 0 {
-                self.count(store, user, |_| 0)?;
+                self.count(store, user, User::attempt_was_right)?;
             }
             return UserKeys::unwrap(&kek, &user.keys, user.public).map_err(|_| Error::PinIncorrect);
         }
-        self.count(store, user, |failures| failures + 1)?;
+        self.begin_attempt(store, user, PATIENCE)?;
         let kek = user.stretch.kek(password, &Self::pepper(store))?;
-        let keys = UserKeys::unwrap(&kek, &user.keys, user.public)
-            .map_err(|_| Error::PinIncorrect.because(format_args!("user {}", user.name)))?;
-        self.count(store, user, |_| 0)?;
+        let Ok(keys) = UserKeys::unwrap(&kek, &user.keys, user.public) else {
+            self.count(store, user, User::attempt_was_wrong)?;
+            return Err(Error::PinIncorrect.because(format_args!("user {}", user.name)));
+        };
+        self.count(store, user, User::attempt_was_right)?;
         self.verifiers.write().remember(user, password, &kek)?;
         Ok(keys)
     }
 
-    /// Changes the count of failures; `PinLocked` when it stands at the limit and would grow. A
-    /// file that cannot be written counts nothing: who can write-protect it can also copy it.
-    fn count(&self, store: &Store, user: &User, next: impl Fn(u32) -> u32) -> Result<()> {
+    /// Writes an attempt down; `PinLocked`. Never more are under way than tries are left, so right
+    /// passwords given by many processes at once wait for each other instead of locking the user.
+    /// Attempts that show no end for `patience` (their process was killed) count as wrong.
+    pub(super) fn begin_attempt(&self, store: &Store, user: &User, patience: Duration) -> Result<()> {
+        let most = self.config.max_failures;
         if store.read_only() {
             return Ok(());
         }
-        store.write(|change| {
-            let mut current = change.user(user.header.id)?.ok_or(Error::PinIncorrect)?;
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            let current = self.find_user(store, &user.name)?.ok_or(Error::PinIncorrect)?;
+            if current.failures >= most {
+                return Err(Error::PinLocked);
+            }
+            if current.may_attempt(most) {
+                if self.count(store, user, |current| current.attempt(most))? {
+                    return Ok(());
+                }
+                continue;
+            }
+            if current.header.version != seen {
+                (seen, since) = (current.header.version, Instant::now());
+            } else if since.elapsed() >= patience {
+                self.count(store, user, |current| current.header.version == seen && current.end_attempts())?;
+                continue;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Changes the user's counts and saves them if `change` says so; answers what it said. A file
+    /// that cannot be written counts nothing: who can write-protect it can also copy it.
+    fn count(&self, store: &Store, user: &User, change: impl FnOnce(&mut User) -> bool) -> Result<bool> {
+        if store.read_only() {
+            return Ok(false);
+        }
+        store.write(|writing| {
+            let mut current = writing.user(user.header.id)?.ok_or(Error::PinIncorrect)?;
             if current.credential != user.credential {
                 return Err(Error::PinIncorrect);
             }
-            let wanted = next(current.failures);
-            if wanted > current.failures && current.failures >= self.config.max_failures {
-                return Err(Error::PinLocked);
+            let save = change(&mut current);
+            if save {
+                current.save(writing)?;
             }
-            current.failures = wanted;
-            current.save(change)
+            Ok(save)
         })
+    }
+}
+
+/// The counts of a user's record.
+impl User {
+    fn may_attempt(&self, most: u32) -> bool {
+        self.failures.saturating_add(self.attempts) < most
+    }
+
+    fn attempt(&mut self, most: u32) -> bool {
+        let may = self.may_attempt(most);
+        self.attempts += u32::from(may);
+        may
+    }
+
+    /// Those under way that turn out wrong are counted when they end.
+    fn attempt_was_right(&mut self) -> bool {
+        (self.failures, self.attempts) = (0, 0);
+        true
+    }
+
+    fn attempt_was_wrong(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.attempts = self.attempts.saturating_sub(1);
+        true
+    }
+
+    fn end_attempts(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(self.attempts);
+        self.attempts = 0;
+        true
     }
 }

@@ -121,6 +121,54 @@ fn failures_count_across_processes() {
     assert!(bob.locked && bob.failures == 5);
 }
 
+/// What each of a dozen processes gets that log in as bob at once.
+fn logins_at_once(house: &House, password: &[u8]) -> Vec<Option<Error>> {
+    let start = std::sync::Barrier::new(12);
+    let attempt = || {
+        let token = house.process();
+        token.ready().unwrap();
+        start.wait();
+        token.log_in(Role::User, Some("bob"), password).err()
+    };
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..12).map(|_| scope.spawn(attempt)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn right_passwords_at_once_lock_nobody() {
+    let house = House::new();
+    assert_eq!(logins_at_once(&house, b"pw-bob"), vec![None; 12]);
+    let bob = house.process().users().unwrap().into_iter().find(|user| user.name == "bob").unwrap();
+    assert!(!bob.locked && bob.failures == 0);
+}
+
+#[test]
+fn wrong_passwords_at_once_are_tried_no_more_often_than_one_after_another() {
+    let house = House::new();
+    let answers = logins_at_once(&house, b"guess");
+    let count = |error| answers.iter().filter(|answer| **answer == Some(error)).count();
+    assert_eq!((count(Error::PinIncorrect), count(Error::PinLocked)), (5, 7));
+}
+
+#[test]
+fn attempts_of_killed_processes_count() {
+    let house = House::new();
+    let token = house.process();
+    let (store, now) = (token.store().unwrap(), std::time::Duration::ZERO);
+    let bob = || token.find_user(&store, "bob").unwrap().unwrap();
+    for _ in 0..4 {
+        token.begin_attempt(&store, &bob(), now).unwrap();
+    }
+    assert!(token.log_in(Role::User, Some("bob"), b"pw-bob").is_ok(), "one try was left; it ends the count");
+    for _ in 0..5 {
+        token.begin_attempt(&store, &bob(), now).unwrap();
+    }
+    assert_eq!(token.begin_attempt(&store, &bob(), now), Err(Error::PinLocked));
+    assert_eq!(bob().failures, 5);
+}
+
 #[test]
 fn other_processes_changes_are_seen() {
     let house = House::new();

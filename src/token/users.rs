@@ -27,6 +27,8 @@ const FAILURES: u64 = 10;
 const CREDENTIAL: u64 = 11;
 const LABEL: u64 = 12;
 const RESET_POLICY: u64 = 13;
+/// Absent in records of before it was there.
+const ATTEMPTS: u64 = 14;
 
 /// `keeps`: an officer's reset keeps the user's objects.
 const KEEPS: u64 = 1;
@@ -43,7 +45,10 @@ pub struct User {
     pub public: [u8; 32],
     pub keys_for_reset: Vec<u8>,
     pub reset_key: Vec<u8>,
+    /// Wrong passwords since the last right one.
     pub failures: u32,
+    /// Passwords being tried now; those of killed processes stay until the next login ends.
+    pub attempts: u32,
     pub credential: u64,
 }
 
@@ -72,6 +77,7 @@ impl User {
             keys_for_reset: Vec::new(),
             reset_key: Vec::new(),
             failures: 0,
+            attempts: 0,
             credential: 0,
         })
     }
@@ -95,6 +101,7 @@ impl User {
             keys_for_reset: fields.bytes(KEYS_FOR_RESET).to_vec(),
             reset_key: fields.bytes(RESET_KEY).to_vec(),
             failures: small(FAILURES)?,
+            attempts: fields.number(ATTEMPTS).map_or(Ok(0), u32::try_from).map_err(|_| damaged())?,
             credential: number(CREDENTIAL)?,
         })
     }
@@ -115,6 +122,7 @@ impl User {
             (RESET_KEY, bytes(&self.reset_key)),
             (FAILURES, Value::Ulong(self.failures.into())),
             (CREDENTIAL, Value::Ulong(self.credential)),
+            (ATTEMPTS, Value::Ulong(self.attempts.into())),
         ]);
         change.put(self.header, BodyKey::Seal, &fields.encode(), &[name_term(&self.name)])
     }
@@ -134,7 +142,7 @@ impl User {
         if self.role == Role::Officer {
             self.reset_key = UserKeys::give_reset_key(&keys.public, reset)?;
         }
-        self.failures = 0;
+        (self.failures, self.attempts) = (0, 0);
         self.credential += 1;
         Ok(())
     }
@@ -326,7 +334,7 @@ impl Token {
             let mut user = change.user(login.user)?.ok_or(Error::PinIncorrect)?;
             user.stretch = stretch;
             user.keys = login.keys.wrap(&kek)?;
-            user.failures = 0;
+            (user.failures, user.attempts) = (0, 0);
             user.credential += 1;
             user.save(change)
         })
