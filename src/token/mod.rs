@@ -229,6 +229,11 @@ impl Token {
         self.store()?.verify()
     }
 
+    /// What it was made with.
+    pub fn config(&self) -> &SlotConfig {
+        &self.config
+    }
+
     /// Where the token's file lies.
     pub fn path(&self) -> &std::path::Path {
         &self.config.path
