@@ -6,7 +6,7 @@ use super::sessions::{Session, SessionCounts, Slot, State};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lock::{Mutex, Rank, RwLock};
-use crate::token::{HandleMap, Info};
+use crate::token::{HandleMap, Info, Token};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Sessions are spread over so many maps, each with a lock of its own.
@@ -59,16 +59,16 @@ impl Library {
         if open && library.initialized_in.load(Ordering::Acquire) == generation {
             return Err(Error::CryptokiAlreadyInitialized);
         }
-        let configs = if open && config.is_none() {
-            slots.iter().map(|slot| slot.token.config().clone()).collect()
+        let fresh: Vec<_> = if open && config.is_none() {
+            slots.iter().map(|slot| Slot::new(slot.id, slot.token.afresh())).collect()
         } else {
             let config = Config::load(config)?;
             logger::install(&config);
-            config.slots
+            config.slots.into_iter().map(|slot| Slot::new(slot.id, Token::new(slot))).collect()
         };
         library.forget_sessions();
         // A slot's shell stays for good: sessions of other threads may still point to it.
-        *slots = configs.into_iter().map(|slot| &*Box::leak(Box::new(Slot::new(slot)))).collect();
+        *slots = fresh.into_iter().map(|slot| &*Box::leak(Box::new(slot))).collect();
         library.initialized_in.store(generation, Ordering::Release);
         library.open.store(true, Ordering::Release);
         Ok(())

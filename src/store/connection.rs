@@ -113,6 +113,10 @@ impl Link {
         made
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn read_only(&self) -> bool {
         self.read_only
     }

@@ -10,6 +10,7 @@ mod connection;
 mod digest;
 mod provider;
 mod seal;
+mod turn;
 mod verify;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 
 pub use change::Change;
 pub use connection::GATE;
+pub use turn::Turn;
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -216,6 +218,11 @@ impl Store {
 
     pub fn read_only(&self) -> bool {
         self.link.read_only()
+    }
+
+    /// Waits for the turn to try a password; none on a file that cannot be written, where none is counted.
+    pub fn turn(&self) -> Option<Turn> {
+        if self.read_only() { None } else { Turn::wait(self.link.path()) }
     }
 
     /// The id given when the token was made; changes when it is initialised anew.

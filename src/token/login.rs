@@ -110,12 +110,13 @@ impl Token {
         if user.failures >= self.config.max_failures {
             return Err(Error::PinLocked);
         }
-        let recalled = self.verifiers.read().recall(user, password);
-        if let Some(kek) = recalled {
-            if user.failures > 0 {
-                self.count(store, user, |_| 0)?;
-            }
-            return UserKeys::unwrap(&kek, &user.keys, user.public).map_err(|_| Error::PinIncorrect);
+        if let Some(keys) = self.recall(store, user, password)? {
+            return Ok(keys);
+        }
+        let _turn = store.turn();
+        // Another thread may have had the turn before, with the same password.
+        if let Some(keys) = self.recall(store, user, password)? {
+            return Ok(keys);
         }
         self.count(store, user, |failures| failures + 1)?;
         let kek = user.stretch.kek(password, &Self::pepper(store))?;
@@ -124,6 +125,15 @@ impl Token {
         self.count(store, user, |_| 0)?;
         self.verifiers.write().remember(user, password, &kek)?;
         Ok(keys)
+    }
+
+    /// The user's keys, if this very password was right before in this process.
+    fn recall(&self, store: &Store, user: &User, password: &[u8]) -> Result<Option<UserKeys>> {
+        let Some(kek) = self.verifiers.read().recall(user, password) else { return Ok(None) };
+        if user.failures > 0 {
+            self.count(store, user, |_| 0)?;
+        }
+        UserKeys::unwrap(&kek, &user.keys, user.public).map(Some).map_err(|_| Error::PinIncorrect)
     }
 
     /// Changes the count of failures; `PinLocked` when it stands at the limit and would grow. A

@@ -108,6 +108,15 @@ impl ForkGuards<'_> {
 }
 
 impl Token {
+    /// As new in a forked child, of the same configuration. What was proved of passwords moves along:
+    /// the workers of a web server need not stretch the same PIN one after the other.
+    pub fn afresh(&self) -> Token {
+        let token = Token::new(self.config.clone());
+        let proved = std::mem::take(&mut *self.verifiers.write());
+        *token.verifiers.write() = proved;
+        token
+    }
+
     /// Touches no file; the first use opens it, and again after it failed to open.
     pub fn new(config: SlotConfig) -> Token {
         Token {
@@ -227,11 +236,6 @@ impl Token {
 
     pub fn verify(&self) -> Result<Report> {
         self.store()?.verify()
-    }
-
-    /// What it was made with.
-    pub fn config(&self) -> &SlotConfig {
-        &self.config
     }
 
     /// Where the token's file lies.
