@@ -41,6 +41,23 @@ pub struct SlotConfig {
     pub kdf: KdfCost,
 }
 
+#[cfg(test)]
+impl SlotConfig {
+    /// Slot 0 with its files in a folder and a cheap password.
+    pub fn for_test(folder: &Path) -> SlotConfig {
+        SlotConfig {
+            id: 0,
+            path: folder.join("token.db"),
+            seal: SealConfig::KeyFile(folder.join("token.seal")),
+            default_user: "user".into(),
+            default_officer: "so".into(),
+            max_failures: 5,
+            min_pin_length: 4,
+            kdf: KdfCost { memory_kib: 8192, passes: 1 },
+        }
+    }
+}
+
 /// `[slot.kdf]`: Argon2id cost of new passwords (old ones keep the cost they were made with).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KdfCost {

@@ -11,13 +11,12 @@ use std::ops::{Deref, DerefMut};
 pub enum Rank {
     Library = 1,
     Slot = 2,
-    SessionMap = 3,
-    Session = 4,
-    Login = 5,
-    TokenIndex = 6,
-    StoreGate = 7,
-    Store = 8,
-    Leaf = 9,
+    Session = 3,
+    Login = 4,
+    TokenIndex = 5,
+    StoreGate = 6,
+    Store = 7,
+    Leaf = 8,
 }
 
 #[cfg(debug_assertions)]

@@ -1,7 +1,8 @@
 //! `ci/bench`: our module beside other modules and the raw primitive, interleaved in one run.
 //!
 //! Usage: `ratios NAME=MODULE.so …`, the first is ours. Each figure is the best of several short
-//! passes, the subjects taking turns, because times on shared machines are noisy; read the ratios.
+//! passes, the subjects taking turns, in processor time of the thread, because times on shared machines
+//! are noisy; read the ratios.
 //! To add a line: a row in `WORK`.
 
 #[path = "ratios/module.rs"]
@@ -12,7 +13,7 @@ mod raw;
 mod scale;
 
 use module::{Key, Module};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PASSES: usize = 7;
 const PASS_TIME: Duration = Duration::from_millis(150);
@@ -53,15 +54,21 @@ const WORK: &[Work] = &[
 /// Something that does one operation when called; boxed so that all subjects look alike.
 pub type Operation<'a> = Box<dyn FnMut() + 'a>;
 
+/// What this thread has used of the processor: other jobs of the machine do not count.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// Operations per second in one pass.
 fn pass(operation: &mut Operation<'_>) -> f64 {
-    let (start, mut count, mut batch) = (Instant::now(), 0u64, 1u64);
+    let (start, mut count, mut batch) = (processor_time(), 0u64, 1u64);
     loop {
         for _ in 0..batch {
             operation();
         }
         count += batch;
-        let spent = start.elapsed();
+        let spent = processor_time() - start;
         if spent >= PASS_TIME {
             return count as f64 / spent.as_secs_f64();
         }

@@ -213,14 +213,33 @@ impl Transform for GcmSeal {
         self.key.gcm()?.seal(&self.iv, &self.aad, self.tag_length, input, &mut out[..length])?;
         Ok(length)
     }
+    fn rest(&mut self) -> bool {
+        (self.stream, self.aad) = (None, Vec::new());
+        true
+    }
+    fn restart(&mut self, params: &mut Params) -> bool {
+        let Params::Gcm { iv, aad, tag_bits } = params else { return false };
+        if check_gcm(iv, *tag_bits).is_err() {
+            return false;
+        }
+        self.iv = std::mem::take(iv);
+        self.aad = std::mem::take(aad);
+        self.tag_length = *tag_bits / 8;
+        true
+    }
+}
+
+fn check_gcm(iv: &Iv, tag_bits: usize) -> Result<()> {
+    if iv.is_empty() || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    Ok(())
 }
 
 /// GCM. A decryption in parts gives nothing before the tag is verified.
 fn gcm(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Gcm { iv, aad, tag_bits } = params else { return Err(Error::MechanismParamInvalid) };
-    if iv.is_empty() || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
-        return Err(Error::MechanismParamInvalid);
-    }
+    check_gcm(&iv, tag_bits)?;
     let tag_length = tag_bits / 8;
     Ok(match direction {
         Direction::Encrypt => Box::new(GcmSeal { key, iv, aad, tag_length, stream: None }),

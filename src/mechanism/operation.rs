@@ -5,6 +5,7 @@
 //! changes a running operation. All mechanisms work in parts; those that by nature take one piece
 //! collect it.
 
+use super::Params;
 use crate::crypto::Secret;
 use crate::crypto::hash::{Context, Hash};
 use crate::error::{Error, Result};
@@ -31,6 +32,15 @@ pub trait Transform: Send {
     fn one_shot(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
         let written = self.update(input, out)?;
         Ok(written + self.finish(&mut out[written..])?)
+    }
+    /// After the end: wipes what the run left, and answers whether it can start again.
+    fn rest(&mut self) -> bool {
+        false
+    }
+    /// Starts a rested one again, as if built anew with the same key. False, and nothing taken, when
+    /// it cannot with these parameters.
+    fn restart(&mut self, _params: &mut Params) -> bool {
+        false
     }
 }
 

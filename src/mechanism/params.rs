@@ -75,6 +75,12 @@ pub enum Iv {
     Long(Vec<u8>),
 }
 
+impl Default for Iv {
+    fn default() -> Self {
+        Iv::Short([0; 16], 0)
+    }
+}
+
 impl From<&[u8]> for Iv {
     fn from(bytes: &[u8]) -> Self {
         let mut short = [0; 16];

@@ -2,11 +2,12 @@
 //! connection to the file with them.
 
 use super::Library;
-use super::sessions::{Session, SessionCounts, Slot};
+use super::sessions::{SessionCounts, Slot};
+use super::table::Free;
 use crate::crypto::guarded::{self, Arena};
 use crate::lock::ForkGuard;
 use crate::store::GATE;
-use crate::token::{ForkGuards, HandleMap, Login};
+use crate::token::{ForkGuards, Login};
 use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -19,7 +20,7 @@ struct Held {
     _gate: ForkGuard<'static, ()>,
     _tokens: Vec<ForkGuards<'static>>,
     _counts: Vec<ForkGuard<'static, SessionCounts>>,
-    _sessions: Vec<ForkGuard<'static, HandleMap<Session>>>,
+    _sessions: ForkGuard<'static, Free>,
     _logins: Vec<ForkGuard<'static, Option<Arc<Login>>>>,
     _slots: ForkGuard<'static, Vec<&'static Slot>>,
 }
@@ -35,7 +36,7 @@ impl Library {
         let library = Library::any();
         let slots = library.slots.write_for_fork();
         let logins = slots.iter().map(|slot| slot.login.write_for_fork()).collect();
-        let sessions = library.sessions.iter().map(|shard| shard.write_for_fork()).collect();
+        let sessions = library.sessions.fork_guard();
         let counts = slots.iter().map(|slot| slot.counts.write_for_fork()).collect();
         let tokens: Vec<_> = slots.iter().map(|slot| slot.token.fork_guards()).collect();
         let gate = GATE.write_for_fork();

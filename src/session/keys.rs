@@ -1,7 +1,8 @@
 //! Keys made, wrapped, unwrapped and derived (PKCS#11 3.2 §5.18).
 
 use super::Library;
-use super::operation::{Output, check_key};
+use super::operation::check_key;
+use super::running::Output;
 use super::sessions::Session;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, import, key};

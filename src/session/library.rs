@@ -2,15 +2,13 @@
 //! call on another thread finds it closed and not gone.
 
 use super::logger;
-use super::sessions::{Session, SessionCounts, Slot, State};
+use super::sessions::{SessionCounts, Slot};
+use super::table::Table;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::lock::{Mutex, Rank, RwLock};
-use crate::token::{HandleMap, Info, Token};
+use crate::lock::{Rank, RwLock};
+use crate::token::{Info, Token};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// Sessions are spread over so many maps, each with a lock of its own.
-pub(super) const SHARDS: usize = 16;
 
 pub struct Library {
     open: AtomicBool,
@@ -19,10 +17,7 @@ pub struct Library {
     /// The generation that was initialised.
     initialized_in: AtomicU64,
     pub(super) slots: RwLock<Vec<&'static Slot>>,
-    pub(super) sessions: [RwLock<HandleMap<Session>>; SHARDS],
-    pub(super) last_session: AtomicU64,
-    /// Session states that nobody uses now.
-    pub(super) pool: RwLock<Vec<&'static Mutex<State>>>,
+    pub(super) sessions: Table,
     /// Counts C_Finalize: one who waits is done when it rises, even if the library is open again by
     /// the time it wakes.
     finalized: AtomicU64,
@@ -37,11 +32,7 @@ static LIBRARY: Library = Library {
     generation: AtomicU64::new(0),
     initialized_in: AtomicU64::new(0),
     slots: RwLock::new(Rank::Library, Vec::new()),
-    sessions: [const {
-        RwLock::new(Rank::SessionMap, HandleMap::with_hasher(std::hash::BuildHasherDefault::new()))
-    }; SHARDS],
-    last_session: AtomicU64::new(0),
-    pool: RwLock::new(Rank::Leaf, Vec::new()),
+    sessions: Table::new(),
     finalized: AtomicU64::new(0),
     waiting: std::sync::Mutex::new(()),
     wake: std::sync::Condvar::new(),

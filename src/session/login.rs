@@ -56,15 +56,10 @@ impl Library {
         }
         session.slot.log_out();
         // Operations with private keys end with the login.
-        for shard in &self.sessions {
-            let mine: Vec<_> =
-                shard.read().values().filter(|s| std::ptr::eq(s.slot, session.slot)).copied().collect();
-            for session in mine {
-                // One that is being closed has nothing left to end.
-                if let Ok(mut state) = session.state() {
-                    state.operations.end_private();
-                    state.recent = None;
-                }
+        for handle in self.sessions.handles(Some(session.slot.id)) {
+            // One that is being closed has nothing left to end.
+            if let Ok(mut state) = self.state(handle) {
+                state.operations.end_private();
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! The initialised library: slots, sessions, login state, and the operation life cycle, which is
-//! written once in `operation.rs` for every mechanism.
+//! written once in `operation.rs` and `running.rs` for every mechanism.
 //!
 //! Everything here takes owned values or byte slices; C pointers end in `ffi`. Each entry finds its
-//! session, releases the map lock, and locks that session only.
+//! session without a lock, and locks that session only.
 
 mod fork;
 mod keys;
@@ -12,8 +12,10 @@ mod login;
 mod objects;
 mod operation;
 mod random;
+mod running;
 mod sessions;
+mod table;
 
 pub use library::Library;
-pub use operation::{Output, Purpose};
+pub use running::{Output, Purpose};
 pub use sessions::{SessionCounts, SessionInfo};

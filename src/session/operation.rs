@@ -1,132 +1,15 @@
 //! The one life cycle of operations: init, one-shot or parts, length queries, buffers that are too
-//! small, and the end (PKCS#11 3.2 §5.2, §5.8 to §5.14).
-//!
-//! A length query and a too-small buffer leave an operation as it is; success and every other error
-//! end it.
+//! small, and the end (PKCS#11 3.2 §5.2, §5.8 to §5.14). What goes on and what ends is `running`'s.
 
 use super::Library;
+use super::running::{Operation, Origin, Output, Purpose, Recent, Work};
 use super::sessions::Session;
 use crate::crypto::Direction;
 use crate::error::{Error, Result};
-use crate::mechanism::{Key, Mechanism, Params, Transform, Verifier};
+use crate::mechanism::{Key, Mechanism, Params};
 use crate::token::Handle;
 use cryptoki_sys::*;
 use std::sync::Arc;
-
-/// The kinds of running operation a session can have, one of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    Encrypt,
-    Decrypt,
-    Digest,
-    Sign,
-    Verify,
-}
-
-/// Where a result goes: the caller's buffer, or nowhere (a length query). `length` is set on Ok and
-/// on `BufferTooSmall`: bytes written, or needed.
-pub struct Output<'a> {
-    pub buffer: Option<&'a mut [u8]>,
-    pub length: usize,
-}
-
-impl Output<'_> {
-    /// The buffer when it has `needed` bytes; `None` after a length query.
-    pub(super) fn room(&mut self, needed: usize) -> Result<Option<&mut [u8]>> {
-        self.length = needed;
-        match &mut self.buffer {
-            None => Ok(None),
-            Some(buffer) => buffer.get_mut(..needed).map(Some).ok_or(Error::BufferTooSmall),
-        }
-    }
-}
-
-enum Work {
-    Transform(Box<dyn Transform>),
-    Verifier(Box<dyn Verifier>),
-}
-
-struct Operation {
-    work: Work,
-    /// Parts were processed: a one-shot call is too late.
-    in_parts: bool,
-    /// The key is CKA_ALWAYS_AUTHENTICATE and its password was not given yet.
-    awaits_login: bool,
-    /// With a private key: ends at logout.
-    private: bool,
-}
-
-/// The running operations of a session.
-#[derive(Default)]
-pub(super) struct Operations([Option<Operation>; 5]);
-
-impl Operations {
-    /// The running operation, ready to work.
-    fn running(&mut self, purpose: Purpose) -> Result<&mut Operation> {
-        let operation = self.0[purpose as usize].as_mut().ok_or(Error::OperationNotInitialized)?;
-        if operation.awaits_login { Err(Error::UserNotLoggedIn) } else { Ok(operation) }
-    }
-
-    fn end(&mut self, purpose: Purpose) {
-        self.0[purpose as usize] = None;
-    }
-
-    pub fn end_private(&mut self) {
-        self.0.iter_mut().filter(|o| o.as_ref().is_some_and(|o| o.private)).for_each(|o| *o = None);
-    }
-
-    pub fn awaits_login(&self) -> bool {
-        self.0.iter().flatten().any(|operation| operation.awaits_login)
-    }
-
-    pub fn confirm(&mut self) {
-        self.0.iter_mut().flatten().for_each(|operation| operation.awaits_login = false);
-    }
-
-    /// Runs one step of an operation and ends it as the life cycle says. A step that panics ends it
-    /// too: nothing goes on with a half-changed state.
-    fn step<T>(
-        &mut self,
-        purpose: Purpose,
-        ends: bool,
-        step: impl FnOnce(&mut Operation) -> Result<Option<T>>,
-    ) -> Result<Option<T>> {
-        self.running(purpose)?;
-        let place = &mut self.0[purpose as usize];
-        let mut operation = place.take().ok_or(Error::OperationNotInitialized)?;
-        let result = step(&mut operation);
-        let goes_on = match &result {
-            // A query answered None: nothing was done.
-            Ok(None) | Err(Error::BufferTooSmall) => true,
-            Ok(Some(_)) => !ends,
-            Err(_) => false,
-        };
-        if goes_on {
-            *place = Some(operation);
-        }
-        result
-    }
-}
-
-impl Operation {
-    fn transform(&mut self) -> Result<&mut dyn Transform> {
-        match &mut self.work {
-            Work::Transform(transform) => Ok(&mut **transform),
-            Work::Verifier(_) => Err(Error::GeneralError),
-        }
-    }
-
-    fn verifier(&mut self) -> Result<&mut dyn Verifier> {
-        match &mut self.work {
-            Work::Verifier(verifier) => Ok(&mut **verifier),
-            Work::Transform(_) => Err(Error::GeneralError),
-        }
-    }
-
-    fn whole(&self) -> Result<()> {
-        if self.in_parts { Err(Error::OperationActive) } else { Ok(()) }
-    }
-}
 
 /// That a key may be used by a mechanism for what `usage` (a CKA_ flag) says.
 pub(super) fn check_key(key: &Key, mechanism: &Mechanism, usage: u64) -> Result<()> {
@@ -192,71 +75,55 @@ impl Library {
         session: u64,
         purpose: Purpose,
         mechanism: &'static Mechanism,
-        params: Params,
+        mut params: Params,
         key: Option<Handle>,
     ) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
-        if state.operations.0[purpose as usize].is_some() {
+        let mut state = self.state(session)?;
+        let session = state.session()?;
+        if state.operations.is_running(purpose) {
             return Err(Error::OperationActive);
         }
         if !can(purpose, mechanism) {
             return Err(Error::MechanismInvalid);
         }
-        let operation = match (purpose, mechanism.digest) {
-            (Purpose::Digest, Some(digest)) => Operation {
-                work: Work::Transform(digest(params)?),
-                in_parts: false,
-                awaits_login: false,
-                private: false,
-            },
-            _ => {
-                let handle = key.ok_or(Error::KeyHandleInvalid)?;
-                let token = &session.slot.token;
-                let key = match &state.recent {
-                    Some((last, then, key)) if *last == handle && token.still_valid(key, *then) => {
-                        Arc::clone(key)
-                    }
-                    _ => {
-                        drop(state);
-                        let (generation, key) = look_up(&session, handle)?;
-                        state = session.state()?;
-                        state.recent = Some((handle, generation, Arc::clone(&key)));
-                        key
-                    }
-                };
-                let (usage, secret) = needs(purpose);
-                check_key(&key, mechanism, usage)?;
-                let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
-                Operation {
-                    work: begin(purpose, mechanism, params, key)?,
-                    in_parts: false,
-                    awaits_login,
-                    private,
-                }
+        let mut origin = Origin { purpose, mechanism: mechanism.id, key: 0, generation: 0 };
+        if let (Purpose::Digest, Some(digest)) = (purpose, mechanism.digest) {
+            let work = Work::Transform(digest(params)?);
+            let operation = Operation { work, origin, in_parts: false, awaits_login: false, private: false };
+            return state.operations.begin(operation);
+        }
+        origin.key = key.ok_or(Error::KeyHandleInvalid)?;
+        let valid = |key: &Key, then| session.slot.token.still_valid(key, then);
+        let key = match state.operations.start_recent(&mut origin, &mut params, valid) {
+            Recent::Started => return Ok(()),
+            Recent::Key(key) => key,
+            Recent::Other => {
+                // Let go while the key is looked up.
+                drop(state);
+                let key;
+                (origin.generation, key) = look_up(&session, origin.key)?;
+                state = session.state()?;
+                state.operations.remember(origin.key, origin.generation, Arc::clone(&key));
+                key
             }
         };
-        let place = &mut state.operations.0[purpose as usize];
-        // The lock was let go while the key was looked up.
-        if place.is_some() {
-            return Err(Error::OperationActive);
-        }
-        *place = Some(operation);
-        Ok(())
+        let (usage, secret) = needs(purpose);
+        check_key(&key, mechanism, usage)?;
+        let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
+        let work = begin(purpose, mechanism, params, key)?;
+        state.operations.begin(Operation { work, origin, in_parts: false, awaits_login, private })
     }
 
     /// C_EncryptInit with a NULL mechanism: ends a running operation; `OperationNotInitialized`
     /// when there is none.
     pub fn stop(&self, session: u64, purpose: Purpose) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
-        state.operations.0[purpose as usize].take().map(drop).ok_or(Error::OperationNotInitialized)
+        let mut state = self.state(session)?;
+        if state.operations.end(purpose) { Ok(()) } else { Err(Error::OperationNotInitialized) }
     }
 
     /// C_SessionCancel: ends the operations named by CKF_ flags.
     pub fn cancel(&self, session: u64, flags: u64) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let named = [
             (CKF_ENCRYPT, Purpose::Encrypt),
             (CKF_DECRYPT, Purpose::Decrypt),
@@ -283,8 +150,7 @@ impl Library {
         input: &[u8],
         output: &mut Output<'_>,
     ) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let written = state.operations.step(purpose, true, |operation| {
             operation.whole()?;
             let transform = operation.transform()?;
@@ -303,8 +169,7 @@ impl Library {
         input: &[u8],
         output: &mut Output<'_>,
     ) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let silent = matches!(purpose, Purpose::Digest | Purpose::Sign);
         let written = state.operations.step(purpose, false, |operation| {
             let transform = operation.transform()?;
@@ -323,8 +188,7 @@ impl Library {
 
     /// C_EncryptFinal and its like.
     pub fn finish(&self, session: u64, purpose: Purpose, output: &mut Output<'_>) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let written = state.operations.step(purpose, true, |operation| {
             let transform = operation.transform()?;
             let Some(room) = output.room(transform.finish_length())? else { return Ok(None) };
@@ -355,8 +219,7 @@ impl Library {
 
     /// C_Verify.
     pub fn verify(&self, session: u64, data: &[u8], signature: &[u8]) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let done = state.operations.step(Purpose::Verify, true, |operation| {
             operation.whole()?;
             operation.verifier()?.one_shot(data, signature).map(Some)
@@ -366,8 +229,7 @@ impl Library {
 
     /// C_VerifyUpdate.
     pub fn verify_update(&self, session: u64, data: &[u8]) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let done = state.operations.step(Purpose::Verify, false, |operation| {
             operation.in_parts = true;
             operation.verifier()?.update(data).map(Some)
@@ -377,42 +239,10 @@ impl Library {
 
     /// C_VerifyFinal.
     pub fn verify_final(&self, session: u64, signature: &[u8]) -> Result<()> {
-        let session = self.session(session)?;
-        let mut state = session.state()?;
+        let mut state = self.state(session)?;
         let done = state
             .operations
             .step(Purpose::Verify, true, |operation| operation.verifier()?.finish(signature).map(Some));
         done.map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    struct Panics;
-
-    impl Verifier for Panics {
-        fn update(&mut self, data: &[u8]) -> Result<()> {
-            if data.is_empty() { Ok(()) } else { panic!("on purpose") }
-        }
-        fn finish(&mut self, _: &[u8]) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_panic_ends_the_operation() {
-        let mut operations = Operations::default();
-        let work = Work::Verifier(Box::new(Panics));
-        operations.0[Purpose::Verify as usize] =
-            Some(Operation { work, in_parts: false, awaits_login: false, private: false });
-        let mut update = |data: &[u8]| {
-            operations.step(Purpose::Verify, false, |operation| operation.verifier()?.update(data).map(Some))
-        };
-        assert_eq!(update(b""), Ok(Some(())));
-        assert!(catch_unwind(AssertUnwindSafe(|| update(b"x"))).is_err());
-        assert_eq!(update(b""), Err(Error::OperationNotInitialized));
     }
 }

@@ -1,10 +1,9 @@
 //! Slots and the sessions on them.
 
 use super::Library;
-use super::operation::Operations;
+use super::running::Operations;
 use crate::error::{Error, Result};
-use crate::lock::{Mutex, MutexGuard, Rank, RwLock};
-use crate::mechanism::Key;
+use crate::lock::{MutexGuard, Rank, RwLock};
 use crate::token::{Access, Handle, Login, Role, Token};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -60,49 +59,36 @@ pub struct SessionInfo {
     pub flags: u64,
 }
 
-/// An open session: small enough to be copied out of the map, so that a call counts no references.
+/// An open session: small enough to be copied, so that a call counts no references.
 #[derive(Clone, Copy)]
 pub(super) struct Session {
     pub handle: u64,
     pub slot: &'static Slot,
     pub write: bool,
-    generation: u64,
-    /// From the pool: states are used again and never freed.
-    state: &'static Mutex<State>,
 }
 
 /// What a session is in the middle of.
 #[derive(Default)]
 pub(super) struct State {
-    /// The session it belongs to now; 0 in the pool.
-    owner: u64,
+    /// Whose state it is; `None` between two sessions.
+    pub session: Option<Session>,
+    /// How many sessions had it before.
+    pub uses: u64,
     pub operations: Operations,
     /// Handles found and not yet fetched, the next one last.
     pub search: Option<Vec<Handle>>,
-    /// The key used last and the token's generation then: most sessions use one key again and again.
-    pub recent: Option<(Handle, u64, Arc<Key>)>,
+}
+
+impl State {
+    pub fn session(&self) -> Result<Session> {
+        self.session.ok_or(Error::SessionHandleInvalid)
+    }
 }
 
 impl Session {
-    /// The session's own lock. In a forked child, a session that another thread of the parent held
-    /// at that moment stays locked for ever: it answers `FunctionFailed` instead of hanging.
+    /// The session's own lock again.
     pub fn state(&self) -> Result<MutexGuard<'static, State>> {
-        let state = if self.generation == Library::any().generation.load(Ordering::Relaxed) {
-            self.state.lock()
-        } else {
-            self.state.try_lock().ok_or(Error::FunctionFailed)?
-        };
-        // It was closed, and perhaps opened anew, while this call waited.
-        if state.owner == self.handle { Ok(state) } else { Err(Error::SessionHandleInvalid) }
-    }
-
-    /// Wipes the state and gives it back to the pool; waits for a call that is using it.
-    fn retire(&self) {
-        if let Ok(mut state) = self.state() {
-            *state = State::default();
-            drop(state);
-            Library::any().pool.write().push(self.state);
-        }
+        Library::any().state(self.handle)
     }
 
     /// This session's access with the slot's login.
@@ -112,12 +98,13 @@ impl Session {
 }
 
 impl Library {
-    fn shard(&self, handle: u64) -> &RwLock<crate::token::HandleMap<Session>> {
-        &self.sessions[handle as usize % super::library::SHARDS]
+    /// A session's state, locked: waits for another call of the same session.
+    pub(super) fn state(&self, handle: u64) -> Result<MutexGuard<'_, State>> {
+        self.sessions.lock(handle, self.generation.load(Ordering::Relaxed))
     }
 
     pub(super) fn session(&self, handle: u64) -> Result<Session> {
-        self.shard(handle).read().get(&handle).copied().ok_or(Error::SessionHandleInvalid)
+        self.state(handle)?.session()
     }
 
     pub fn open_session(&self, slot: u64, read_write: bool) -> Result<u64> {
@@ -128,15 +115,7 @@ impl Library {
         if !read_write && login.as_ref().is_some_and(|login| login.role == Role::Officer) {
             return Err(Error::SessionReadWriteSoExists);
         }
-        let handle = self.last_session.fetch_add(1, Ordering::Relaxed) + 1;
-        let pooled = self.pool.write().pop();
-        let state =
-            pooled.unwrap_or_else(|| Box::leak(Box::new(Mutex::new(Rank::Session, State::default()))));
-        state.lock().owner = handle;
-        let generation = self.generation.load(Ordering::Relaxed);
-        self.shard(handle)
-            .write()
-            .insert(handle, Session { handle, slot, write: read_write, generation, state });
+        let handle = self.sessions.insert(slot, read_write, self.generation.load(Ordering::Relaxed))?;
         let mut counts = slot.counts.write();
         counts.all += 1;
         counts.read_write += u64::from(read_write);
@@ -144,38 +123,35 @@ impl Library {
     }
 
     pub fn close_session(&self, session: u64) -> Result<()> {
-        let removed = self.shard(session).write().remove(&session).ok_or(Error::SessionHandleInvalid)?;
-        removed.retire();
-        removed.slot.token.close_session(session);
+        let ended = self.sessions.remove(session, self.generation.load(Ordering::Relaxed))?;
+        let slot = self.slot(ended.slot)?;
+        slot.token.close_session(session);
         let last = {
-            let mut counts = removed.slot.counts.write();
+            let mut counts = slot.counts.write();
             counts.all = counts.all.saturating_sub(1);
-            counts.read_write = counts.read_write.saturating_sub(u64::from(removed.write));
+            counts.read_write = counts.read_write.saturating_sub(u64::from(ended.write));
             counts.all == 0
         };
         if last {
-            removed.slot.log_out();
+            slot.log_out();
         }
         Ok(())
     }
 
     /// Closes everything at once: the library starts or ends.
     pub(super) fn forget_sessions(&self) {
-        for shard in &self.sessions {
-            let gone = std::mem::take(&mut *shard.write());
-            gone.values().for_each(Session::retire);
+        let generation = self.generation.load(Ordering::Relaxed);
+        for handle in self.sessions.handles(None) {
+            // Another thread may close it at the same time.
+            let _ = self.sessions.remove(handle, generation);
         }
     }
 
     pub fn close_all_sessions(&self, slot: u64) -> Result<()> {
         let slot = self.slot(slot)?;
-        for shard in &self.sessions {
-            let mine: Vec<u64> =
-                shard.read().values().filter(|s| std::ptr::eq(s.slot, slot)).map(|s| s.handle).collect();
-            for handle in mine {
-                // Another thread may close it at the same time.
-                let _ = self.close_session(handle);
-            }
+        for handle in self.sessions.handles(Some(slot.id)) {
+            // As above.
+            let _ = self.close_session(handle);
         }
         Ok(())
     }

@@ -1,21 +1,7 @@
 //! The store's contract: what is written comes back, what is tampered with does not.
 
 use super::*;
-use crate::config::{KdfCost, SealConfig};
-use std::path::Path;
-
-fn config(folder: &Path) -> SlotConfig {
-    SlotConfig {
-        id: 0,
-        path: folder.join("token.db"),
-        seal: SealConfig::KeyFile(folder.join("token.seal")),
-        default_user: "user".into(),
-        default_officer: "so".into(),
-        max_failures: 5,
-        min_pin_length: 4,
-        kdf: KdfCost { memory_kib: 8192, passes: 1 },
-    }
-}
+use crate::config::SealConfig;
 
 fn record(id: u8, version: u64, owner: Id) -> Header {
     Header { kind: Kind::Object, id: Id([id; 16]), version, epoch: 1, author: Id::NONE, owner, flags: 7 }
@@ -23,7 +9,7 @@ fn record(id: u8, version: u64, owner: Id) -> Header {
 
 fn fresh() -> (tempfile::TempDir, SlotConfig, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
+    let config = SlotConfig::for_test(folder.path());
     let store = Store::create(&config, |_| Ok(())).unwrap();
     (folder, config, store)
 }
@@ -221,7 +207,7 @@ fn the_seal_key_must_be_there_and_right() {
 #[test]
 fn a_passphrase_seals_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config(folder.path());
+    let mut config = SlotConfig::for_test(folder.path());
     let file = folder.path().join("passphrase");
     config.seal = SealConfig::Passphrase(crate::config::PassphraseSource::File(file.clone()));
     std::fs::write(&file, "correct horse\n").unwrap();
@@ -249,7 +235,7 @@ fn a_token_made_anew_forgets_everything() {
 #[test]
 fn other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
+    let config = SlotConfig::for_test(folder.path());
     assert!(!Store::exists(&config));
     std::fs::write(&config.path, b"this is no database, but it is long enough to be looked at as one ......")
         .unwrap();

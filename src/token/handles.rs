@@ -24,7 +24,7 @@ impl Hasher for HandleHasher {
 }
 
 /// A map by handle.
-pub type HandleMap<T> = HashMap<u64, T, BuildHasherDefault<HandleHasher>>;
+type HandleMap<T> = HashMap<u64, T, BuildHasherDefault<HandleHasher>>;
 
 /// What a handle stands for.
 pub enum Place {

@@ -15,7 +15,6 @@ mod profile;
 mod tests;
 mod users;
 
-pub use handles::HandleMap;
 pub use login::Login;
 
 use crate::config::SlotConfig;

@@ -1,7 +1,7 @@
 //! People and their objects, several processes as several tokens on one file.
 
 use super::*;
-use crate::config::{KdfCost, SealConfig};
+use crate::config::SealConfig;
 use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
@@ -15,16 +15,7 @@ const OFFICER: &[u8] = b"officer-1";
 impl House {
     fn new() -> House {
         let folder = tempfile::tempdir().unwrap();
-        let config = SlotConfig {
-            id: 0,
-            path: folder.path().join("token.db"),
-            seal: SealConfig::KeyFile(folder.path().join("token.seal")),
-            default_user: "user".into(),
-            default_officer: "so".into(),
-            max_failures: 5,
-            min_pin_length: 4,
-            kdf: KdfCost { memory_kib: 8192, passes: 1 },
-        };
+        let config = SlotConfig::for_test(folder.path());
         let house = House { _folder: folder, config };
         let token = house.process();
         token.initialize(OFFICER, "test").unwrap();
