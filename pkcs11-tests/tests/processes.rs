@@ -157,32 +157,6 @@ fn role_destroyer() {
     module.destroy(session, found[0]).expect("destroy");
 }
 
-/// Twenty ssh clients or web workers that start together, all with the right PIN.
-#[test]
-fn right_pins_from_many_processes_at_once_lock_nobody() {
-    let (_folder, config) = cheap_config();
-    assert!(again("role_maker", &config).status().expect("maker").success());
-    let logins: Vec<_> = (0..20).map(|_| again("role_login", &config).spawn().expect("a login")).collect();
-    for login in logins {
-        assert!(login.wait_with_output().expect("a login").status.success());
-    }
-}
-
-#[test]
-#[ignore = "a role of the test above"]
-fn role_maker() {
-    let config = std::env::var_os("STRONGROOM_CONFIG").expect("a configuration");
-    make_token(&Module::load(), Path::new(&config));
-}
-
-#[test]
-#[ignore = "a role of the test above"]
-fn role_login() {
-    let module = Module::load();
-    assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-    user(&module);
-}
-
 /// kill -9 at many moments: what was said to be done is done, and nothing is half done.
 fn killed_writers(module: &Module) {
     let (_folder, config) = cheap_config();
