@@ -121,6 +121,9 @@ fn answers(
     assert_eq!(found, Ok(vec![object]), "{what} by CKA_UNIQUE_ID");
 }
 
+/// A key pair: name, how it is made and from what, attributes of its own, and those that are secret.
+type Kind<'a> = (&'a str, CK_MECHANISM_TYPE, Attribute, &'a [CK_ATTRIBUTE_TYPE], &'a [CK_ATTRIBUTE_TYPE]);
+
 #[test]
 fn pairs() {
     let (module, session) = (&fixture().module, fixture().session);
@@ -128,7 +131,7 @@ fn pairs() {
         [CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2, CKA_COEFFICIENT];
     let rsa: &[CK_ATTRIBUTE_TYPE] = &[CKA_MODULUS, CKA_PUBLIC_EXPONENT];
     let ec: &[CK_ATTRIBUTE_TYPE] = &[CKA_EC_PARAMS];
-    let kinds: [(&str, CK_MECHANISM_TYPE, Attribute, &[CK_ATTRIBUTE_TYPE], &[CK_ATTRIBUTE_TYPE]); 4] = [
+    let kinds: [Kind<'_>; 4] = [
         ("RSA", CKM_RSA_PKCS_KEY_PAIR_GEN, number(CKA_MODULUS_BITS, 2048), rsa, &private_parts),
         ("P-256", CKM_EC_KEY_PAIR_GEN, bytes(CKA_EC_PARAMS, P256), ec, &[CKA_VALUE]),
         (
