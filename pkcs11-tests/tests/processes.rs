@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number, yes};
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, c_program, call, cheap_config, check, module_path};
+use pkcs11_tests::{Module, PIN, RW, SO_PIN, c_program, call, cheap_config, check, module_path, tool_path};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
@@ -100,12 +100,8 @@ fn said(output: &str) -> Vec<(bool, String)> {
     words
 }
 
-/// The `strongroom` command beside the module.
 fn verify(config: &Path) {
-    let program = root()
-        .join(std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from))
-        .join("debug/strongroom");
-    let ran = Command::new(program)
+    let ran = Command::new(tool_path())
         .arg("verify")
         .arg("--config")
         .arg(config)
