@@ -7,7 +7,7 @@ use super::{logger, tracer};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
-use crate::token::{Info, Token};
+use crate::token::Info;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub struct Library {
@@ -51,12 +51,12 @@ impl Library {
             return Err(Error::CryptokiAlreadyInitialized);
         }
         let fresh: Vec<_> = if open && config.is_none() {
-            slots.iter().map(|slot| Slot::new(slot.id, slot.token.afresh())).collect()
+            slots.iter().map(|slot| slot.afresh()).collect()
         } else {
             let config = Config::load(config)?;
             logger::install(&config);
             tracer::install(&config);
-            config.slots.into_iter().map(|slot| Slot::new(slot.id, Token::new(slot))).collect()
+            config.slots.into_iter().map(Slot::new).collect()
         };
         library.forget_sessions();
         // A slot's shell stays for good: sessions of other threads may still point to it.

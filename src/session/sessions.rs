@@ -2,6 +2,7 @@
 
 use super::Library;
 use super::running::Operations;
+use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{MutexGuard, Rank, RwLock};
 use crate::token::{Access, Handle, Login, Role, Token};
@@ -18,7 +19,16 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn new(id: u64, token: Token) -> Slot {
+    pub fn new(config: SlotConfig) -> Slot {
+        Slot::of(config.id, Token::new(config))
+    }
+
+    /// As new in a forked child: see [`Token::afresh`].
+    pub fn afresh(&self) -> Slot {
+        Slot::of(self.id, self.token.afresh())
+    }
+
+    fn of(id: u64, token: Token) -> Slot {
         Slot {
             id,
             token,
