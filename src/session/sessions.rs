@@ -2,7 +2,6 @@
 
 use super::Library;
 use super::running::Operations;
-use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{MutexGuard, Rank, RwLock};
 use crate::token::{Access, Handle, Login, Role, Token};
@@ -19,10 +18,10 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub fn new(config: SlotConfig) -> Slot {
+    pub fn new(id: u64, token: Token) -> Slot {
         Slot {
-            id: config.id,
-            token: Token::new(config),
+            id,
+            token,
             login: RwLock::new(Rank::Slot, None),
             counts: RwLock::new(Rank::Session, SessionCounts::default()),
         }

@@ -175,6 +175,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::config::SlotConfig;
+    use crate::token::Token;
 
     #[test]
     fn places_fill_the_rows_without_a_gap() {
@@ -193,8 +194,8 @@ mod tests {
     }
 
     fn slot(id: u64) -> &'static Slot {
-        let config = SlotConfig { id, ..SlotConfig::for_test(std::path::Path::new("/nowhere")) };
-        Box::leak(Box::new(Slot::new(config)))
+        let config = SlotConfig::for_test(std::path::Path::new("/nowhere"));
+        Box::leak(Box::new(Slot::new(id, Token::new(config))))
     }
 
     #[test]
