@@ -18,7 +18,7 @@ files() {
     step "the text is the same" cmp text back
     refused "without the PIN nothing is decrypted" cmsutil -D -d "$db" -f wrong-pins -i envelope -o back
 
-    certificate signer CN=signer -k rsa -g 2048
+    extensions=code-extensions certificate signer CN=signer -k rsa -g 2048
     step "the CA is trusted for code" "${certutil[@]}" -M -n "Test CA" -t CT,C,C
     mkdir -p tree && cp text tree/
     step "signtool signs a JAR" signtool -d "$db" -p "$pin" -k "nss token:signer" -Z signed.jar tree
@@ -28,12 +28,15 @@ files() {
     refused "pk12util cannot export a key that is not extractable" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -k pins -W secret
     says "and says so" "Private Key could not be located and exported" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -k pins -W secret
     step "no file is left" test ! -s key.p12
-    for kind in rsa:2048 ec; do
-        openssl req -new -x509 -newkey $kind -pkeyopt ${kind/#ec/ec_paramgen_curve:P-256} -nodes -keyout in.key \
-            -subj "/CN=Imported" -days 10 -out in.pem 2>output || true
-        openssl pkcs12 -export -inkey in.key -in in.pem -name "imported ${kind%:*}" -passout pass:secret -out in.p12
-        step "pk12util imports ${kind%:*}" pk12util -i in.p12 -d "$db" -h "nss token" -k pin -W secret
-        step "the imported ${kind%:*} key signs" cmsutil -S -d "$db" -f pins -N "nss token:imported ${kind%:*}" -G -i text -o in.p7
-        step "OpenSSL verifies" openssl cms -verify -noverify -inform DER -in in.p7 -out back
-    done
+    imported rsa rsa:2048
+    imported ec ec -pkeyopt ec_paramgen_curve:P-256
+}
+
+imported() { # imported NAME KIND OPTION…: a key made outside comes in as PKCS#12, and signs
+    step "OpenSSL makes a key ($1)" openssl req -new -x509 -newkey "${@:2}" -nodes \
+        -keyout in.key -subj "/CN=Imported $1" -CA ca.pem -CAkey ca.key -days 10 -out in.pem
+    step "and a PKCS#12 file" openssl pkcs12 -export -inkey in.key -in in.pem -name "imported $1" -passout pass:secret -out in.p12
+    step "pk12util imports it" pk12util -i in.p12 -d "$db" -h "nss token" -k pin -W secret
+    step "cmsutil signs with it" cmsutil -S -d "$db" -f pins -N "nss token:imported $1" -G -i text -o in.p7
+    step "OpenSSL verifies" openssl cms -verify -inform DER -in in.p7 -CAfile ca.pem -purpose any -out back
 }

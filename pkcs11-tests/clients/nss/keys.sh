@@ -6,13 +6,14 @@ certificate() { # certificate NAME SUBJECT OPTION…: a key and a request in the
     step "$label: key and request" "${certutil[@]}" -R -h "nss token" -Z SHA256 -s "$subject" -z noise -a -o "$label.csr" "$@"
     says "$label: OpenSSL finds the request right" "verify OK" openssl req -in "$label.csr" -noout -verify
     step "$label: the CA signs it" openssl x509 -req -in "$label.csr" -CA ca.pem -CAkey ca.key -CAcreateserial \
-        -days 10 -extfile extensions -out "$label.pem"
+        -days 10 -extfile "${extensions:-extensions}" -out "$label.pem"
     step "$label: certificate into the token" "${certutil[@]}" -A -h "nss token" -n "$label" -t ,, -i "$label.pem"
 }
 
 keys() {
     openssl req -new -x509 -newkey rsa:2048 -nodes -keyout ca.key -subj "/CN=Test CA" -days 30 -out ca.pem 2>output
     printf 'subjectAltName=DNS:localhost,email:alice@example.org\n' >extensions
+    printf 'keyUsage=digitalSignature\nextendedKeyUsage=codeSigning\n' >code-extensions
     step "the CA is trusted" "${certutil[@]}" -A -n "Test CA" -t CT,C,C -i ca.pem
     certificate rsa CN=localhost,O=RSA -k rsa -g 2048
     certificate ec CN=localhost,O=EC -k ec -q nistp256

@@ -21,7 +21,7 @@ tls() {
     done
     mkdir -p bare
     step "a database without the module" bash -c "certutil -N -d sql:bare --empty-password && certutil -A -d sql:bare -n CA -t CT,, -i ca.pem"
-    refused "who shows no certificate is turned away" "${ask[@]}" -d sql:bare -V tls1.2:tls1.2
+    says "who shows no certificate is turned away" SSL_ERROR_BAD_CERT_ALERT "${no[@]}" "${ask[@]}" -d sql:bare -V tls1.2:tls1.2
     step "ten clients at once" ten_clients
     kill "$server"
 }
