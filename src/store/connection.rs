@@ -122,6 +122,7 @@ impl Link {
         let mode =
             if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         let connection = if self.immutable {
+            nothing_in_the_log(&self.path)?;
             let path = self.path.to_str().ok_or(Error::DeviceError)?;
             let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
             Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | mode)
@@ -147,6 +148,19 @@ impl Link {
             .map_err(sql)?;
         Ok(connection)
     }
+}
+
+/// SQLite passes over a write-ahead log in a file that it is told never changes: what was committed last
+/// would be missing, and nobody would notice. Errors: `DeviceError`.
+fn nothing_in_the_log(path: &Path) -> Result<()> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if fs::metadata(&log).is_ok_and(|file| file.len() > 0) {
+        let why =
+            "holds the last changes, and the folder cannot be written: open the token once where it can";
+        return Err(Error::DeviceError.because(format_args!("{}: {why}", log.display())));
+    }
+    Ok(())
 }
 
 /// Closes without moving the log into the file: before a fork there is no time for it.
@@ -197,4 +211,24 @@ pub fn make_folder(folder: &Path) -> Result<()> {
     }
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|e| Error::DeviceError.because(format_args!("{}: {e}", folder.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token copied with its log to a place that cannot be written: its last changes are not lost in silence.
+    #[test]
+    fn a_file_in_a_read_only_folder_is_not_read_without_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.pragma_update(None, "journal_mode", "WAL").unwrap();
+        writer.execute_batch("CREATE TABLE kept (last INTEGER)").unwrap();
+        let link = Link { path, read_only: true, immutable: true };
+        assert_eq!(link.connect().err(), Some(Error::DeviceError));
+        writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let kept = |c: Connection| c.query_row("SELECT count(*) FROM kept", [], |row| row.get::<_, i64>(0));
+        assert_eq!(kept(link.connect().unwrap()), Ok(0));
+    }
 }
