@@ -3,8 +3,9 @@
 
 devices                      lists modules, slots and tokens
 device-manager PICTURE       opens the dialog, selects our slot, takes a picture, and prints what it shows
-visit PICTURE URL [PIN…]     opens a page, answers each question for a PIN with the next one, and Cancel when none is left;
-                             takes a picture, prints the page's text and how often it was asked
+visit PICTURE URL [PIN…]     opens a page, answers each question for a PIN with the next one, with Cancel when none is
+                             left; takes a picture, prints the questions, their number and the page's text
+choose HOST NAME             the certificate for NAME is the one for HOST, as ticking "Remember this decision" does
 forget                       logs out of all tokens and forgets TLS sessions
 quit
 """
@@ -17,16 +18,6 @@ firefox = Firefox(int(sys.argv[1]))
 
 MODULES = """
     const modules = await Cc["@mozilla.org/security/pkcs11moduledb;1"].getService(Ci.nsIPKCS11ModuleDB).listModules();
-"""
-
-# A question for a PIN: the window of the common dialog, or the one inside the browser's window.
-QUESTION = """
-    const all = [];
-    for (const window of Services.ww.getWindowEnumerator())
-        all.push(window, ...(window.gDialogBox?.dialog ? [window.gDialogBox.dialog._frame?.contentWindow] : []));
-    const dialog = all.find(window => window?.location.href.startsWith("chrome://global/content/commonDialog")
-        && window.document.getElementById("password1Textbox") && window.document.querySelector("dialog"));
-    if (!dialog || dialog.answered) return null;
 """
 
 
@@ -43,46 +34,56 @@ def devices():
         print(line)
 
 
-def question():
-    """The text of an unanswered question for a PIN, or None."""
-    return firefox.chrome(QUESTION + """return dialog.document.getElementById("infoBody").textContent || "?";""")
+# Marionette cannot type into a question for a password: an observer in Firefox's own window does, once the dialog is there.
+ANSWER = """
+    const pins = given;
+    window.asked = [];
+    window.answers = dialog => {
+        const { infoBody, password1Textbox, button0, button1 } = dialog.Dialog.ui;
+        window.asked.push(infoBody.textContent);
+        const pin = window.asked.length > 10 ? undefined : pins.shift();
+        if (pin !== undefined) password1Textbox.value = pin;
+        dialog.setTimeout(() => (pin === undefined ? button1 : button0).click(), 0);
+    };
+    Services.obs.addObserver(window.answers, "common-dialog-loaded");
+    window.failure = null;
+    window.progress = {
+        QueryInterface: ChromeUtils.generateQI(["nsIWebProgressListener", "nsISupportsWeakReference"]),
+        onStateChange: (progress, request, flags, status) => {
+            if (status && flags & Ci.nsIWebProgressListener.STATE_STOP)
+                window.failure = Cc["@mozilla.org/nss_errors_service;1"].getService(Ci.nsINSSErrorsService).getErrorMessage(status);
+        },
+    };
+    window.gBrowser.selectedBrowser.addProgressListener(window.progress);"""
+ASKED = """
+    Services.obs.removeObserver(window.answers, "common-dialog-loaded");
+    window.gBrowser.selectedBrowser.removeProgressListener(window.progress);
+    return [window.asked, window.failure];"""
 
 
-def answer(pin):
-    firefox.chrome(QUESTION + """
-        dialog.answered = true;
-        const box = dialog.document.querySelector("dialog");
-        if (given[0] === null) return void box.cancelDialog();
-        dialog.document.getElementById("password1Textbox").value = given[0];
-        box.acceptDialog();""", pin)
+def loaded():
+    try:
+        return firefox.chrome("""
+            const browser = window.gBrowser.selectedBrowser;
+            return !browser.webProgress.isLoadingDocument && browser.currentURI.spec !== "about:blank"
+                && browser.documentURI.spec !== "about:blank" && browser.documentURI.spec;""")
+    except Failed as failed:
+        if str(failed).startswith("unexpected alert open"):
+            return False
+        raise
 
 
 def visit(file, url, *pins):
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url="about:blank")
-    firefox.chrome("""
-        window.gBrowser.selectedBrowser.fixupAndLoadURIString(given[0],
-            { triggeringPrincipal: Services.scriptSecurityManager.getSystemPrincipal() });""", url)
-    left, asked = list(pins), 0
-
-    def done():
-        nonlocal asked
-        text = question()
-        if text:
-            asked += 1
-            print(f"asked: {text}")
-            if asked > 10:
-                raise Failed("it asks again and again")
-            answer(left.pop(0) if left else None)
-            return False
-        return firefox.chrome("""
-            const browser = window.gBrowser.selectedBrowser;
-            return !browser.webProgress.isLoadingDocument && browser.currentURI.spec !== "about:blank";""")
-
-    wait_for("the page", done)
-    print(firefox.page("return document.body.innerText"))
-    print(f"asked {asked} times")
-    picture(file)
+    firefox.chrome(ANSWER, *pins)
+    firefox("Marionette:SetContext", value="content")
+    firefox("WebDriver:Navigate", url=url)
+    wait_for("the page", loaded)
+    asked, failure = firefox.chrome(ASKED)
+    print(*asked, f"asked {len(asked)} times", failure or firefox.page("return document.body.innerText"), sep="\n")
+    if not failure:
+        picture(file)
 
 
 def device_manager(file):
@@ -112,6 +113,14 @@ def device_manager(file):
     firefox("WebDriver:SwitchToWindow", handle=here)
 
 
+def choose(host, name):
+    firefox.chrome("""
+        const database = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB);
+        const certificate = database.getCerts().find(certificate => certificate.commonName === given[1]);
+        const choices = Cc["@mozilla.org/security/clientAuthRememberService;1"].getService(Ci.nsIClientAuthRememberService);
+        choices.rememberDecisionScriptable(given[0], {}, certificate, choices.Session);""", host, name)
+
+
 def forget():
     firefox.chrome(MODULES + """
         for (const module of modules) for (const slot of module.slots) {
@@ -125,7 +134,8 @@ def quit_firefox():
     firefox("Marionette:Quit", flags=["eForceQuit"])
 
 
-commands = {"devices": devices, "device-manager": device_manager, "visit": visit, "forget": forget, "quit": quit_firefox}
+commands = {"devices": devices, "device-manager": device_manager, "visit": visit, "choose": choose,
+            "forget": forget, "quit": quit_firefox}
 try:
     commands[sys.argv[2]](*sys.argv[3:])
 except Failed as failed:
