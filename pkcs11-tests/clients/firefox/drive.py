@@ -3,9 +3,8 @@
 
 devices                      lists modules, slots and tokens
 device-manager PICTURE       opens the dialog, selects our slot, takes a picture, and prints what it shows
-visit PICTURE URL [PIN…]     opens a page, answers each question for a PIN with the next one, with Cancel when none is
+visit PICTURE URL NAME [PIN…] opens a page; asked for a certificate, takes the one whose name begins so; answers each question for a PIN with the next one, with Cancel when none is
                              left; takes a picture, prints the questions, their number and the page's text
-choose HOST NAME             the certificate for NAME is the one for HOST, as ticking "Remember this decision" does
 forget                       logs out of all tokens and forgets TLS sessions
 quit
 """
@@ -61,37 +60,55 @@ ASKED = """
     return [window.asked, window.failure];"""
 
 
-def loaded():
-    try:
-        return firefox.chrome("""
-            const browser = window.gBrowser.selectedBrowser;
-            return !browser.webProgress.isLoadingDocument && browser.currentURI.spec !== "about:blank"
-                && browser.documentURI.spec !== "about:blank" && browser.documentURI.spec;""")
-    except Failed as failed:
-        if str(failed).startswith("unexpected alert open"):
-            return False
-        raise
+# The dialog that asks which certificate, when it is open over the page.
+CHOOSE = """
+    const browser = window.gBrowser.selectedBrowser;
+    const dialog = window.gBrowser.getTabDialogBox(browser).getTabDialogManager().dialogs.map(dialog => dialog.frameContentWindow)
+        .find(frame => frame?.location.href.includes("clientauthask") && frame.document.querySelector("#nicknames menuitem"));
+    if (!dialog) return null;
+    const list = dialog.document.getElementById("nicknames");
+    const items = [...list.querySelectorAll("menuitem")];
+    const wanted = items.find(item => item.label.startsWith(given[0]));
+    if (wanted) list.value = wanted.value;
+    dialog.document.querySelector("dialog")[wanted ? "acceptDialog" : "cancelDialog"]();
+    return items.map(item => item.label);"""
+LOADED = """
+    const browser = window.gBrowser.selectedBrowser;
+    return !browser.webProgress.isLoadingDocument && ![browser.currentURI.spec, browser.documentURI.spec].includes("about:blank");"""
 
 
-def visit(file, url, *pins):
+def visit(file, url, name, *pins):
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url="about:blank")
     firefox.chrome(ANSWER, *pins)
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url=url)
+    choices = []
+
+    def loaded():
+        try:
+            choices.extend(firefox.chrome(CHOOSE, name) or [])
+            return firefox.chrome(LOADED)
+        except Failed as failed:
+            if str(failed).startswith("unexpected alert open"):
+                return False  # a question for a PIN, being answered
+            raise
+
     wait_for("the page", loaded)
     asked, failure = firefox.chrome(ASKED)
+    print("certificates offered:", choices)
     print(*asked, f"asked {len(asked)} times", failure or firefox.page("return document.body.innerText"), sep="\n")
     if not failure:
         picture(file)
 
 
 def device_manager(file):
+    """In a tab, where the picture can be taken."""
     firefox.chrome("""
-        window.openDialog("chrome://pippki/content/device_manager.xhtml", "", "chrome,resizable,width=900,height=500");""")
-    find = """const dialog = [...Services.ww.getWindowEnumerator()].find(window =>
-        window.location.href.includes("device_manager") && window.document.querySelector("#device_list treeitem"));"""
-    wait_for("the dialog", lambda: firefox.chrome(find + "return !!dialog;"))
+        window.gBrowser.selectedBrowser.fixupAndLoadURIString("chrome://pippki/content/device_manager.xhtml",
+            { triggeringPrincipal: Services.scriptSecurityManager.getSystemPrincipal() });""")
+    find = """const dialog = window.gBrowser.selectedBrowser.contentWindow;"""
+    wait_for("the dialog", lambda: firefox.chrome(find + "return !!dialog?.document.querySelector('#device_list treeitem');"))
     rows = firefox.chrome(find + """
         const tree = dialog.document.getElementById("device_tree");
         const names = [];
@@ -99,26 +116,12 @@ def device_manager(file):
             names.push(tree.view.getCellText(row, tree.columns[0]));
             if (names.at(-1).startsWith("Strongroom slot")) tree.view.selection.select(row);
         }
-        await new Promise(done => dialog.setTimeout(done, 200));
+        await dialog.document.l10n.ready;
         const cells = [...dialog.document.querySelectorAll("#info_list treecell[id]")];
         return [...names, ...cells.map(cell => `${cell.id} = ${cell.getAttribute("label")}`)];""")
     print("\n".join(rows))
-    here = firefox("WebDriver:GetWindowHandle")["value"]
-    for handle in firefox("WebDriver:GetWindowHandles")["value"]:
-        firefox("WebDriver:SwitchToWindow", handle=handle)
-        if firefox.chrome("""return window.location.href.includes("device_manager");"""):
-            picture(file)
-            firefox.chrome("window.setTimeout(() => window.close(), 0);")
-            break
-    firefox("WebDriver:SwitchToWindow", handle=here)
-
-
-def choose(host, name):
-    firefox.chrome("""
-        const database = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB);
-        const certificate = database.getCerts().find(certificate => certificate.commonName === given[1]);
-        const choices = Cc["@mozilla.org/security/clientAuthRememberService;1"].getService(Ci.nsIClientAuthRememberService);
-        choices.rememberDecisionScriptable(given[0], {}, certificate, choices.Session);""", host, name)
+    firefox("Marionette:SetContext", value="content")
+    picture(file)
 
 
 def forget():
@@ -134,8 +137,7 @@ def quit_firefox():
     firefox("Marionette:Quit", flags=["eForceQuit"])
 
 
-commands = {"devices": devices, "device-manager": device_manager, "visit": visit, "choose": choose,
-            "forget": forget, "quit": quit_firefox}
+commands = {"devices": devices, "device-manager": device_manager, "visit": visit, "forget": forget, "quit": quit_firefox}
 try:
     commands[sys.argv[2]](*sys.argv[3:])
 except Failed as failed:
