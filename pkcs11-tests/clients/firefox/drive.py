@@ -5,7 +5,7 @@ devices                      lists modules, slots and tokens
 device-manager PICTURE       opens the dialog, selects our slot, takes a picture, and prints what it shows
 visit PICTURE URL NAME [PIN…] opens a page; asked for a certificate, takes the one whose name begins so; answers each question for a PIN with the next one, with Cancel when none is
                              left; takes a picture, prints the questions, their number and the page's text
-forget                       logs out of all tokens and forgets TLS sessions
+forget                       logs out of all tokens and ends connections, as "Clear active logins" does
 quit
 """
 import base64
@@ -64,7 +64,7 @@ ASKED = """
 CHOOSE = """
     const browser = window.gBrowser.selectedBrowser;
     const dialog = window.gBrowser.getTabDialogBox(browser).getTabDialogManager().dialogs.map(dialog => dialog.frameContentWindow)
-        .find(frame => frame?.location.href.includes("clientauthask") && frame.document.querySelector("#nicknames menuitem"));
+        .find(frame => frame?.location.href.includes("clientauthask") && frame.document.getElementById("clientAuthCertDetailsStoredOn")?.textContent);
     if (!dialog) return null;
     const list = dialog.document.getElementById("nicknames");
     const items = [...list.querySelectorAll("menuitem")];
@@ -125,12 +125,7 @@ def device_manager(file):
 
 
 def forget():
-    firefox.chrome(MODULES + """
-        for (const module of modules) for (const slot of module.slots) {
-            const token = slot.getToken();
-            if (token && token.isLoggedIn && !token.isInternalKeyToken) await token.logout();
-        }
-        Cc["@mozilla.org/nss_component;1"].getService(Ci.nsINSSComponent).clearSSLExternalAndInternalSessionCache();""")
+    firefox.chrome("""Cc["@mozilla.org/security/sdr;1"].getService(Ci.nsISecretDecoderRing).logoutAndTeardown();""")
 
 
 def quit_firefox():
