@@ -3,9 +3,9 @@
 
 devices                      lists modules, slots and tokens
 device-manager PICTURE       opens the dialog, selects our slot, takes a picture, and prints what it shows
-visit PICTURE URL [PIN…]     opens a page, answers each question for a PIN with the next one, and Cancel when none is left;
-                             takes a picture, prints the page's text and how often it was asked
-forget                       logs out of all tokens and forgets TLS sessions
+visit PICTURE URL NAME [PIN…] opens a page; asked for a certificate, takes the one whose name begins so; answers each question for a PIN with the next one, with Cancel when none is
+                             left; takes a picture, prints the questions, their number and the page's text
+forget                       logs out of all tokens and ends connections, as "Clear active logins" does
 quit
 """
 import base64
@@ -17,16 +17,6 @@ firefox = Firefox(int(sys.argv[1]))
 
 MODULES = """
     const modules = await Cc["@mozilla.org/security/pkcs11moduledb;1"].getService(Ci.nsIPKCS11ModuleDB).listModules();
-"""
-
-# A question for a PIN: the window of the common dialog, or the one inside the browser's window.
-QUESTION = """
-    const all = [];
-    for (const window of Services.ww.getWindowEnumerator())
-        all.push(window, ...(window.gDialogBox?.dialog ? [window.gDialogBox.dialog._frame?.contentWindow] : []));
-    const dialog = all.find(window => window?.location.href.startsWith("chrome://global/content/commonDialog")
-        && window.document.getElementById("password1Textbox") && window.document.querySelector("dialog"));
-    if (!dialog || dialog.answered) return null;
 """
 
 
@@ -43,54 +33,82 @@ def devices():
         print(line)
 
 
-def question():
-    """The text of an unanswered question for a PIN, or None."""
-    return firefox.chrome(QUESTION + """return dialog.document.getElementById("infoBody").textContent || "?";""")
+# Marionette cannot type into a question for a password: an observer in Firefox's own window does, once the dialog is there.
+ANSWER = """
+    const pins = given;
+    window.asked = [];
+    window.answers = dialog => {
+        const { infoBody, password1Textbox, button0, button1 } = dialog.Dialog.ui;
+        window.asked.push(infoBody.textContent);
+        const pin = window.asked.length > 10 ? undefined : pins.shift();
+        if (pin !== undefined) password1Textbox.value = pin;
+        dialog.setTimeout(() => (pin === undefined ? button1 : button0).click(), 0);
+    };
+    Services.obs.addObserver(window.answers, "common-dialog-loaded");
+    window.failure = null;
+    window.progress = {
+        QueryInterface: ChromeUtils.generateQI(["nsIWebProgressListener", "nsISupportsWeakReference"]),
+        onStateChange: (progress, request, flags, status) => {
+            if (status && flags & Ci.nsIWebProgressListener.STATE_STOP)
+                window.failure = Cc["@mozilla.org/nss_errors_service;1"].getService(Ci.nsINSSErrorsService).getErrorMessage(status);
+        },
+    };
+    window.gBrowser.selectedBrowser.addProgressListener(window.progress);"""
+ASKED = """
+    Services.obs.removeObserver(window.answers, "common-dialog-loaded");
+    window.gBrowser.selectedBrowser.removeProgressListener(window.progress);
+    return [window.asked, window.failure];"""
 
 
-def answer(pin):
-    firefox.chrome(QUESTION + """
-        dialog.answered = true;
-        const box = dialog.document.querySelector("dialog");
-        if (given[0] === null) return void box.cancelDialog();
-        dialog.document.getElementById("password1Textbox").value = given[0];
-        box.acceptDialog();""", pin)
+# The dialog that asks which certificate, when it is open over the page.
+CHOOSE = """
+    const browser = window.gBrowser.selectedBrowser;
+    const dialog = window.gBrowser.getTabDialogBox(browser).getTabDialogManager().dialogs.map(dialog => dialog.frameContentWindow)
+        .find(frame => frame?.location.href.includes("clientauthask") && frame.document.getElementById("clientAuthCertDetailsStoredOn")?.textContent);
+    if (!dialog) return null;
+    const list = dialog.document.getElementById("nicknames");
+    const items = [...list.querySelectorAll("menuitem")];
+    const wanted = items.find(item => item.label.startsWith(given[0]));
+    if (wanted) list.value = wanted.value;
+    dialog.document.querySelector("dialog")[wanted ? "acceptDialog" : "cancelDialog"]();
+    return items.map(item => item.label);"""
+LOADED = """
+    const browser = window.gBrowser.selectedBrowser;
+    return !browser.webProgress.isLoadingDocument && ![browser.currentURI.spec, browser.documentURI.spec].includes("about:blank");"""
 
 
-def visit(file, url, *pins):
+def visit(file, url, name, *pins):
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url="about:blank")
-    firefox.chrome("""
-        window.gBrowser.selectedBrowser.fixupAndLoadURIString(given[0],
-            { triggeringPrincipal: Services.scriptSecurityManager.getSystemPrincipal() });""", url)
-    left, asked = list(pins), 0
+    firefox.chrome(ANSWER, *pins)
+    firefox("Marionette:SetContext", value="content")
+    firefox("WebDriver:Navigate", url=url)
+    choices = []
 
-    def done():
-        nonlocal asked
-        text = question()
-        if text:
-            asked += 1
-            print(f"asked: {text}")
-            if asked > 10:
-                raise Failed("it asks again and again")
-            answer(left.pop(0) if left else None)
-            return False
-        return firefox.chrome("""
-            const browser = window.gBrowser.selectedBrowser;
-            return !browser.webProgress.isLoadingDocument && browser.currentURI.spec !== "about:blank";""")
+    def loaded():
+        try:
+            choices.extend(firefox.chrome(CHOOSE, name) or [])
+            return firefox.chrome(LOADED)
+        except Failed as failed:
+            if str(failed).startswith("unexpected alert open"):
+                return False  # a question for a PIN, being answered
+            raise
 
-    wait_for("the page", done)
-    print(firefox.page("return document.body.innerText"))
-    print(f"asked {asked} times")
-    picture(file)
+    wait_for("the page", loaded)
+    asked, failure = firefox.chrome(ASKED)
+    print("certificates offered:", choices)
+    print(*asked, f"asked {len(asked)} times", failure or firefox.page("return document.body.innerText"), sep="\n")
+    if not failure:
+        picture(file)
 
 
 def device_manager(file):
+    """In a tab, where the picture can be taken."""
     firefox.chrome("""
-        window.openDialog("chrome://pippki/content/device_manager.xhtml", "", "chrome,resizable,width=900,height=500");""")
-    find = """const dialog = [...Services.ww.getWindowEnumerator()].find(window =>
-        window.location.href.includes("device_manager") && window.document.querySelector("#device_list treeitem"));"""
-    wait_for("the dialog", lambda: firefox.chrome(find + "return !!dialog;"))
+        window.gBrowser.selectedBrowser.fixupAndLoadURIString("chrome://pippki/content/device_manager.xhtml",
+            { triggeringPrincipal: Services.scriptSecurityManager.getSystemPrincipal() });""")
+    find = """const dialog = window.gBrowser.selectedBrowser.contentWindow;"""
+    wait_for("the dialog", lambda: firefox.chrome(find + "return !!dialog?.document.querySelector('#device_list treeitem');"))
     rows = firefox.chrome(find + """
         const tree = dialog.document.getElementById("device_tree");
         const names = [];
@@ -98,27 +116,16 @@ def device_manager(file):
             names.push(tree.view.getCellText(row, tree.columns[0]));
             if (names.at(-1).startsWith("Strongroom slot")) tree.view.selection.select(row);
         }
-        await new Promise(done => dialog.setTimeout(done, 200));
+        await dialog.document.l10n.ready;
         const cells = [...dialog.document.querySelectorAll("#info_list treecell[id]")];
         return [...names, ...cells.map(cell => `${cell.id} = ${cell.getAttribute("label")}`)];""")
     print("\n".join(rows))
-    here = firefox("WebDriver:GetWindowHandle")["value"]
-    for handle in firefox("WebDriver:GetWindowHandles")["value"]:
-        firefox("WebDriver:SwitchToWindow", handle=handle)
-        if firefox.chrome("""return window.location.href.includes("device_manager");"""):
-            picture(file)
-            firefox.chrome("window.setTimeout(() => window.close(), 0);")
-            break
-    firefox("WebDriver:SwitchToWindow", handle=here)
+    firefox("Marionette:SetContext", value="content")
+    picture(file)
 
 
 def forget():
-    firefox.chrome(MODULES + """
-        for (const module of modules) for (const slot of module.slots) {
-            const token = slot.getToken();
-            if (token && token.isLoggedIn && !token.isInternalKeyToken) await token.logout();
-        }
-        Cc["@mozilla.org/nss_component;1"].getService(Ci.nsINSSComponent).clearSSLExternalAndInternalSessionCache();""")
+    firefox.chrome("""Cc["@mozilla.org/security/sdr;1"].getService(Ci.nsISecretDecoderRing).logoutAndTeardown();""")
 
 
 def quit_firefox():

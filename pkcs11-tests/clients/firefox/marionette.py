@@ -52,6 +52,8 @@ class Firefox:
             (async (...given) => {{ {script} }})(...given).then(
                 result => done([result ?? null]), error => done(String(error)));"""
         answer = self("WebDriver:ExecuteAsyncScript", script=wrapped, args=arguments, sandbox="system")["value"]
+        if answer is None:  # a dialog opened meanwhile
+            raise Failed("unexpected alert open")
         if isinstance(answer, str):
             raise Failed(answer)
         return answer[0]
