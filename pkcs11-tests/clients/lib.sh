@@ -97,7 +97,8 @@ says() { # says TEXT PATTERN COMMAND…: the command, whatever its exit code, pr
 fails() { # fails TEXT PATTERN COMMAND…: the command fails by itself, and prints what matches
     local text=$1 pattern=$2 code
     attempt "${@:3}"
-    ((code > 0)) && ! accident && grep -qE -- "$pattern" "$work/output" ||
+    # An empty pattern: the program has no words for it, only an exit code.
+    ((code > 0)) && ! accident && { [ -z "$pattern" ] || grep -qE -- "$pattern" "$work/output"; } ||
         failed "$text (exit code $code, wanted: $pattern)"
     passed "$text"
 }

@@ -6,7 +6,7 @@ mistakes() {
     says "cmsutil, wrong PIN" "$wrong" cmsutil -S -d "$db" -f wrong-pins -N "nss token:rsa" -i text -o no.p7
     step "the right one is taken" "${list[@]}"
 
-    no_token "could not initialize token" modutil -dbdir "$db" -list strongroom
+    says "without a token modutil says so" "could not initialize token" env XDG_DATA_HOME="$work/nothing" modutil -dbdir "$db" -list strongroom
     no_token "SEC_ERROR_NO_TOKEN.*needs to be initialized" "${certutil[@]}" -R -h "nss token" -s CN=none -z noise -o no.csr
 
     says "read-only store: modutil says so" "Access: Write Protected" read_only modutil -dbdir "$db" -list strongroom
