@@ -20,7 +20,7 @@ good_pins() { # good_pins: all the ways to give a PIN
     step "and it signs" "${plain[@]}" dgst -sha256 -verify "$work/rsa.pub" -signature "$work/sig" "$work/text"
 }
 
-wrong_pins() { # wrong_pins: in the URI, at the prompt, from nobody; each command costs one try at most
+mistyped() { # mistyped: a wrong PIN in the URI, at the prompt, from nobody; each command costs one try at most
     signing ";pin-value=wrong-pin"
     fails "a wrong PIN" "$say_pin" "${words[@]}"
     fails "once more" "$say_pin" "${words[@]}"
@@ -63,7 +63,7 @@ unwritable() { # unwritable: a store that cannot be written signs; and cannot be
 
 mistakes() {
     good_pins
-    wrong_pins
+    mistyped
     locked_user
     missing
     unwritable
