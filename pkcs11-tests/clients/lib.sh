@@ -43,6 +43,7 @@ trap finish EXIT
 needs() { # needs PACKAGE…: Debian packages
     "$root/ci/install" "$@"
 }
+needs python3 # for free ports
 
 client() { # client PROGRAM VERSION WHAT: a row of the README's table of clients
     echo "client: $1 | $2 | $3"
@@ -155,7 +156,7 @@ wait_for_port() { # wait_for_port PORT: somebody listens on loopback
 
 token() { # token LABEL [RUNNER…]: a token with the officer `so` ($so_pin) and the user `user` ($pin), made through RUNNER
     local tool=("${@:2}" pkcs11-tool --module "$module")
-    needs opensc python3
+    needs opensc
     "${tool[@]}" --init-token --label "$1" --so-pin "$so_pin" >"$work/output" 2>&1 &&
         "${tool[@]}" --init-pin --login --login-type so --so-pin "$so_pin" --pin "$pin" >>"$work/output" 2>&1 ||
         failed "make a token"

@@ -1,6 +1,6 @@
 # For web servers with their keys `rsa-site` and `ec-site` in the token: sourced after engine.sh. Their port, and
 # load upon it: every handshake counted. The server writes a line for each request to $access_log.
-needs python3 procps apache2-utils
+needs procps apache2-utils
 port=$(free_port)
 access_log=$work/access.log
 handshakes=(env -u OPENSSL_CONF python3 "$clients/handshakes.py" "$port" "$work/ca.pem")
