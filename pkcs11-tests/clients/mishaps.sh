@@ -1,15 +1,16 @@
 # What goes wrong for every client alike: read by lib.sh. Each case puts things right again at its end.
+owner=() # how a program is run as the person who owns the token, if that is not who runs the script
 
 wrong_pins() { # wrong_pins COUNT: given by pkcs11-tool
-    local try tool=(pkcs11-tool --module "$module" --login --pin 00000000 --list-objects)
+    local try tool=("${owner[@]}" pkcs11-tool --module "$module" --login --pin 00000000 --list-objects)
     for ((try = 1; try <= $1; try++)); do
         fails "a wrong PIN by hand ($try of $1)" "CKR_PIN_(INCORRECT|LOCKED)" "${tool[@]}"
     done
 }
 
 unlock() { # the officer gives the user's PIN again: the wrong ones are forgotten
-    step "the officer gives the PIN again" pkcs11-tool --module "$module" --init-pin --login --login-type so \
-        --so-pin "$so_pin" --pin "$pin"
+    step "the officer gives the PIN again" "${owner[@]}" pkcs11-tool --module "$module" --init-pin \
+        --login --login-type so --so-pin "$so_pin" --pin "$pin"
 }
 
 locked() { # locked PATTERN COMMAND…: the user is locked; the command, with the right PIN, fails and prints what matches
