@@ -10,6 +10,10 @@
 #
 # A step that fails prints the command's output and ends the run. Everything started with `background`
 # is stopped by its process id when the script ends, however it ends.
+#
+# Beside it, for those that need them: mishaps.sh (what goes wrong for every client), engine.sh (keys by OpenSSL's
+# engine for servers), openssl.sh, openssl-tls.sh, openssl-mistakes.sh (openssl by engine and provider), web.sh (web
+# servers under load), dnssec.sh (zones); the programs at-prompt, handshakes.py, newer-debian say themselves what they do.
 set -euo pipefail
 name=$(basename "$(cd "$(dirname "$0")" && pwd)")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -5,7 +5,7 @@ export P11_KIT_SERVER_ADDRESS=unix:path=$socket
 tool=(pkcs11-tool --module "$remote")
 user=("${tool[@]}" --login --pin "$pin")
 
-answers() { "${app[@]}" "${tool[@]}" --list-slots | grep -q 'token label'; }
+answers() { "${app[@]}" "${tool[@]}" --list-slots | grep 'token label' >/dev/null; }
 serve() { # the server, as the README starts it; its pid in $server
     background server.log "${keeper[@]}" p11-kit server --foreground --name "$socket" --provider "$module" \
         --user "$app_user" pkcs11:token=isolated

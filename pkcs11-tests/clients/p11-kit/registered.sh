@@ -5,7 +5,7 @@ token "registered token" "${app[@]}"
 printf 'module: %s\ntrust-policy: yes\n' "$module" | "${app[@]}" tee "$work/app/config/pkcs11/modules/strongroom.module" >/dev/null
 says "p11-kit lists the module" "^strongroom: $module$" "${app[@]}" p11-kit list-modules
 says "and its token" 'token: registered token' "${app[@]}" p11-kit list-modules
-if p11-kit --help | grep -q list-tokens; then # 0.25 and newer
+if p11-kit --help | grep list-tokens >/dev/null; then # 0.25 and newer
     says "p11-kit list-tokens" 'registered token' "${app[@]}" p11-kit list-tokens
     says "p11-kit list-objects" 'Strongroom' "${app[@]}" p11-kit list-objects "pkcs11:token=registered%20token"
 fi
