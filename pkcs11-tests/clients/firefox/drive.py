@@ -96,9 +96,12 @@ def visit(file, url, name, *pins):
 
     wait_for("the page", loaded)
     asked, failure = firefox.chrome(ASKED)
-    print("certificates offered:", choices)
-    print(*asked, f"asked {len(asked)} times", failure or firefox.page("return document.body.innerText"), sep="\n")
-    if not failure:
+    print("offered:", *choices)
+    print(*asked, sep="\n")
+    if failure or firefox.page("return document.documentURI").startswith("about:neterror"):
+        print(f"asked {len(asked)} times, failed: {failure}")
+    else:
+        print(f"asked {len(asked)} times, opened:", firefox.page("return document.body.innerText"))
         picture(file)
 
 
