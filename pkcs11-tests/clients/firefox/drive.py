@@ -44,20 +44,10 @@ ANSWER = """
         if (pin !== undefined) password1Textbox.value = pin;
         dialog.setTimeout(() => (pin === undefined ? button1 : button0).click(), 0);
     };
-    Services.obs.addObserver(window.answers, "common-dialog-loaded");
-    window.failure = null;
-    window.progress = {
-        QueryInterface: ChromeUtils.generateQI(["nsIWebProgressListener", "nsISupportsWeakReference"]),
-        onStateChange: (progress, request, flags, status) => {
-            if (status && flags & Ci.nsIWebProgressListener.STATE_STOP)
-                window.failure = Cc["@mozilla.org/nss_errors_service;1"].getService(Ci.nsINSSErrorsService).getErrorMessage(status);
-        },
-    };
-    window.gBrowser.selectedBrowser.addProgressListener(window.progress);"""
+    Services.obs.addObserver(window.answers, "common-dialog-loaded");"""
 ASKED = """
     Services.obs.removeObserver(window.answers, "common-dialog-loaded");
-    window.gBrowser.selectedBrowser.removeProgressListener(window.progress);
-    return [window.asked, window.failure];"""
+    return window.asked;"""
 
 
 # The dialog that asks which certificate, when it is open over the page.
@@ -72,14 +62,18 @@ CHOOSE = """
     if (wanted) list.value = wanted.value;
     dialog.document.querySelector("dialog")[wanted ? "acceptDialog" : "cancelDialog"]();
     return items.map(item => item.label);"""
-LOADED = """
-    const browser = window.gBrowser.selectedBrowser;
-    return !browser.webProgress.isLoadingDocument && ![browser.currentURI.spec, browser.documentURI.spec].includes("about:blank");"""
+
+
+# Where the page is that has loaded. Firefox's own page of an error is never complete when Firefox has no network.
+AT = """
+    const failed = document.documentURI.startsWith("about:neterror");
+    return failed || document.readyState === "complete" ? document.documentURI : null;"""
 
 
 def visit(file, url, name, *pins):
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url="about:blank")
+    wait_for("an empty page", lambda: firefox.page(AT) == "about:blank")
     firefox.chrome(ANSWER, *pins)
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url=url)
@@ -88,21 +82,22 @@ def visit(file, url, name, *pins):
     def loaded():
         try:
             choices.extend(firefox.chrome(CHOOSE, name) or [])
-            return firefox.chrome(LOADED)
+            where = firefox.page(AT)
+            return where if where != "about:blank" else None
         except Failed as failed:
             if str(failed).startswith("unexpected alert open"):
                 return False  # a question for a PIN, being answered
             raise
 
-    wait_for("the page", loaded)
-    asked, failure = firefox.chrome(ASKED)
+    where = wait_for("the page", loaded)
+    asked = firefox.chrome(ASKED)
     print("offered:", *choices)
     print(*asked, sep="\n")
-    if failure or firefox.page("return document.documentURI").startswith("about:neterror"):
-        print(f"asked {len(asked)} times, failed: {failure}")
-    else:
-        print(f"asked {len(asked)} times, opened:", firefox.page("return document.body.innerText"))
+    if where.startswith(url):
+        print(f"asked {len(asked)} times, opened:", firefox.page("return document.body.innerText;"))
         picture(file)
+    else:
+        print(f"asked {len(asked)} times, failed:", where)
 
 
 def device_manager(file):
