@@ -51,11 +51,13 @@ static void in_children(void) {
     }
     CHECK(0, (CK_RV)wait_for(child));
     child = fork();
-    if (child == 0) { /* starts afresh, once */
+    if (child == 0) { /* starts afresh, once; an emptied environment, as in nginx's workers, loses no token */
+        clearenv();
         CHECK(CKR_OK, p11->C_Initialize(NULL));
         CHECK(CKR_CRYPTOKI_ALREADY_INITIALIZED, p11->C_Initialize(NULL));
         CHECK(CKR_SESSION_HANDLE_INVALID, p11->C_CloseSession(session));
         CK_SESSION_HANDLE own = open_session();
+        CHECK(CKR_PIN_INCORRECT, p11->C_Login(own, CKU_USER, (CK_UTF8CHAR *)"wrong-pin", 9));
         login(own);
         sign(own, find_key(own));
         CHECK(CKR_OK, p11->C_Finalize(NULL));

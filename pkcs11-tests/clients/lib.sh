@@ -85,6 +85,18 @@ says() { # says TEXT PATTERN COMMAND…: the command, whatever its exit code, pr
     fi
 }
 
+saying() { # step TEXT saying PATTERN COMMAND…: the command, or function, succeeds and prints what matches
+    "${@:2}" >"$work/words" 2>&1 && cat "$work/words" && grep -qE -- "$1" "$work/words"
+}
+
+not() { # step TEXT not PATTERN COMMAND…: the command, or function, fails by itself and prints what matches
+    local code=0
+    "${@:2}" >"$work/words" 2>&1 || code=$?
+    cat "$work/words"
+    # 124 is a time-out, up to 192 a signal; a program's own -1 is 255.
+    ((code > 0 && (code < 124 || code > 192))) && grep -qE -- "$1" "$work/words"
+}
+
 background() { # background LOG COMMAND…: started, its pid in $child, its output in $work/LOG
     local log=$work/$1
     shift

@@ -5,6 +5,7 @@
 at_prompt=$root/pkcs11-tests/clients/at-prompt
 
 signing() { # signing URI-ATTRIBUTES OPTION…: $words are a signature by the key rsa
+    rm -f "$work/sig"
     words=(env KEY_URI="$locator$1" "$ssl" dgst -sha256 -sign @rsa -out "$work/sig" "${@:2}" "$work/text")
 }
 
@@ -64,7 +65,6 @@ read_only() { # read_only: a store that cannot be written signs; and cannot be w
     cp -r "$XDG_DATA_HOME" "$work/read-only"
     chmod -R a-w "$work/read-only"
     signing ";pin-value=$pin"
-    rm -f "$work/sig"
     step "a read-only store: it signs" "${powerless[@]}" env XDG_DATA_HOME="$work/read-only" "${words[@]}"
     step "the signature verifies" "${plain[@]}" dgst -sha256 -verify "$work/rsa.pub" -signature "$work/sig" "$work/text"
     says "a read-only store: no new key" CKR_TOKEN_WRITE_PROTECTED "${powerless[@]}" env XDG_DATA_HOME="$work/read-only" \

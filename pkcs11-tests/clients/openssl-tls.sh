@@ -1,4 +1,4 @@
-# TLS with keys of a token, and what OpenSSL says when something is wrong: the second half of openssl.sh.
+# TLS with keys of a token: the second part of openssl.sh.
 
 serve() { # serve PROGRAM OPTION…: s_server with mutual TLS on a port that the system chooses, $address
     rm -f "$work/server.log" # else the last server's port is read, when this one is slow to start

@@ -26,14 +26,22 @@ pub fn check(code: CK_RV) -> Result<()> {
     if code == CKR_OK { Ok(()) } else { Err(code) }
 }
 
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+}
+
 /// The built module: `STRONGROOM_MODULE`, or the debug build beside this crate.
 pub fn module_path() -> PathBuf {
     if let Some(path) = std::env::var_os("STRONGROOM_MODULE") {
         return path.into();
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    target.join("debug/libstrongroom.so")
+    target().join("debug/libstrongroom.so")
+}
+
+/// The `strongroom` command of the debug build.
+pub fn tool_path() -> PathBuf {
+    target().join("debug/strongroom")
 }
 
 /// The loaded module.

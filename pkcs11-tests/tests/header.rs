@@ -97,15 +97,40 @@ fn structures_have_the_size_of_their_types() {
             .expect("a C compiler");
         assert!(built.success(), "{standard}");
     }
-    let plain = folder.path().join("plain.c");
-    std::fs::write(&plain, "#include <pkcs11.h>\nint main(void) { return 0; }\n").expect("source");
-    let built = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
-        .arg(include())
-        .arg(&plain)
-        .status()
-        .expect("a C compiler");
-    assert!(built.success(), "C99");
+    let plain = "#include <pkcs11.h>\n#include <strongroom.h>\nint main(void) { return 0; }\n";
+    for (compiler, file, standard) in [
+        ("cc", "plain.c", "-std=c89"),
+        ("cc", "plain.c", "-std=c99"),
+        ("c++", "plain.cc", "-std=c++98"),
+        ("c++", "plain.cc", "-std=c++20"),
+    ] {
+        let file = folder.path().join(file);
+        std::fs::write(&file, plain).expect("source");
+        let built = Command::new(compiler)
+            .args([standard, "-Wall", "-Wextra", "-pedantic-errors", "-Werror", "-fsyntax-only", "-I"])
+            .arg(include())
+            .arg(&file)
+            .status()
+            .expect("a compiler");
+        assert!(built.success(), "{standard}");
+    }
+}
+
+/// Nothing runs when the process ends or the host closes the module, names bind to our own code first,
+/// and no library of the host's is needed but C's own.
+#[test]
+fn the_library_stays_and_needs_nobody() {
+    let ran = Command::new("readelf").args(["-dW"]).arg(module_path()).output().expect("readelf");
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(text.contains("INIT_ARRAY"), "readelf says nothing: {text}");
+    assert!(!text.contains("FINI_ARRAY"), "something runs at exit: {text}");
+    for flag in ["NODELETE", "SYMBOLIC"] {
+        assert!(text.contains(flag), "{flag}: {text}");
+    }
+    for line in text.lines().filter(|line| line.contains("(NEEDED)")) {
+        let known = ["libgcc_s.so", "libm.so", "libc.so", "ld-linux", "libdl.so", "libpthread.so"];
+        assert!(known.iter().any(|name| line.contains(name)), "{line}");
+    }
 }
 
 /// The table of pains names tests that are there.

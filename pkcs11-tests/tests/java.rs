@@ -6,54 +6,77 @@ use pkcs11_tests::params::mechanism;
 use pkcs11_tests::{Fixture, Result, call, check, fixture};
 
 const P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
-const DIGEST: &[u8] = &[0x17; 32];
 
-fn sign(at: &Fixture, session: CK_SESSION_HANDLE, pair: Pair) -> Vec<u8> {
-    let (mut ecdsa, mut signature, mut length) = (mechanism(CKM_ECDSA), vec![0; 200], 200);
-    check(call!(at.module, C_SignInit, session, &mut ecdsa, pair.private)).expect("C_SignInit");
-    let (data, size) = (DIGEST.as_ptr().cast_mut(), DIGEST.len() as CK_ULONG);
-    check(call!(at.module, C_Sign, session, data, size, signature.as_mut_ptr(), &mut length))
-        .expect("C_Sign");
-    signature.truncate(length as usize);
-    signature
+/// A pair, and a signature over a digest.
+struct Signed {
+    at: &'static Fixture,
+    session: CK_SESSION_HANDLE,
+    pair: Pair,
+    digest: [u8; 32],
+    signature: Vec<u8>,
 }
 
-fn verify(at: &Fixture, session: CK_SESSION_HANDLE, pair: Pair, signature: &[u8]) -> Result<()> {
-    let mut ecdsa = mechanism(CKM_ECDSA);
-    check(call!(at.module, C_VerifyInit, session, &mut ecdsa, pair.public)).expect("C_VerifyInit");
-    let (data, size) = (DIGEST.as_ptr().cast_mut(), DIGEST.len() as CK_ULONG);
-    let (pointer, length) = (signature.as_ptr().cast_mut(), signature.len() as CK_ULONG);
-    check(call!(at.module, C_Verify, session, data, size, pointer, length))
-}
+impl Signed {
+    /// A signature that `fits`; of many digests, because one of a digest is always the same in a
+    /// build that signs deterministically.
+    fn new(params: &[u8], fits: fn(&[u8]) -> bool) -> Signed {
+        let at = fixture();
+        let session = at.open();
+        let pair = at.module.ec(session, params);
+        for number in 0..1000u16 {
+            let mut digest = [0x17; 32];
+            digest[..2].copy_from_slice(&number.to_be_bytes());
+            let (mut ecdsa, mut signature, mut length) = (mechanism(CKM_ECDSA), vec![0; 200], 200);
+            check(call!(at.module, C_SignInit, session, &mut ecdsa, pair.private)).expect("C_SignInit");
+            check(call!(
+                at.module,
+                C_Sign,
+                session,
+                digest.as_mut_ptr(),
+                32,
+                signature.as_mut_ptr(),
+                &mut length
+            ))
+            .expect("C_Sign");
+            signature.truncate(length as usize);
+            if fits(&signature) {
+                return Signed { at, session, pair, digest, signature };
+            }
+        }
+        panic!("none of 1,000 signatures fits");
+    }
 
-/// r and s, each without its first `cut` bytes.
-fn shorter(signature: &[u8], cut: usize) -> Vec<u8> {
-    let (r, s) = signature.split_at(signature.len() / 2);
-    [&r[cut..], &s[cut..]].concat()
+    fn verify(&self, signature: &[u8]) -> Result<()> {
+        let (module, session, mut ecdsa) = (&self.at.module, self.session, mechanism(CKM_ECDSA));
+        check(call!(module, C_VerifyInit, session, &mut ecdsa, self.pair.public)).expect("C_VerifyInit");
+        let (pointer, length) = (signature.as_ptr().cast_mut(), signature.len() as CK_ULONG);
+        check(call!(module, C_Verify, session, self.digest.as_ptr().cast_mut(), 32, pointer, length))
+    }
+
+    /// r and s, each without its first `cut` bytes.
+    fn shorter(&self, cut: usize) -> Vec<u8> {
+        let (r, s) = self.signature.split_at(self.signature.len() / 2);
+        [&r[cut..], &s[cut..]].concat()
+    }
 }
 
 /// Java drops the leading zeros that r and s have in common; PKCS#11 3.2 §6.3.1 lets it.
 #[test]
 fn jdk_short_ecdsa_signatures() {
-    let at = fixture();
-    let session = at.open();
-    let pair = at.module.ec(session, P521);
     // One in four of P-521 can be shortened.
-    let signature = (0..1000).map(|_| sign(at, session, pair)).find(|s| s[0] == 0 && s[66] == 0);
-    let signature = signature.expect("one that begins with zeros");
-    assert_eq!(verify(at, session, pair, &signature), Ok(()));
-    assert_eq!(verify(at, session, pair, &shorter(&signature, 1)), Ok(()));
-    let mut changed = shorter(&signature, 1);
+    let signed = Signed::new(P521, |s| s[0] == 0 && s[66] == 0 && s[1] != 0);
+    assert_eq!(signed.verify(&signed.signature), Ok(()));
+    assert_eq!(signed.verify(&signed.shorter(1)), Ok(()));
+    let mut changed = signed.shorter(1);
     changed[70] ^= 1;
-    assert_eq!(verify(at, session, pair, &changed), Err(CKR_SIGNATURE_INVALID));
+    assert_eq!(signed.verify(&changed), Err(CKR_SIGNATURE_INVALID));
     // Bytes that are missed are no zeros.
-    assert_eq!(verify(at, session, pair, &shorter(&signature, 2)), Err(CKR_SIGNATURE_INVALID));
-    let pair = at.module.ec(session, P256);
-    let signature = (0..1000).map(|_| sign(at, session, pair)).find(|s| s[0] != 0 && s[32] != 0);
-    let signature = signature.expect("one that begins with none");
-    assert_eq!(verify(at, session, pair, &shorter(&signature, 1)), Err(CKR_SIGNATURE_INVALID));
-    for wrong in [&signature[..63], &signature[1..], &[&signature[..], &[0, 0]].concat(), &[]] {
-        assert_eq!(verify(at, session, pair, wrong), Err(CKR_SIGNATURE_LEN_RANGE), "{}", wrong.len());
+    assert_eq!(signed.verify(&signed.shorter(2)), Err(CKR_SIGNATURE_INVALID));
+    let signed = Signed::new(P256, |s| s[0] != 0 && s[32] != 0);
+    assert_eq!(signed.verify(&signed.shorter(1)), Err(CKR_SIGNATURE_INVALID));
+    let whole = &signed.signature;
+    for wrong in [&whole[..63], &whole[1..], &[&whole[..], &[0, 0]].concat(), &[]] {
+        assert_eq!(signed.verify(wrong), Err(CKR_SIGNATURE_LEN_RANGE), "{}", wrong.len());
     }
 }
 

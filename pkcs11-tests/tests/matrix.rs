@@ -7,6 +7,20 @@ use pkcs11_tests::params::{mechanism, wrong};
 use pkcs11_tests::{Fixture, Result, call, check, fixture};
 use std::ptr::null_mut;
 
+/// What CKM_ECDH1_DERIVE takes.
+const KDFS: [CK_EC_KDF_TYPE; 10] = [
+    CKD_NULL,
+    CKD_SHA1_KDF,
+    CKD_SHA224_KDF,
+    CKD_SHA256_KDF,
+    CKD_SHA384_KDF,
+    CKD_SHA512_KDF,
+    CKD_SHA3_224_KDF,
+    CKD_SHA3_256_KDF,
+    CKD_SHA3_384_KDF,
+    CKD_SHA3_512_KDF,
+];
+
 type Test = fn(&Bench, CK_MECHANISM_TYPE);
 
 struct Bench {
@@ -300,7 +314,7 @@ impl Bench {
     fn derives(&self, kind: CK_MECHANISM_TYPE) {
         let (module, session) = (&self.at.module, self.session);
         let peer = module.ec(session, P256);
-        for kdf in [CKD_NULL, CKD_SHA1_KDF, CKD_SHA256_KDF, CKD_SHA3_512_KDF] {
+        for kdf in KDFS {
             let derive = |private, public, length: CK_ULONG| {
                 let mut point = module.attribute(session, public, CKA_EC_POINT).expect("point");
                 let mut shared = b"info".to_vec();
@@ -365,6 +379,58 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// What is not advertised is not done.
+    fn refuses_the_rest(&self, kind: CK_MECHANISM_TYPE, flags: CK_FLAGS) {
+        let (module, session, key) = (&self.at.module, self.session, self.aes);
+        let with = || {
+            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST) != 0;
+            let bare = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+            if known { mechanism(kind) } else { bare }
+        };
+        // A parameter that is missing may be found before.
+        let refused = |code| {
+            code == CKR_MECHANISM_INVALID || (flags & CKF_DERIVE != 0 && code == CKR_MECHANISM_PARAM_INVALID)
+        };
+        for (flag, what) in [
+            (CKF_SIGN, "sign"),
+            (CKF_VERIFY, "verify"),
+            (CKF_ENCRYPT, "encrypt"),
+            (CKF_DECRYPT, "decrypt"),
+            (CKF_DIGEST, "digest"),
+        ] {
+            if flags & flag == 0 {
+                let code = self.start(what, with(), key).expect_err("not advertised");
+                assert!(refused(code), "{what} {kind:#x}: {code:#x}");
+            }
+        }
+        let length = [number(CKA_VALUE_LEN, 32)];
+        if flags & CKF_GENERATE == 0 {
+            let code = module.generate(session, kind, &length).expect_err("not advertised");
+            assert!(
+                code == CKR_MECHANISM_INVALID || code == CKR_MECHANISM_PARAM_INVALID,
+                "{kind:#x}: {code:#x}"
+            );
+        }
+        if flags & CKF_GENERATE_KEY_PAIR == 0 {
+            let made = module.generate_pair(session, kind, &[bytes(CKA_EC_PARAMS, P256)], &[]);
+            let code = made.expect_err("not advertised");
+            assert!(
+                code == CKR_MECHANISM_INVALID || code == CKR_MECHANISM_PARAM_INVALID,
+                "{kind:#x}: {code:#x}"
+            );
+        }
+        if flags & CKF_WRAP == 0 {
+            let code = call!(module, C_WrapKey, session, &mut with(), key, key, null_mut(), &mut 0);
+            assert!(refused(code), "wrap {kind:#x}: {code:#x}");
+        }
+        if flags & CKF_DERIVE == 0 {
+            let code = call!(module, C_DeriveKey, session, &mut with(), key, null_mut(), 0, &mut 0);
+            assert!(refused(code), "derive {kind:#x}: {code:#x}");
+        }
+    }
+}
+
 /// What a mechanism signs: a digest for those that want one, else a text.
 fn signable(kind: CK_MECHANISM_TYPE) -> Vec<u8> {
     match kind {
@@ -416,6 +482,7 @@ fn every_advertised_mechanism() {
             }
         }
         assert!(walked > before, "{kind:#x} is advertised and can do nothing");
+        bench.refuses_the_rest(kind, info.flags);
         for (one, other) in [(CKF_SIGN, CKF_VERIFY), (CKF_ENCRYPT, CKF_DECRYPT), (CKF_WRAP, CKF_UNWRAP)] {
             assert_eq!(info.flags & one != 0, info.flags & other != 0, "{kind:#x}");
         }

@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number, yes};
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, c_program, call, cheap_config, check, module_path};
+use pkcs11_tests::{Module, PIN, RW, SO_PIN, c_program, call, cheap_config, check, module_path, tool_path};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
@@ -100,12 +100,8 @@ fn said(output: &str) -> Vec<(bool, String)> {
     words
 }
 
-/// The `strongroom` command beside the module.
 fn verify(config: &Path) {
-    let program = root()
-        .join(std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from))
-        .join("debug/strongroom");
-    let ran = Command::new(program)
+    let ran = Command::new(tool_path())
         .arg("verify")
         .arg("--config")
         .arg(config)
@@ -155,32 +151,6 @@ fn role_destroyer() {
     let session = user(&module);
     let found = module.find(session, &[bytes(CKA_LABEL, b"shared")]).expect("find");
     module.destroy(session, found[0]).expect("destroy");
-}
-
-/// Twenty ssh clients or web workers that start together, all with the right PIN.
-#[test]
-fn right_pins_from_many_processes_at_once_lock_nobody() {
-    let (_folder, config) = cheap_config();
-    assert!(again("role_maker", &config).status().expect("maker").success());
-    let logins: Vec<_> = (0..20).map(|_| again("role_login", &config).spawn().expect("a login")).collect();
-    for login in logins {
-        assert!(login.wait_with_output().expect("a login").status.success());
-    }
-}
-
-#[test]
-#[ignore = "a role of the test above"]
-fn role_maker() {
-    let config = std::env::var_os("STRONGROOM_CONFIG").expect("a configuration");
-    make_token(&Module::load(), Path::new(&config));
-}
-
-#[test]
-#[ignore = "a role of the test above"]
-fn role_login() {
-    let module = Module::load();
-    assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-    user(&module);
 }
 
 /// kill -9 at many moments: what was said to be done is done, and nothing is half done.

@@ -149,19 +149,40 @@ fn work(module: &Module, session: CK_SESSION_HANDLE) {
     assert_eq!(call!(module, C_DigestInit, session, odd), CKR_OK);
 }
 
-/// The child's calls are in the file too, under its own number.
-fn forks(module: &Module, session: CK_SESSION_HANDLE) {
-    // SAFETY: the child only calls the module and leaves.
+/// Runs `work` in a forked child, which must answer true; gives the child's number.
+fn in_child(work: impl FnOnce() -> bool) -> libc::pid_t {
+    // SAFETY: the child only calls the module and the system, and leaves.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let code = call!(module, C_SessionCancel, session, CKF_DIGEST);
+        let well = work();
         // SAFETY: ends the child, nothing else.
-        unsafe { libc::_exit(i32::from(code != CKR_OK)) };
+        unsafe { libc::_exit(i32::from(!well)) };
     }
     let mut status = -1;
     // SAFETY: the child is ours.
     assert_eq!((unsafe { libc::waitpid(child, &mut status, 0) }, status), (child, 0));
+    child
+}
+
+/// The child's calls are in the file too, under its own number; also those of one that closed every
+/// descriptor, as daemons do, and whose own file has the number now: nothing may go there.
+fn forks(module: &Module, session: CK_SESSION_HANDLE) {
+    let child = in_child(|| call!(module, C_SessionCancel, session, CKF_DIGEST) == CKR_OK);
     println!("child {child}");
+    let daemon = in_child(|| {
+        for descriptor in 3..256 {
+            // SAFETY: closes what this child has; nothing here uses it again.
+            unsafe { libc::close(descriptor) };
+        }
+        let own: Vec<_> = (0..20).map(|_| tempfile::tempfile().expect("a file of its own")).collect();
+        let code = call!(module, C_SessionCancel, session, CKF_DIGEST);
+        // Opens the token's file again, as another process.
+        let found = module.find(session, &[bytes(CKA_LABEL, b"nobody"), yes(CKA_TOKEN)]);
+        code == CKR_OK
+            && found == Ok(vec![])
+            && own.iter().all(|file| file.metadata().is_ok_and(|own| own.len() == 0))
+    });
+    println!("child {daemon}");
 }
 
 fn contains(text: &[u8], secret: &[u8]) -> bool {
@@ -233,9 +254,12 @@ fn the_trace_says_what_was_done_and_no_secret() {
         assert!(calls.iter().any(|call| call.contains(line)), "not in the trace: {line}\n{text}");
     }
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    let child = said.lines().find_map(|line| line.strip_prefix("child ")).expect("the child's number");
-    let its = |line: &&str| line.contains(&format!(" {child}.{child} C_SessionCancel("));
-    assert_eq!(text.lines().filter(its).count(), 1, "the forked child is not in the trace");
+    let children: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("child ")).collect();
+    assert_eq!(children.len(), 2);
+    for child in children {
+        let its = |line: &&str| line.contains(&format!(" {child}.{child} C_SessionCancel("));
+        assert_eq!(text.lines().filter(its).count(), 1, "the forked child {child} is not in the trace");
+    }
 }
 
 #[test]

@@ -46,4 +46,37 @@ mod tests {
         assert_eq!(out[..32], Hash::Sha256.digest(b"shared\0\0\0\x01info"));
         assert_eq!(out[32..], Hash::Sha256.digest(b"shared\0\0\0\x02info")[..8]);
     }
+
+    /// NIST's vectors of ANS X9.63-2001.
+    #[test]
+    fn x963_nist() {
+        let bytes = |text: &str| -> Vec<u8> {
+            (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+        };
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/pkcs11-tests/vectors/nist/KDF/ansx963_2001.txt");
+        let (mut hash, mut z, mut info, mut walked) = (Hash::Sha256, vec![], vec![], 0);
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            if let Some(name) = line.strip_prefix("[SHA-").and_then(|rest| rest.strip_suffix(']')) {
+                hash = match name {
+                    "1" => Hash::Sha1,
+                    "224" => Hash::Sha224,
+                    "256" => Hash::Sha256,
+                    "384" => Hash::Sha384,
+                    "512" => Hash::Sha512,
+                    other => panic!("{other}"),
+                };
+            }
+            match line.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+                Some(("Z", value)) => z = bytes(value),
+                Some(("SharedInfo", value)) => info = bytes(value),
+                Some(("key_data", value)) => {
+                    let expected = bytes(value);
+                    assert_eq!(x963(hash, &z, &info, expected.len())[..], expected[..], "{hash:?} {walked}");
+                    walked += 1;
+                }
+                _ => {}
+            }
+        }
+        assert!(walked >= 20, "{walked}");
+    }
 }

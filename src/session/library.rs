@@ -40,25 +40,27 @@ static LIBRARY: Library = Library {
 
 impl Library {
     /// C_Initialize. `config`: the reserved string. `CryptokiAlreadyInitialized`, except once in a
-    /// forked child, where it starts afresh.
+    /// forked child, where it starts afresh: with its parent's configuration unless it names one,
+    /// because servers such as nginx empty the environment of their workers.
     pub fn initialize(config: Option<&str>) -> Result<()> {
         let library = &LIBRARY;
-        let generation = library.generation.load(Ordering::Acquire);
-        let inherited = library.initialized_in.load(Ordering::Acquire) != generation;
-        if library.open.load(Ordering::Acquire) && !inherited {
-            return Err(Error::CryptokiAlreadyInitialized);
-        }
-        let config = Config::load(config)?;
-        logger::install(&config);
-        tracer::install(&config);
         let mut slots = library.slots.write();
-        // Another thread may have been faster.
-        if library.open.load(Ordering::Acquire) && !inherited {
+        let open = library.open.load(Ordering::Acquire);
+        let generation = library.generation.load(Ordering::Acquire);
+        if open && library.initialized_in.load(Ordering::Acquire) == generation {
             return Err(Error::CryptokiAlreadyInitialized);
         }
+        let fresh: Vec<_> = if open && config.is_none() {
+            slots.iter().map(|slot| slot.afresh()).collect()
+        } else {
+            let config = Config::load(config)?;
+            logger::install(&config);
+            tracer::install(&config);
+            config.slots.into_iter().map(Slot::new).collect()
+        };
         library.forget_sessions();
         // A slot's shell stays for good: sessions of other threads may still point to it.
-        *slots = config.slots.into_iter().map(|slot| &*Box::leak(Box::new(Slot::new(slot)))).collect();
+        *slots = fresh.into_iter().map(|slot| &*Box::leak(Box::new(slot))).collect();
         library.initialized_in.store(generation, Ordering::Release);
         library.open.store(true, Ordering::Release);
         Ok(())

@@ -20,9 +20,18 @@ pub(super) struct Slot {
 
 impl Slot {
     pub fn new(config: SlotConfig) -> Slot {
+        Slot::of(config.id, Token::new(config))
+    }
+
+    /// As new in a forked child: see [`Token::afresh`].
+    pub fn afresh(&self) -> Slot {
+        Slot::of(self.id, self.token.afresh())
+    }
+
+    fn of(id: u64, token: Token) -> Slot {
         Slot {
-            id: config.id,
-            token: Token::new(config),
+            id,
+            token,
             login: RwLock::new(Rank::Slot, None),
             counts: RwLock::new(Rank::Session, SessionCounts::default()),
         }

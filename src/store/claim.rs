@@ -70,7 +70,16 @@ fn give_back(share: Option<(String, Arc<UnixDatagram>)>) {
     let Some((name, socket)) = share else { return };
     let mut held = HELD.lock();
     drop(socket);
-    held.retain(|(known, socket)| *known != name || Arc::strong_count(socket) > 1);
+    let Some(place) = held.iter().position(|(known, _)| *known == name) else { return };
+    if Arc::strong_count(&held[place].1) > 1 {
+        return;
+    }
+    let (_, socket) = held.swap_remove(place);
+    // A host that closed every descriptor may have given the number to a file of its own.
+    let ours = socket.local_addr().is_ok_and(|at| at.as_abstract_name() == Some(name.as_bytes()));
+    if !ours {
+        std::mem::forget(socket);
+    }
 }
 
 fn refused(path: &Path) -> Error {

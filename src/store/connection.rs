@@ -5,10 +5,13 @@ use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
 use rusqlite::config::DbConfig;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Held for reading while a connection is used, for writing around a fork: SQLite's locks and
@@ -44,17 +47,31 @@ pub fn sql(error: rusqlite::Error) -> Error {
         Some(ErrorCode::ReadOnly) => Error::TokenWriteProtected,
         Some(ErrorCode::OutOfMemory) => Error::HostMemory,
         Some(ErrorCode::DatabaseBusy) => Error::FunctionFailed,
+        // No room for the index beside the log.
+        _ if error.sqlite_error().is_some_and(|e| e.extended_code == SQLITE_IOERR_SHMSIZE) => {
+            Error::DeviceMemory
+        }
         _ => Error::DeviceError,
     };
     ours.because(format_args!("token file: {error}"))
+}
+
+/// An error of the file system as one of ours, the reason in the log.
+pub fn io(path: &Path, error: &std::io::Error) -> Error {
+    let ours = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Error::DeviceMemory,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::TokenWriteProtected,
+        _ => Error::DeviceError,
+    };
+    ours.because(format_args!("{}: {error}", path.display()))
 }
 
 /// How to reach the file again and again.
 pub struct Link {
     path: PathBuf,
     read_only: bool,
-    /// The folder cannot be written either: SQLite must be told that nobody else writes.
-    immutable: bool,
+    /// The folder cannot be written either: there can be no index beside the log, so nobody else writes.
+    alone: bool,
     /// That no other copy of this library has the file open in this process.
     claim: Claim,
 }
@@ -64,9 +81,9 @@ impl Link {
     /// connection that looked, good for reading.
     pub fn open(config: &SlotConfig) -> Result<(Link, Connection)> {
         let mut link =
-            Link { path: config.path.clone(), read_only: false, immutable: false, claim: Claim::default() };
-        for (read_only, immutable) in [(false, false), (true, false), (true, true)] {
-            (link.read_only, link.immutable) = (read_only, immutable);
+            Link { path: config.path.clone(), read_only: false, alone: false, claim: Claim::default() };
+        for (read_only, alone) in [(false, false), (true, false), (true, true)] {
+            (link.read_only, link.alone) = (read_only, alone);
             let connection = match link.connect() {
                 Ok(connection) => connection,
                 Err(Error::TokenNotRecognized) => return Err(Error::TokenNotRecognized),
@@ -75,7 +92,7 @@ impl Link {
             let writable = !connection.is_readonly("main").unwrap_or(true);
             match check_format(&connection, &link.path) {
                 Err(Error::DeviceMemory | Error::TokenWriteProtected) => {}
-                Err(Error::DeviceError) if !immutable && !writable => {}
+                Err(Error::DeviceError) if !alone && !writable => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
                     link.read_only = !writable;
@@ -86,18 +103,22 @@ impl Link {
         Err(Error::TokenNotRecognized.because(format_args!("{}: cannot be opened", link.path.display())))
     }
 
-    /// Makes a new file beside its place, filled by `fill`, and puts it there whole.
-    pub fn make(config: &SlotConfig, fill: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
+    /// Makes a new file beside its place, filled by `fill`, and puts it there whole. Nothing is opened
+    /// after that: once the file is there, nothing may fail.
+    pub fn make(config: &SlotConfig, fill: impl FnOnce(&Connection) -> Result<()>) -> Result<Link> {
         let path = &config.path;
-        let failed = |e: std::io::Error| Error::DeviceError.because(format_args!("{}: {e}", path.display()));
+        let failed = |e: std::io::Error| io(path, &e);
         if let Some(folder) = path.parent() {
             make_folder(folder)?;
         }
-        let draft = path.with_extension(format!("draft-{}", std::process::id()));
-        let _ = fs::remove_file(&draft);
+        let draft = draft_of(path);
         let made = (|| {
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
             let connection = Connection::open(&draft).map_err(sql)?;
-            fs::set_permissions(&draft, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            // A draft that is not finished is thrown away, and a finished one is synced whole.
+            connection
+                .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
+                .map_err(sql)?;
             connection.execute_batch(SCHEMA).map_err(sql)?;
             connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
             connection.pragma_update(None, "user_version", FORMAT).map_err(sql)?;
@@ -110,15 +131,14 @@ impl Link {
                 fs::remove_file(path).map_err(failed)?;
             }
             fs::hard_link(&draft, path).map_err(failed)?;
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+            sync_folder(path).map_err(failed)
         })();
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let mut leftover = draft.clone().into_os_string();
             leftover.push(suffix);
             let _ = fs::remove_file(leftover);
         }
-        made
+        made.map(|()| Link { path: path.clone(), read_only: false, alone: false, claim: Claim::default() })
     }
 
     pub fn read_only(&self) -> bool {
@@ -130,10 +150,8 @@ impl Link {
         let mode =
             if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         self.claim.take(&self.path)?;
-        let connection = if self.immutable {
-            let path = self.path.to_str().ok_or(Error::DeviceError)?;
-            let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-            Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags | mode)
+        let connection = if self.alone {
+            self.connect_alone(flags | mode)
         } else {
             Connection::open_with_flags(&self.path, flags | mode)
         };
@@ -141,6 +159,21 @@ impl Link {
         connection.busy_timeout(BUSY).map_err(sql)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
+    }
+
+    /// Without locks and without an index file beside the log. The log, if there is one, is read: it
+    /// holds the latest commits.
+    fn connect_alone(&self, flags: OpenFlags) -> rusqlite::Result<Connection> {
+        let path = self.path.to_string_lossy();
+        let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+            let connection = Connection::open_with_flags(format!("file:{escaped}?vfs=unix-none"), flags)?;
+            connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+            return Ok(connection);
+        }
+        Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
     }
 
     pub fn reader(&self) -> Result<Connection> {
@@ -199,11 +232,26 @@ pub fn truncate_log(connection: &Connection) {
     let _ = connection.busy_timeout(BUSY);
 }
 
+/// A name beside `path` that nobody else uses now, and no file of a process that died.
+pub fn draft_of(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let draft = path.with_extension(format!("draft-{}-{number}", std::process::id()));
+    let _ = fs::remove_file(&draft);
+    draft
+}
+
+/// Makes the names in a file's folder durable.
+pub fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
 /// The folder of a token's files, mode 0700 when it is made here.
 pub fn make_folder(folder: &Path) -> Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|e| Error::DeviceError.because(format_args!("{}: {e}", folder.display())))
+    made.map_err(|e| io(folder, &e))
 }

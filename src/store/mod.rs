@@ -183,13 +183,13 @@ impl Store {
             connection::truncate_log(&connection);
             return Ok(Store::with(link, keys));
         }
-        Link::make(config, |connection| {
+        let link = Link::make(config, |connection| {
             change::transact(connection, &keys, |change| {
                 change.clear(&wrapping)?;
                 first(change)
             })
         })?;
-        Ok(Store::with(Link::open(config)?.0, keys))
+        Ok(Store::with(link, keys))
     }
 
     /// Opens; nothing is read that grows with the number of records. Errors, each logged with what

@@ -4,7 +4,7 @@
 //! and passes (u32 LE), nonce (12), S under AES-256-GCM (32 + 16), the token's id as associated data.
 //! To add a provider: a number here, an arm in [`wrapping_key`], an option in `config`.
 
-use super::connection::{meta, sql};
+use super::connection::{draft_of, io, meta, sql, sync_folder};
 use super::{Id, Keys};
 use crate::config::{PassphraseSource, SealConfig, SlotConfig};
 use crate::crypto::aes::GcmKey;
@@ -202,28 +202,25 @@ fn make_key_file(path: &Path) -> Result<()> {
         let digits = b"0123456789abcdef";
         pair.copy_from_slice(&[digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
     }
-    let failed =
-        |e: std::io::Error| Error::DeviceError.because(format_args!("seal key {}: {e}", path.display()));
+    let failed = |e: std::io::Error| io(path, &e);
     // Whole or not at all: another process may be making it too, and the first one wins.
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(failed)?;
-    writeln!(file, "{FIRST_LINE}").map_err(failed)?;
-    file.write_all(&text)
-        .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all())
-        .map_err(failed)?;
-    let linked = fs::hard_link(&draft, path);
+    let draft = draft_of(path);
+    let written = write_draft(&draft, &text);
+    let linked = written.and_then(|()| fs::hard_link(&draft, path));
     let _ = fs::remove_file(&draft);
     match linked {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.map_err(failed),
+        // A token whose key's name is lost with the power is lost too.
+        other => other.and_then(|()| sync_folder(path)).map_err(failed),
     }
+}
+
+fn write_draft(draft: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    writeln!(file, "{FIRST_LINE}")?;
+    file.write_all(text)?;
+    file.write_all(b"\n")?;
+    file.sync_all()
 }
 
 /// Writes the rows that make an empty file a token.

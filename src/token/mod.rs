@@ -107,6 +107,15 @@ impl ForkGuards<'_> {
 }
 
 impl Token {
+    /// As new in a forked child, of the same configuration. What was proved of passwords moves along:
+    /// the workers of a web server need not stretch the same PIN one after the other.
+    pub fn afresh(&self) -> Token {
+        let token = Token::new(self.config.clone());
+        let proved = std::mem::take(&mut *self.verifiers.write());
+        *token.verifiers.write() = proved;
+        token
+    }
+
     /// Touches no file; the first use opens it, and again after it failed to open.
     pub fn new(config: SlotConfig) -> Token {
         Token {

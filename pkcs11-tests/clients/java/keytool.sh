@@ -10,7 +10,7 @@ certified() { # certified ALIAS EXTENSION…: the CA's certificate for a key tak
     local alias=$1
     shift
     "${keys[@]}" -certreq -alias "$alias" |
-        "${keys[@]}" -gencert -alias ca -rfc -ext ku:c=digitalSignature "$@" -validity 365 | tee "$alias.pem" |
+        "${keys[@]}" -gencert -alias ca -rfc "$@" -validity 365 | tee "$alias.pem" |
         "${keys[@]}" -importcert -noprompt -alias "$alias"
 }
 
@@ -27,10 +27,13 @@ pair() { # pair ALIAS RSA|EC EXTENSION…: a key pair with a certificate of the 
 step "-genkeypair EC: a CA" "${keys[@]}" -genkeypair -alias ca -keyalg EC -groupname secp384r1 \
     -dname "CN=Example CA, O=Example" -ext bc:c -ext ku:c=keyCertSign,cRLSign -validity 3650
 step "-exportcert of the CA" "${keys[@]}" -exportcert -alias ca -rfc -file ca.pem
-for algorithm in RSA EC; do
-    pair "web-${algorithm,,}" "$algorithm" -ext san=ip:127.0.0.1,dns:localhost -ext eku=serverAuth
-    pair "alice-${algorithm,,}" "$algorithm" -ext eku=clientAuth,codeSigning
-done
+server=(-ext san=ip:127.0.0.1,dns:localhost -ext eku=serverAuth)
+person=(-ext ku:c=digitalSignature -ext eku=clientAuth,codeSigning)
+pair web-rsa RSA "${server[@]}" -ext ku:c=digitalSignature
+# Java's key manager takes an EC key for a server only when it may agree on keys, which TLS needs no more.
+pair web-ec EC "${server[@]}" -ext ku:c=digitalSignature,keyAgreement
+pair alice-rsa RSA "${person[@]}"
+pair alice-ec EC "${person[@]}"
 says "the chain goes up to the CA" "Certificate chain length: 2" "${keys[@]}" -list -v -alias alice-ec
 step "OpenSSL finds the certificates good" openssl verify -CAfile ca.pem -purpose sslserver web-rsa.pem web-ec.pem
 says "an alias that is taken" "alias <web-rsa> already exists" "${keys[@]}" -genkeypair -alias web-rsa -keyalg EC \

@@ -34,9 +34,10 @@ step "generates a secret" "${app[@]}" "${user[@]}" --keygen --key-type GENERIC:3
 head -c 64 /dev/urandom | "${app[@]}" tee "$work/app/block" >/dev/null
 head -c 100000 /dev/urandom | "${app[@]}" tee "$work/app/data" >/dev/null
 step "signs with RSA" "${app[@]}" "${user[@]}" --sign --id 01 -m SHA256-RSA-PKCS --input-file data --output-file data.sig
-step "reads the public key" "${app[@]}" "${user[@]}" --read-object --type pubkey --id 01 --output-file rsa.der
-step "OpenSSL verifies" "${app[@]}" openssl dgst -sha256 -verify rsa.der -keyform DER -signature data.sig data
-step "OpenSSL encrypts to it" "${app[@]}" openssl pkeyutl -encrypt -pubin -keyform DER -inkey rsa.der -in block -out block.oaep \
+step "reads the public key" "${app[@]}" p11tool --batch --provider "$remote" --export --outfile rsa.pem \
+    "pkcs11:token=isolated;object=rsa;type=public"
+step "OpenSSL verifies" "${app[@]}" openssl dgst -sha256 -verify rsa.pem -signature data.sig data
+step "OpenSSL encrypts to it" "${app[@]}" openssl pkeyutl -encrypt -pubin -inkey rsa.pem -in block -out block.oaep \
     -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256
 step "decrypts" "${app[@]}" "${user[@]}" --decrypt --id 01 -m RSA-PKCS-OAEP --hash-algorithm SHA256 \
     --input-file block.oaep --output-file block.back

@@ -15,9 +15,11 @@ echo "signed through the proxy" | "${app[@]}" tee "$work/app/text" >/dev/null
 step "p11-kit-proxy: generates" "${app[@]}" "${through_proxy[@]}" --keypairgen --key-type EC:secp256r1 --label key --id 01
 step "p11-kit-proxy: signs" "${app[@]}" "${through_proxy[@]}" --sign --id 01 -m ECDSA-SHA256 --signature-format openssl \
     --input-file "$work/app/text" --output-file "$work/app/signature"
-step "reads the public key" "${app[@]}" "${through_proxy[@]}" --read-object --type pubkey --id 01 --output-file "$work/app/key.der"
-step "OpenSSL verifies" "${app[@]}" openssl dgst -sha256 -verify key.der -keyform DER -signature signature text
 says "GnuTLS finds the token without being told of a module" 'Label: registered token' "${app[@]}" p11tool --list-tokens
-step "and signs in it" "${app[@]}" env GNUTLS_PIN="$pin" p11tool --batch --login --test-sign "pkcs11:token=registered%20token;object=key"
+# Not by pkcs11-tool 0.23: it reads freed memory when it writes an EC public key.
+key="pkcs11:token=registered%20token;object=key"
+step "reads the public key" "${app[@]}" p11tool --batch --export --outfile key.pem "$key;type=public"
+step "OpenSSL verifies" "${app[@]}" openssl dgst -sha256 -verify key.pem -signature signature text
+step "GnuTLS signs with the key" "${app[@]}" env GNUTLS_PIN="$pin" p11tool --batch --login --test-sign "$key"
 says "a wrong PIN" CKR_PIN_INCORRECT "${app[@]}" pkcs11-tool --module "$proxy" --token-label "registered token" --login --pin 99999999 -O
 step "no registration any more" "${app[@]}" rm -r config/pkcs11 data
