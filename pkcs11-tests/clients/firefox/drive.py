@@ -33,10 +33,21 @@ def devices():
         print(line)
 
 
-# Marionette cannot type into a question for a password: an observer in Firefox's own window does, once the dialog is there.
+# Marionette cannot type into a question for a password, and knows nothing of the dialog that asks which certificate:
+# observers in Firefox's own window answer them, once all of the dialog is there.
 ANSWER = """
-    const pins = given;
+    const [name, ...pins] = given;
+    window.offered = [];
     window.asked = [];
+    window.chooses = dialog => {
+        const list = dialog.ownerDocument.getElementById("nicknames");
+        const items = [...list.querySelectorAll("menuitem")];
+        window.offered = items.map(item => item.label);
+        const wanted = items.find(item => item.label.startsWith(name));
+        if (wanted) list.value = wanted.value;
+        const button = wanted ? "acceptDialog" : "cancelDialog";
+        dialog.ownerDocument.defaultView.setTimeout(() => dialog.ownerDocument.querySelector("dialog")[button](), 0);
+    };
     window.answers = dialog => {
         const { infoBody, password1Textbox, button0, button1 } = dialog.Dialog.ui;
         window.asked.push(infoBody.textContent);
@@ -44,25 +55,12 @@ ANSWER = """
         if (pin !== undefined) password1Textbox.value = pin;
         dialog.setTimeout(() => (pin === undefined ? button1 : button0).click(), 0);
     };
+    Services.obs.addObserver(window.chooses, "cert-dialog-loaded");
     Services.obs.addObserver(window.answers, "common-dialog-loaded");"""
 ASKED = """
+    Services.obs.removeObserver(window.chooses, "cert-dialog-loaded");
     Services.obs.removeObserver(window.answers, "common-dialog-loaded");
-    return window.asked;"""
-
-
-# The dialog that asks which certificate, when it is open over the page.
-CHOOSE = """
-    const browser = window.gBrowser.selectedBrowser;
-    const dialog = window.gBrowser.getTabDialogBox(browser).getTabDialogManager().dialogs.map(dialog => dialog.frameContentWindow)
-        .find(frame => frame?.location.href.includes("clientauthask") && frame.document.getElementById("clientAuthCertDetailsStoredOn")?.textContent);
-    if (!dialog) return null;
-    const list = dialog.document.getElementById("nicknames");
-    const items = [...list.querySelectorAll("menuitem")];
-    const wanted = items.find(item => item.label.startsWith(given[0]));
-    if (wanted) list.value = wanted.value;
-    dialog.document.querySelector("dialog")[wanted ? "acceptDialog" : "cancelDialog"]();
-    return items.map(item => item.label);"""
-
+    return [window.offered, window.asked];"""
 
 # Where the page is that has loaded. Firefox's own page of an error is never complete when Firefox has no network.
 AT = """
@@ -74,24 +72,22 @@ def visit(file, url, name, *pins):
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url="about:blank")
     wait_for("an empty page", lambda: firefox.page(AT) == "about:blank")
-    firefox.chrome(ANSWER, *pins)
+    firefox.chrome(ANSWER, name, *pins)
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url=url)
-    choices = []
 
     def loaded():
         try:
-            choices.extend(firefox.chrome(CHOOSE, name) or [])
             where = firefox.page(AT)
             return where if where != "about:blank" else None
         except Failed as failed:
             if str(failed).startswith("unexpected alert open"):
-                return False  # a question for a PIN, being answered
+                return None  # a question for a PIN, being answered
             raise
 
     where = wait_for("the page", loaded)
-    asked = firefox.chrome(ASKED)
-    print("offered:", *choices)
+    offered, asked = firefox.chrome(ASKED)
+    print("offered:", *offered)
     print(*asked, sep="\n")
     if where.startswith(url):
         print(f"asked {len(asked)} times, opened:", firefox.page("return document.body.innerText;"))
