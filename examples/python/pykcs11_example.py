@@ -151,7 +151,10 @@ def main():
     module, label = sys.argv[1:3]
     lib = p11.PyKCS11Lib()
     lib.load(module)
-    slot = next(slot for slot in lib.getSlotList(tokenPresent=True) if lib.getTokenInfo(slot).label.strip() == label)
+    slots = (slot for slot in lib.getSlotList(tokenPresent=True) if lib.getTokenInfo(slot).label.strip() == label)
+    slot = next(slots, None)
+    if slot is None:
+        sys.exit(f"no token is called {label}")
     session = lib.openSession(slot, p11.CKF_SERIAL_SESSION | p11.CKF_RW_SESSION)
     try:
         session.login(os.environ["TOKEN_PIN"])

@@ -38,7 +38,7 @@ CONF
 
 key() { # key LABEL TYPE: a pair of keys in the token; TYPE as pkcs11-tool names it
     pkcs11-tool --module "$module" --login --pin "$pin" --keypairgen --key-type "$2" --label "$1" \
-        --id "$(printf %s "$1" | od -An -tx1 | tr -d ' \n')"
+        --id "$(hex "$1")"
 }
 
 authority() { # authority LABEL TYPE: the CA's key, and ca.pem

@@ -15,7 +15,8 @@ name=$(basename "$(cd "$(dirname "$0")" && pwd)")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 module=$(realpath "${1:-${CARGO_TARGET_DIR:-$root/target}/release/libstrongroom.so}")
 strongroom=$(dirname "$module")/strongroom
-here=$root/pkcs11-tests/clients/$name
+clients=$root/pkcs11-tests/clients
+here=$clients/$name
 # Kept after the run: screenshots, logs, generated files worth a look.
 artefacts=${CARGO_TARGET_DIR:-$root/target}/clients/$name
 work=$(mktemp -d)
@@ -32,6 +33,7 @@ finish() {
     local code=$? child
     for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
     for child in "${children[@]}"; do wait "$child" 2>/dev/null || true; done
+    [ ! -d "$work/read-only" ] || chmod -R u+w "$work/read-only"
     rm -rf "$work"
     [ "$code" = 0 ] && echo "$name: $steps steps" || echo "$name: FAILED after $steps steps"
     exit "$code"
@@ -41,6 +43,7 @@ trap finish EXIT
 needs() { # needs PACKAGE…: Debian packages
     "$root/ci/install" "$@"
 }
+needs python3 # for free ports
 
 client() { # client PROGRAM VERSION WHAT: a row of the README's table of clients
     echo "client: $1 | $2 | $3"
@@ -67,34 +70,49 @@ step() { # step TEXT COMMAND…: the command succeeds
     if "$@" >"$work/output" 2>&1 </dev/null; then passed "$text"; else failed "$text"; fi
 }
 
-refused() { # refused TEXT COMMAND…: the command fails by itself: no signal, no time-out
-    local text=$1 code=0
-    shift
-    timeout 60 "$@" >"$work/output" 2>&1 </dev/null || code=$?
-    if [ "$code" != 0 ] && [ "$code" -lt 124 ]; then passed "$text"; else failed "$text (exit code $code)"; fi
+attempt() { # attempt COMMAND…: a program has a minute, a function its own; words in $work/output, exit code in $code
+    local limit=(timeout 60)
+    [ "$(type -t "$1")" != function ] || limit=()
+    code=0
+    "${limit[@]}" "$@" >"$work/output" 2>&1 </dev/null || code=$?
+}
+
+accident() { # the last attempt ran out of time (124), could not be started, or was ended by a signal (129 to 192)
+    ((code >= 124 && code <= 192))
+}
+
+refused() { # refused TEXT COMMAND…: the command fails by itself
+    local text=$1 code
+    attempt "${@:2}"
+    ((code > 0)) && ! accident || failed "$text (exit code $code)"
+    passed "$text"
 }
 
 says() { # says TEXT PATTERN COMMAND…: the command, whatever its exit code, prints what matches
-    local text=$1 pattern=$2 code=0
-    shift 2
-    timeout 60 "$@" >"$work/output" 2>&1 </dev/null || code=$?
-    if [ "$code" -lt 124 ] && grep -qE -- "$pattern" "$work/output"; then
-        passed "$text"
-    else
+    local text=$1 pattern=$2 code
+    attempt "${@:3}"
+    ! accident && grep -qE -- "$pattern" "$work/output" || failed "$text (exit code $code, wanted: $pattern)"
+    passed "$text"
+}
+
+fails() { # fails TEXT PATTERN COMMAND…: the command fails by itself, and prints what matches
+    local text=$1 pattern=$2 code
+    attempt "${@:3}"
+    # An empty pattern: the program has no words for it, only an exit code.
+    ((code > 0)) && ! accident && { [ -z "$pattern" ] || grep -qE -- "$pattern" "$work/output"; } ||
         failed "$text (exit code $code, wanted: $pattern)"
-    fi
+    passed "$text"
+}
+
+ends() { # ends TEXT COMMAND…: well or not, but by itself
+    local text=$1 code
+    attempt "${@:2}"
+    ! accident || failed "$text (exit code $code)"
+    passed "$text"
 }
 
 saying() { # step TEXT saying PATTERN COMMAND…: the command, or function, succeeds and prints what matches
     "${@:2}" >"$work/words" 2>&1 && cat "$work/words" && grep -qE -- "$1" "$work/words"
-}
-
-not() { # step TEXT not PATTERN COMMAND…: the command, or function, fails by itself and prints what matches
-    local code=0
-    "${@:2}" >"$work/words" 2>&1 || code=$?
-    cat "$work/words"
-    # 124 is a time-out, up to 192 a signal; a program's own -1 is 255.
-    ((code > 0 && (code < 124 || code > 192))) && grep -qE -- "$1" "$work/words"
 }
 
 background() { # background LOG COMMAND…: started, its pid in $child, its output in $work/LOG
@@ -105,8 +123,22 @@ background() { # background LOG COMMAND…: started, its pid in $child, its outp
     children+=("$child")
 }
 
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+stop() { # stop PID: told to end, and waited for
+    kill "$1" && wait "$1" || true
+}
+
+logged() { # logged TEXT PATTERN LOG: what matches comes up in $work/LOG
+    wait_for grep -qE -- "$2" "$work/$3" || { cp "$work/$3" "$work/output"; failed "$1 (wanted: $2)"; }
+    passed "$1"
+}
+
+free_port() { # free_port [STREAM|DGRAM]: nobody has it on loopback
+    python3 -c 'import socket, sys
+s = socket.socket(type=getattr(socket, "SOCK_" + sys.argv[1])); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' "${1:-STREAM}"
+}
+
+hex() { # hex TEXT
+    printf %s "$1" | od -An -tx1 | tr -d ' \n'
 }
 
 wait_for() { # wait_for COMMAND…: tries ten times a second, for half a minute
@@ -122,10 +154,12 @@ wait_for_port() { # wait_for_port PORT: somebody listens on loopback
     wait_for python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$1"
 }
 
-token() { # token LABEL: a token with the officer `so` ($so_pin) and the user `user` ($pin)
-    needs opensc python3
-    local tool=(pkcs11-tool --module "$module")
+token() { # token LABEL [RUNNER…]: a token with the officer `so` ($so_pin) and the user `user` ($pin), made through RUNNER
+    local tool=("${@:2}" pkcs11-tool --module "$module")
+    needs opensc
     "${tool[@]}" --init-token --label "$1" --so-pin "$so_pin" >"$work/output" 2>&1 &&
         "${tool[@]}" --init-pin --login --login-type so --so-pin "$so_pin" --pin "$pin" >>"$work/output" 2>&1 ||
         failed "make a token"
 }
+
+. "$clients/mishaps.sh"

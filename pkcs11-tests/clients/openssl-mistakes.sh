@@ -2,7 +2,7 @@
 # wrong, it ends by itself, with a message, and asks for a PIN no more than once.
 # The scripts set `locator`, the token's URI up to the PIN with %s for label and type, and say_pin,
 # say_locked, say_nothing (no such token or key): what openssl says.
-at_prompt=$root/pkcs11-tests/clients/at-prompt
+at_prompt=$clients/at-prompt
 
 signing() { # signing URI-ATTRIBUTES OPTION…: $words are a signature by the key rsa
     rm -f "$work/sig"
@@ -20,10 +20,10 @@ good_pins() { # good_pins: all the ways to give a PIN
     step "and it signs" "${plain[@]}" dgst -sha256 -verify "$work/rsa.pub" -signature "$work/sig" "$work/text"
 }
 
-wrong_pins() { # wrong_pins: in the URI, at the prompt, from nobody; each command costs one try at most
+mistyped() { # mistyped: a wrong PIN in the URI, at the prompt, from nobody; each command costs one try at most
     signing ";pin-value=wrong-pin"
-    says "a wrong PIN" "$say_pin" "${words[@]}"
-    refused "a wrong PIN makes an exit code" "${words[@]}"
+    fails "a wrong PIN" "$say_pin" "${words[@]}"
+    fails "once more" "$say_pin" "${words[@]}"
     step "the two cost two of five tries" no_final_try
     signing ""
     says "a wrong PIN at the prompt" "$say_pin" "$at_prompt" wrong-pin "${words[@]}"
@@ -36,46 +36,35 @@ no_final_try() { # no_final_try: the token does not say that one try is left
     "${tool[@]}" --list-slots >"$work/slots" && cat "$work/slots" && ! grep -q "final user PIN try" "$work/slots"
 }
 
-locked() { # locked: five wrong PINs, and the officer's help
-    local try
-    for try in 1 2 3 4 5; do
-        refused "wrong PIN number $try" "${tool[@]}" --login --pin wrong-pin --list-objects
-    done
+locked_user() { # locked_user: five wrong PINs, and the officer's help
+    wrong_pins 5
     signing ";pin-value=$pin"
-    says "a locked user, the right PIN" "$say_locked" "${words[@]}"
-    refused "a locked user makes an exit code" "${words[@]}"
+    fails "a locked user, the right PIN" "$say_locked" "${words[@]}"
     signing ""
     says "a locked user is asked no more than once" "^asked [01] times$" "$at_prompt" "$pin" "${words[@]}"
-    step "the officer gives the PIN again" "${tool[@]}" --init-pin --login --login-type so --so-pin "$so_pin" --pin "$pin"
+    unlock
     signing ";pin-value=$pin"
     step "the user signs again" "${words[@]}"
 }
 
 missing() { # missing: token, key, file
-    says "a token that is not there" "$say_nothing" env KEY_URI="${locator/token=/token=not%%20}" "$ssl" dgst -sha256 -sign @rsa "$work/text"
+    fails "a token that is not there" "$say_nothing" env KEY_URI="${locator/token=/token=not%%20}" "$ssl" dgst -sha256 -sign @rsa "$work/text"
     signing ";pin-value=$pin"
-    says "a key that is not there" "$say_nothing" env KEY_URI="$locator;pin-value=$pin" "$ssl" dgst -sha256 -sign @nobody "$work/text"
-    says "no token at all" "$say_nothing" env XDG_DATA_HOME="$work/empty" "${words[@]}"
+    fails "a key that is not there" "$say_nothing" env KEY_URI="$locator;pin-value=$pin" "$ssl" dgst -sha256 -sign @nobody "$work/text"
+    no_token "$say_nothing" "${words[@]}"
 }
 
-read_only() { # read_only: a store that cannot be written signs; and cannot be written
-    local powerless=()
-    # Root minds file modes when its capabilities are gone.
-    [ "$(id -u)" != 0 ] || powerless=(setpriv --bounding-set=-all)
-    cp -r "$XDG_DATA_HOME" "$work/read-only"
-    chmod -R a-w "$work/read-only"
+unwritable() { # unwritable: a store that cannot be written signs; and cannot be written
     signing ";pin-value=$pin"
-    step "a read-only store: it signs" "${powerless[@]}" env XDG_DATA_HOME="$work/read-only" "${words[@]}"
+    step "a read-only store: it signs" read_only "${words[@]}"
     step "the signature verifies" "${plain[@]}" dgst -sha256 -verify "$work/rsa.pub" -signature "$work/sig" "$work/text"
-    says "a read-only store: no new key" CKR_TOKEN_WRITE_PROTECTED "${powerless[@]}" env XDG_DATA_HOME="$work/read-only" \
-        "${user[@]}" --keygen --key-type AES:32 --label new
-    chmod -R u+w "$work/read-only"
+    fails "a read-only store: no new key" CKR_TOKEN_WRITE_PROTECTED read_only "${user[@]}" --keygen --key-type AES:32 --label new
 }
 
 mistakes() {
     good_pins
-    wrong_pins
-    locked
+    mistyped
+    locked_user
     missing
-    read_only
+    unwritable
 }

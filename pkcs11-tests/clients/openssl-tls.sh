@@ -68,10 +68,10 @@ removed_token() { # removed_token: the token's files go away under a server, and
     local outsider="-key $work/outsider.key -cert $work/outsider.pem" code=0
     serve "$ssl" -naccept 2 $(identity ec)
     step "TLS: a server of two connections, the first" say "${plain[*]}" $outsider
-    mv "$XDG_DATA_HOME/strongroom" "$work/removed"
+    store_away
     talk "${plain[*]}" $outsider >"$work/output" 2>&1 || true
     wait "$child" || code=$?
-    mv "$work/removed" "$XDG_DATA_HOME/strongroom"
+    store_back
     step "the token's files are removed before the second: the server does not crash" test "$code" -lt 126
     serve "$ssl" $(identity ec)
     step "the files are back" talk "$ssl" $(identity rsa)

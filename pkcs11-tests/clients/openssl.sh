@@ -5,7 +5,7 @@
 plain=(env OPENSSL_CONF=/dev/null openssl)
 tool=(pkcs11-tool --module "$module")
 user=("${tool[@]}" --login --pin "$pin")
-conf=$root/pkcs11-tests/clients/openssl.cnf
+conf=$clients/openssl.cnf
 declare -A curve=([ec]=P-256 [ec384]=P-384 [ec521]=P-521)
 export CA_DIR=$work
 

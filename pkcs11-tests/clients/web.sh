@@ -1,9 +1,9 @@
 # For web servers with their keys `rsa-site` and `ec-site` in the token: sourced after engine.sh. Their port, and
 # load upon it: every handshake counted. The server writes a line for each request to $access_log.
-needs python3 procps apache2-utils
+needs procps apache2-utils
 port=$(free_port)
 access_log=$work/access.log
-handshakes=(env -u OPENSSL_CONF python3 "$root/pkcs11-tests/clients/handshakes.py" "$port" "$work/ca.pem")
+handshakes=(env -u OPENSSL_CONF python3 "$clients/handshakes.py" "$port" "$work/ca.pem")
 rsa=(--version 1.2 --ciphers ECDHE-RSA-AES128-GCM-SHA256)
 ec=(--version 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256)
 
@@ -15,6 +15,12 @@ give_token_to_www_data() {
 
 grown() { [ "$(wc -l <"$access_log")" -ge "$1" ]; }
 more() { wait_for grown $(($(wc -l <"$access_log") + $1)); } # more N: so many more requests were served
+
+# Nobody in the browser's chair is told more than that the handshake failed: no hang, and well again without a restart.
+store_removed() { # store_removed PID: under the server of that process
+    removed "$1" "${handshakes[@]}" --count 4
+    step "the files are back: it serves" wait_for "${handshakes[@]}" --count 4
+}
 
 loads=()
 load() { # load NAME OPTION…: handshakes in the background until `unload`
@@ -37,7 +43,13 @@ unload() { # unload TEXT: all loads end, and no more failed than each of them al
         step "$1: ${one%:*}" ended "$one"
         sed 's/^/    /' "$work/output"
     done
-    loads=()
+    # Nobody in the browser's chair is told more than that the handshake failed: no hang, and well again without a restart.
+store_removed() { # store_removed PID: under the server of that process
+    removed "$1" "${handshakes[@]}" --count 4
+    step "the files are back: it serves" wait_for "${handshakes[@]}" --count 4
+}
+
+loads=()
 }
 
 load_of_all_kinds() {

@@ -10,10 +10,6 @@ serve() { # serve KEY [OPTION…]: an echo server on $port
     wait_for grep -q "port $port...done" "$work/serve-$key.log" || failed "gnutls-serv with $key"
 }
 
-stop() {
-    kill "$child" && wait "$child" || true
-}
-
 connect() { # connect PRIORITY [OPTION…]: says hello and shows what came back
     local priority=$1
     shift
@@ -36,7 +32,7 @@ for key in rsa ecdsa ed25519; do
     done
     talk "TLS 1.2: server $key, client ed25519" '^hello over tls$' "NORMAL:-VERS-ALL:+VERS-TLS1.2" \
         --x509cafile "$work/ca.pem" "${identity[@]}"
-    stop
+    stop "$child"
 done
 
 serve rsa --priority "NORMAL:+RSA"
@@ -59,4 +55,6 @@ together() { # eight at once; the server signs for all of them
     test "$(cat "$work"/together-* | grep -c '^hello over tls$')" = 8
 }
 step "eight clients at once" together
-stop
+hello() { connect NORMAL --x509cafile "$work/ca.pem" "${identity[@]}" <"$work/hello"; }
+removed "$child" hello
+stop "$child"

@@ -32,7 +32,7 @@ keys() {
     step "it is the one the CA made" cmp back.der <(openssl x509 -in ec.pem -outform DER)
 
     # NSS does not log in to delete a certificate from a token whose certificates it could read without a PIN.
-    says "certutil -D does not log in, and is refused" "unable to delete certificate" "${no[@]}" "${certutil[@]}" -D -n "nss token:spare"
+    says "certutil -D does not log in, and is refused" "unable to delete certificate" "${certutil[@]}" -D -n "nss token:spare"
     says "the certificate is still there" "nss token:spare" certutil -d "$db" -L -h "nss token"
     step "certutil -F deletes key and certificate" "${certutil[@]}" -F -n "nss token:spare"
     step "both are gone" bash -c "! certutil -d $db -f pins -L -h 'nss token' | grep spare &&
@@ -47,5 +47,5 @@ keys() {
     step "a crypto user is made" env STRONGROOM_OFFICER_PASSWORD="$so_pin" STRONGROOM_PASSWORD=alices-own \
         "$strongroom" user create alice --role cu
     echo "nss token:alice:alices-own" >alices-pins
-    says "who logs in by name sees no key of another user" "no keys found" "${no[@]}" certutil -d "$db" -f alices-pins -K -h "nss token"
+    says "who logs in by name sees no key of another user" "no keys found" certutil -d "$db" -f alices-pins -K -h "nss token"
 }

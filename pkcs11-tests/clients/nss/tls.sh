@@ -21,8 +21,11 @@ tls() {
     done
     mkdir -p bare
     step "a database without the module" bash -c "certutil -N -d sql:bare --empty-password && certutil -A -d sql:bare -n CA -t CT,, -i ca.pem"
-    says "who shows no certificate is turned away" SSL_ERROR_BAD_CERT_ALERT "${no[@]}" "${ask[@]}" -d sql:bare -V tls1.2:tls1.2
+    says "who shows no certificate is turned away" SSL_ERROR_BAD_CERT_ALERT "${ask[@]}" -d sql:bare -V tls1.2:tls1.2
     step "ten clients at once" ten_clients
+    # The client's key is in the same token.
+    removed "$server" "${ask[@]}" -d "$db" -n "nss token:rsa" -V tls1.3:
+    ends "the files are back: the next request ends" "${ask[@]}" -d "$db" -n "nss token:rsa" -V tls1.3:
     kill "$server"
 }
 

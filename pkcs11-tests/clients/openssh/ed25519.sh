@@ -13,7 +13,7 @@ for label in ed25519 rsa p384; do
 done
 # OpenSSH 9.2 has no objection to a key it could not have loaded itself, if an agent signs.
 logs_in "login with Ed25519 from the agent" -i "$work/keys/ed25519.pub"
-old=("${login[@]}") login=("$here/plain" "$new/ssh" -F "$work/ssh_config")
+old=("${login[@]}") login=("$new/ssh" -F "$work/ssh_config")
 logs_in "login with Ed25519 by PKCS11Provider" "${direct[@]}" -i "$work/keys/ed25519.pub"
 logs_in "login with P-521 by PKCS11Provider" "${direct[@]}" -i "$work/keys/p521.pub"
 login=("${old[@]}")

@@ -22,7 +22,7 @@ logs_in() { # logs_in TEXT OPTION…: the command runs there, and what it prints
 no_login() { # no_login TEXT PATTERN OPTION…: refused in these words
     local text=$1 pattern=$2
     shift 2
-    fails_with "$text" "$pattern" "${login[@]:1}" "$@" token true
+    fails "$text" "$pattern" "${login[@]}" "$@" token true
 }
 
 for label in rsa p256 p384 p521; do

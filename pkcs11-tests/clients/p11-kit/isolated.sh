@@ -16,7 +16,7 @@ serve() { # the server, as the README starts it; its pid in $server
 }
 ended() { ! kill -0 "$1"; }
 
-step "the keeper makes a token" new_token isolated "${keeper[@]}"
+token isolated "${keeper[@]}"
 serve
 says "the application sees the token through the socket" 'token label *: isolated' "${app[@]}" "${tool[@]}" --list-slots
 says "and has none of its own" 'uninitialized' "${app[@]}" pkcs11-tool --module "$module" --list-slots
@@ -75,6 +75,8 @@ says "a TLS server whose key is in the keeper's process" '^hello over tls$' "${a
 kill "$child"
 
 says "a wrong PIN" CKR_PIN_INCORRECT "${app[@]}" "${tool[@]}" --login --pin 99999999 --list-objects
+XDG_DATA_HOME=$work/keeper/data removed "$server" "${app[@]}" "${user[@]}" --list-objects
+step "the files are back, and the keys" "${app[@]}" "${user[@]}" --sign --id 01 -m SHA256-RSA-PKCS --input-file data --output-file again
 
 # --- the keeper goes away while a client signs
 "${app[@]}" mkfifo "$work/app/endless"

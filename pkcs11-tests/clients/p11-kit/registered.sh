@@ -1,6 +1,6 @@
 # Part of `run`: the module registered in a person's own p11-kit configuration.
 
-step "a token of the application's own" new_token "registered token" "${app[@]}"
+token "registered token" "${app[@]}"
 "${app[@]}" mkdir -p "$work/app/config/pkcs11/modules"
 printf 'module: %s\ntrust-policy: yes\n' "$module" | "${app[@]}" tee "$work/app/config/pkcs11/modules/strongroom.module" >/dev/null
 says "p11-kit lists the module" "^strongroom: $module$" "${app[@]}" p11-kit list-modules
