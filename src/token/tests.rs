@@ -233,9 +233,10 @@ fn a_login_without_the_memory_to_try_is_no_wrong_guess() {
     let store = token.store().unwrap();
     let bob = || token.find_user(&store, "bob").unwrap().unwrap();
     // A cost that Argon2id refuses stands for memory that is not there: no password is tried.
+    let id = bob().header.id;
     store
         .write(|change| {
-            let mut bob = change.user(bob().header.id)?.unwrap();
+            let mut bob = change.user(id)?.unwrap();
             bob.stretch.memory_kib = 1;
             bob.save(change)
         })
