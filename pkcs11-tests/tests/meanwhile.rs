@@ -96,9 +96,22 @@ fn no_signature_begins_after_the_logout() {
             let _ = call!(module, C_SignInit, session, &mut mechanism, key);
         }
     };
+    // Others wait for the session's lock, so what wants it next is often late.
+    let digest = || {
+        let mut data = vec![7; 1 << 16];
+        while !over.load(Ordering::Relaxed) {
+            let mut sha256 =
+                CK_MECHANISM { mechanism: CKM_SHA256, pParameter: null_mut(), ulParameterLen: 0 };
+            let (mut out, mut length) = ([0; 32], 32);
+            let _ = call!(module, C_DigestInit, session, &mut sha256);
+            let _ =
+                call!(module, C_Digest, session, data.as_mut_ptr(), 1 << 16, out.as_mut_ptr(), &mut length);
+        }
+    };
     std::thread::scope(|scope| {
         scope.spawn(begin);
-        for round in 0..300 {
+        scope.spawn(digest);
+        for round in 0..200 {
             module.login(keeper, CKU_USER, PIN).expect("login");
             let key = || module.generate(keeper, CKM_GENERIC_SECRET_KEY_GEN, &[number(CKA_VALUE_LEN, 32)]);
             *keys.lock().expect("keys") = [key().expect("key"), key().expect("key")];
