@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number};
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, check};
+use pkcs11_tests::{Module, PIN, RW, call, cheap_config};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,11 +27,7 @@ impl Alone {
         let (folder, config) = cheap_config();
         let module = Module::load();
         module.initialize(&config).expect("C_Initialize");
-        module.init_token(SO_PIN).expect("C_InitToken");
-        let session = module.session(RW).expect("session");
-        module.login(session, CKU_SO, SO_PIN).expect("officer");
-        module.init_pin(session, PIN).expect("C_InitPIN");
-        check(call!(module, C_CloseSession, session)).expect("close");
+        module.make_token();
         Alone { module, config, _folder: folder, _turn: turn }
     }
 
@@ -111,7 +107,7 @@ fn no_signature_begins_after_the_logout() {
     std::thread::scope(|scope| {
         scope.spawn(begin);
         scope.spawn(digest);
-        for round in 0..200 {
+        for round in 0..50 {
             module.login(keeper, CKU_USER, PIN).expect("login");
             let key = || module.generate(keeper, CKM_GENERIC_SECRET_KEY_GEN, &[number(CKA_VALUE_LEN, 32)]);
             *keys.lock().expect("keys") = [key().expect("key"), key().expect("key")];
@@ -198,8 +194,7 @@ fn a_child_is_not_stuck_with_its_parents_log() {
 fn gnutls_makes_ed25519_keys_with_ckm_eddsa() {
     let alone = Alone::new();
     let module = &alone.module;
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_USER, PIN).expect("login");
+    let session = module.user();
     let mut info = CK_MECHANISM_INFO::default();
     assert_eq!(call!(module, C_GetMechanismInfo, 0, CKM_EDDSA, &mut info), CKR_OK);
     assert_eq!(info.flags & CKF_GENERATE_KEY_PAIR, CKF_GENERATE_KEY_PAIR);
