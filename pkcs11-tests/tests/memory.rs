@@ -1,7 +1,8 @@
-//! What a core dump of a host process would hold: not the PIN, and no key, while keys are in use and after.
+//! What a core dump of a host process, or a swapped page of it, would hold: not the PIN, and no key, while
+//! keys are in use and after.
 //!
 //! A role process of its own uses the module, keeping its own copies of secrets masked, and then reads its
-//! own memory: every mapping that the kernel would write into a dump.
+//! own memory: every mapping that the kernel would write into a dump, or could write to swap.
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{P256, bytes, no, number, yes};
@@ -48,8 +49,9 @@ impl Masked {
     }
 }
 
-/// Where a core dump would read: what can be written to and is not marked `dd`.
-fn dumped() -> Vec<(usize, usize, String)> {
+/// What can be written to and does not have a flag of smaps: `dd` for where a core dump would not read,
+/// `lo` for what never leaves memory.
+fn without(flag: &str) -> Vec<(usize, usize, String)> {
     let maps = std::fs::read_to_string("/proc/self/smaps").expect("smaps");
     let (mut found, mut range) = (Vec::new(), None);
     for line in maps.lines() {
@@ -60,25 +62,26 @@ fn dumped() -> Vec<(usize, usize, String)> {
             let writable = words.next().is_some_and(|bits| bits.starts_with("rw"));
             range = writable.then(|| (number(start), number(end), line.to_owned()));
         } else if line.starts_with("VmFlags") {
-            found.extend(range.take().filter(|_| !line.contains(" dd")));
+            found.extend(range.take().filter(|_| !line.split(' ').any(|has| has == flag)));
         }
     }
     found
 }
 
-/// Room to read memory into that is no part of a dump: else each search would find the last one's.
+/// Room to read memory into that is not searched: else each search would find the last one's.
 fn apart(length: usize) -> &'static mut [u8] {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a mapping of its own, never given back.
     unsafe {
         let start = libc::mmap(null_mut(), length, protection, flags, -1, 0);
         assert!(start != libc::MAP_FAILED && libc::madvise(start, length, libc::MADV_DONTDUMP) == 0);
+        libc::mlock(start, length);
         std::slice::from_raw_parts_mut(start.cast(), length)
     }
 }
 
-/// The secrets that a dump would hold, with the mapping they are in.
-fn leaks(secrets: &[Masked]) -> Vec<String> {
+/// The secrets in memory without a flag, with the mapping they are in.
+fn leaks(secrets: &[Masked], flag: &str) -> Vec<String> {
     const PIECE: usize = 1 << 20;
     // What a secret may begin with, in either order: most of the memory is passed over by this.
     let mut first = [false; 256];
@@ -89,7 +92,8 @@ fn leaks(secrets: &[Masked]) -> Vec<String> {
     }
     let mut memory = std::fs::File::open("/proc/self/mem").expect("mem");
     let (mut found, room) = (BTreeMap::new(), apart(PIECE + 16));
-    for (start, end, name) in dumped() {
+    let own = room.as_ptr().addr();
+    for (start, end, name) in without(flag).into_iter().filter(|at| !(at.0..at.1).contains(&own)) {
         for at in (start..end).step_by(PIECE) {
             let content = &mut room[..(PIECE + 16).min(end - at)];
             memory.seek(SeekFrom::Start(at as u64)).expect("seek");
@@ -201,16 +205,16 @@ fn role_host() {
     }
     let witness = masked("the witness", &mut b"a text that is there for sure".map(|byte| byte));
     let plain = black_box(witness.plain());
-    assert!(!leaks(&[witness]).is_empty(), "the search finds nothing at all");
+    assert!(!leaks(&[witness], "dd").is_empty(), "the search finds nothing at all");
     drop(plain);
-    let in_use = leaks(&secrets);
-    assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
-    let after = leaks(&secrets);
-    for (when, leaks) in [("in use", in_use), ("after C_Finalize", after)] {
-        for leak in leaks {
-            println!("leak {when}: {leak}");
+    let search = |when| {
+        for (what, flag) in [("a dump", "dd"), ("swap", "lo")] {
+            leaks(&secrets, flag).iter().for_each(|leak| println!("leak to {what} {when}: {leak}"));
         }
-    }
+    };
+    search("in use");
+    assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
+    search("after C_Finalize");
     println!("searched");
 }
 

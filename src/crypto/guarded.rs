@@ -7,10 +7,79 @@
 
 pub mod heap;
 mod spin;
+#[cfg(test)]
+mod tests;
 
-use heap::LOCKED;
+use heap::{LOCKED, SMALLEST};
 use std::alloc::{Layout, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+
+/// A value in guarded memory. All its bytes are wiped when it goes: a move from the stack also fills
+/// those that the value does not use.
+pub struct Guarded<T>(NonNull<T>);
+
+// SAFETY: owns its value alone, like a `Box<T>`.
+unsafe impl<T: Send> Send for Guarded<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Guarded<T> {}
+
+impl<T> Guarded<T> {
+    const SIZE: usize = {
+        assert!(align_of::<T>() <= SMALLEST);
+        if size_of::<T>() == 0 { 1 } else { size_of::<T>() }
+    };
+
+    pub fn new(value: T) -> Guarded<T> {
+        let Some(place) = NonNull::new(LOCKED.allocate(Self::SIZE).cast::<T>()) else {
+            handle_alloc_error(Layout::new::<T>())
+        };
+        // SAFETY: a block of the size, aligned as a block of the smallest size at least.
+        unsafe { place.write(value) };
+        Guarded(place)
+    }
+
+    pub fn into_inner(self) -> T {
+        let place = std::mem::ManuallyDrop::new(self).0;
+        // SAFETY: the value is moved out, and its block given back once, without dropping the value.
+        unsafe {
+            let value = place.read();
+            LOCKED.release(place.as_ptr().cast(), Self::SIZE);
+            value
+        }
+    }
+}
+
+impl<T: Clone> Clone for Guarded<T> {
+    fn clone(&self) -> Self {
+        Guarded::new((**self).clone())
+    }
+}
+
+impl<T> Deref for Guarded<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: a live value of our own.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> DerefMut for Guarded<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and borrowed alone.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        // SAFETY: dropped once, then given back once.
+        unsafe {
+            self.0.drop_in_place();
+            LOCKED.release(self.0.as_ptr().cast(), Self::SIZE);
+        }
+    }
+}
 
 /// A zeroed block of guarded memory.
 pub struct Block {
@@ -56,54 +125,5 @@ impl Drop for Block {
             // SAFETY: made with this length, given back once.
             unsafe { LOCKED.release(self.start.as_ptr(), self.length) }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The VmFlags line of the mapping that holds an address.
-    fn flags(address: usize) -> String {
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut inside = false;
-        for line in maps.lines() {
-            if let Some((start, rest)) = line.split_once('-') {
-                let end = rest.split(' ').next().unwrap();
-                if let (Ok(start), Ok(end)) =
-                    (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
-                {
-                    inside = (start..end).contains(&address);
-                }
-            }
-            if inside && line.starts_with("VmFlags") {
-                return line.to_owned();
-            }
-        }
-        panic!("no mapping holds {address:#x}");
-    }
-
-    #[test]
-    fn blocks_are_left_out_of_dumps() {
-        for size in [1, 32, 33, 4096, 5000, 100_000] {
-            let block = Block::new(size);
-
-            assert!(flags(block.start.as_ptr() as usize).contains(" dd"), "size {size}");
-        }
-    }
-
-    #[test]
-    fn blocks_come_zeroed_and_do_not_overlap() {
-        let mut blocks: Vec<Block> = (0..500).map(|n| Block::new(1 + n * 13 % 3000)).collect();
-        for (number, block) in blocks.iter_mut().enumerate() {
-            let capacity = block.length;
-            assert!(block.bytes(capacity).iter().all(|byte| *byte == 0));
-            block.bytes_mut(capacity).fill(number as u8);
-        }
-        for (number, block) in blocks.iter().enumerate() {
-            assert!(block.bytes(block.length).iter().all(|byte| *byte == number as u8));
-        }
-        drop(blocks);
-        assert!(Block::new(64).bytes(64).iter().all(|byte| *byte == 0), "used again, and wiped");
     }
 }

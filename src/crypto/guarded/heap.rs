@@ -13,7 +13,8 @@ use super::spin::{Held, Spin};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{null_mut, write_bytes};
 
-const SMALLEST: usize = 32;
+/// Size and alignment of the smallest block.
+pub const SMALLEST: usize = 32;
 const CLASSES: usize = 11;
 const SHARDS: usize = 16;
 const PAGE: usize = 4096;
@@ -77,6 +78,10 @@ fn wipe(start: *mut u8, size: usize) {
 /// New zero pages, undumped and perhaps locked if the kernel lets us; null when there are none.
 fn map(length: usize, locked: bool) -> *mut u8 {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    #[cfg(test)]
+    if super::tests::NO_MAPPINGS.get() {
+        return null_mut();
+    }
     // SAFETY: an anonymous mapping at an address of the kernel's choice; the advice touches it alone.
     unsafe {
         let start = libc::mmap(null_mut(), length, protection, flags, -1, 0);
@@ -92,7 +97,7 @@ fn map(length: usize, locked: bool) -> *mut u8 {
 }
 
 impl Heap {
-    const fn new(locked: bool) -> Heap {
+    pub(super) const fn new(locked: bool) -> Heap {
         Heap {
             shards: [const { Shard(Spin::new([null_mut(); CLASSES])) }; SHARDS],
             pages: Spin::new(Pages { start: null_mut(), left: 0 }),
