@@ -185,6 +185,7 @@ impl Heap {
 
     /// A block when the list has none: another list's, or new pages.
     #[cold]
+    #[inline(never)]
     fn more(&self, mut list: List<'_>, class: usize) -> *mut u8 {
         for other in &self.shards {
             // All of it; what the other thread is using comes back to its own list.
@@ -242,6 +243,8 @@ impl Heap {
         start
     }
 
+    #[cold]
+    #[inline(never)]
     fn large(&self, size: usize) -> *mut u8 {
         let Some(length) = size.checked_next_multiple_of(PAGE) else { return null_mut() };
         let start = map(length, self.locked);
@@ -256,6 +259,8 @@ impl Heap {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn release_large(&self, start: *mut u8, size: usize) {
         let mapped = start.addr().is_multiple_of(PAGE);
         // The kernel clears a page before anyone else sees it.

@@ -21,6 +21,7 @@ impl<T> Spin<T> {
         Spin { busy: AtomicBool::new(false), inside: UnsafeCell::new(inside) }
     }
 
+    #[inline]
     pub fn try_lock(&self) -> Option<Held<'_, T>> {
         (!self.busy.swap(true, Ordering::Acquire)).then_some(Held(self))
     }
@@ -30,10 +31,17 @@ impl<T> Spin<T> {
     }
 
     /// The first of `count` that is free.
+    #[inline]
     pub fn any<'a>(lock: impl Fn(usize) -> &'a Spin<T>, count: usize) -> Held<'a, T> {
-        if let Some(held) = lock(0).try_lock() {
-            return held;
+        match lock(0).try_lock() {
+            Some(held) => held,
+            None => Spin::wait(lock, count),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait<'a>(lock: impl Fn(usize) -> &'a Spin<T>, count: usize) -> Held<'a, T> {
         let mut rounds = 0;
         loop {
             if let Some(held) = (0..count).find_map(|turn| lock(turn).try_lock()) {
