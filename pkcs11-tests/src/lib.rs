@@ -115,6 +115,22 @@ impl Module {
         check(call!(self, C_InitToken, 0, pin.as_ptr().cast_mut(), pin.len() as CK_ULONG, label.as_mut_ptr()))
     }
 
+    /// A new token with an officer and a user, who have [`SO_PIN`] and [`PIN`]; no session.
+    pub fn make_token(&self) {
+        self.init_token(SO_PIN).expect("C_InitToken");
+        let session = self.session(RW).expect("C_OpenSession");
+        self.login(session, CKU_SO, SO_PIN).expect("SO login");
+        self.init_pin(session, PIN).expect("C_InitPIN");
+        check(call!(self, C_CloseSession, session)).expect("C_CloseSession");
+    }
+
+    /// A session with the user logged in.
+    pub fn user(&self) -> CK_SESSION_HANDLE {
+        let session = self.session(RW).expect("C_OpenSession");
+        self.login(session, CKU_USER, PIN).expect("user login");
+        session
+    }
+
     pub fn init_pin(&self, session: CK_SESSION_HANDLE, pin: &[u8]) -> Result<()> {
         check(call!(self, C_InitPIN, session, pin.as_ptr().cast_mut(), pin.len() as CK_ULONG))
     }
@@ -143,12 +159,8 @@ impl Fixture {
         let (folder, config) = cheap_config();
         let module = Module::load();
         module.initialize(&config).expect("C_Initialize");
-        module.init_token(SO_PIN).expect("C_InitToken");
-        let session = module.session(RW).expect("C_OpenSession");
-        module.login(session, CKU_SO, SO_PIN).expect("SO login");
-        module.init_pin(session, PIN).expect("C_InitPIN");
-        check(call!(module, C_Logout, session)).expect("C_Logout");
-        module.login(session, CKU_USER, PIN).expect("user login");
+        module.make_token();
+        let session = module.user();
         Fixture { module, config, folder, session }
     }
 

@@ -4,7 +4,7 @@
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{number, yes};
 use pkcs11_tests::params::mechanism;
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, check};
+use pkcs11_tests::{Module, PIN, RW, call, cheap_config};
 use std::os::raw::c_void;
 use std::ptr::null_mut;
 
@@ -229,11 +229,7 @@ fn every_function_with_null_and_garbage() {
     not_before_initialize(&module);
     let (_folder, config) = cheap_config();
     module.initialize(&config).expect("C_Initialize");
-    module.init_token(SO_PIN).expect("C_InitToken");
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_SO, SO_PIN).expect("SO login");
-    module.init_pin(session, PIN).expect("C_InitPIN");
-    check(call!(module, C_CloseSession, session)).expect("close");
+    module.make_token();
     let mut busy = Busy::new(&module);
     // NULL everywhere. A NULL mechanism ends the running operation.
     let refusals = [

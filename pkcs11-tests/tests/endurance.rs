@@ -4,7 +4,7 @@
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{P256, number, yes};
 use pkcs11_tests::params::mechanism;
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, check};
+use pkcs11_tests::{Module, PIN, RW, call, cheap_config, check};
 use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -56,8 +56,7 @@ fn finalise_under_load(module: &Module, config: &Path) {
         }
         for _ in 0..30 {
             let before = rounds.load(Ordering::Relaxed);
-            let session = module.session(RW).expect("session");
-            module.login(session, CKU_USER, PIN).expect("login");
+            module.user();
             while rounds.load(Ordering::Relaxed) < before + 10 {
                 std::thread::yield_now();
             }
@@ -123,11 +122,7 @@ fn a_long_life() {
     let (_folder, config) = cheap_config();
     let module = Module::load();
     module.initialize(&config).expect("C_Initialize");
-    module.init_token(SO_PIN).expect("C_InitToken");
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_SO, SO_PIN).expect("SO login");
-    module.init_pin(session, PIN).expect("C_InitPIN");
-    check(call!(module, C_CloseSession, session)).expect("close");
+    module.make_token();
     finalise_under_load(&module, &config);
     nothing_grows(&module, &config);
 }

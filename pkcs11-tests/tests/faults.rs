@@ -41,12 +41,8 @@ impl Place {
         let place = Place { module: Module::load(), folder, config };
         let module = &place.module;
         module.initialize(&place.config).expect("C_Initialize");
-        module.init_token(SO_PIN).expect("C_InitToken");
-        let session = module.session(RW).expect("session");
-        module.login(session, CKU_SO, SO_PIN).expect("SO login");
-        module.init_pin(session, PIN).expect("C_InitPIN");
-        check(call!(module, C_Logout, session)).expect("logout");
-        module.login(session, CKU_USER, PIN).expect("login");
+        module.make_token();
+        let session = module.user();
         for number in 0..NOTES {
             module.create(session, &note(number)).expect("note");
         }

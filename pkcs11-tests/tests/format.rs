@@ -76,12 +76,8 @@ fn make_the_vectors() {
             std::fs::write(folder.join("words"), "a passphrase of a test\n").expect("passphrase");
         }
         module.initialize(&configure(&folder, seal)).expect("C_Initialize");
-        module.init_token(SO_PIN).expect("C_InitToken");
-        let session = module.session(RW).expect("session");
-        module.login(session, CKU_SO, SO_PIN).expect("SO login");
-        module.init_pin(session, PIN).expect("C_InitPIN");
-        check(call!(module, C_Logout, session)).expect("logout");
-        module.login(session, CKU_USER, PIN).expect("login");
+        module.make_token();
+        let session = module.user();
         let labelled = |label: &str| vec![yes(CKA_TOKEN), bytes(CKA_LABEL, label.as_bytes())];
         let pair = |kind, label, public| {
             module

@@ -1,7 +1,7 @@
 //! Many processes that log in at the same moment with the right PIN, as the workers of a web server do.
 
 use cryptoki_sys::*;
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config};
+use pkcs11_tests::{Module, call, cheap_config};
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 
@@ -12,10 +12,7 @@ fn many_right_pins_at_once_lock_nobody_out() {
     let (_folder, config) = cheap_config();
     let module = Module::load();
     module.initialize(&config).expect("C_Initialize");
-    module.init_token(SO_PIN).expect("C_InitToken");
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_SO, SO_PIN).expect("SO login");
-    module.init_pin(session, PIN).expect("C_InitPIN");
+    module.make_token();
     let workers: Vec<_> = (0..PROCESSES)
         .map(|_| {
             Command::new(std::env::current_exe().expect("this program"))
@@ -44,8 +41,7 @@ fn role_worker() {
     let module = Module::load();
     for _ in 0..20 {
         assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-        let session = module.session(RW).expect("session");
-        module.login(session, CKU_USER, PIN).expect("login");
+        module.user();
         assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
     }
 }

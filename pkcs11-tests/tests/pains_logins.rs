@@ -30,11 +30,7 @@ impl Alone {
         let alone = Alone::new();
         let module = &alone.module;
         module.initialize(&alone.config).expect("C_Initialize");
-        module.init_token(SO_PIN).expect("C_InitToken");
-        let session = module.session(RW).expect("session");
-        module.login(session, CKU_SO, SO_PIN).expect("officer");
-        module.init_pin(session, PIN).expect("C_InitPIN");
-        check(call!(module, C_CloseSession, session)).expect("close");
+        module.make_token();
         alone
     }
 

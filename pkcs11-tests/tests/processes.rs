@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number, yes};
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, c_program, call, cheap_config, check, module_path, tool_path};
+use pkcs11_tests::{Module, c_program, call, cheap_config, module_path, tool_path};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
@@ -46,17 +46,7 @@ fn again(role: &str, config: &Path) -> Command {
 
 fn make_token(module: &Module, config: &Path) {
     module.initialize(config).expect("C_Initialize");
-    module.init_token(SO_PIN).expect("C_InitToken");
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_SO, SO_PIN).expect("SO login");
-    module.init_pin(session, PIN).expect("C_InitPIN");
-    check(call!(module, C_CloseSession, session)).expect("close");
-}
-
-fn user(module: &Module) -> CK_SESSION_HANDLE {
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_USER, PIN).expect("login");
-    session
+    module.make_token();
 }
 
 fn token_key(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> CK_OBJECT_HANDLE {
@@ -70,7 +60,7 @@ fn token_key(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> CK_OBJ
 fn role_writer() {
     let module = Module::load();
     assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-    let session = user(&module);
+    let session = module.user();
     let name = std::process::id();
     let rounds = std::env::var("ROUNDS").map_or(usize::MAX, |rounds| rounds.parse().expect("a number"));
     for round in 0..rounds {
@@ -115,7 +105,7 @@ fn two_writers_and_a_reader_share_the_file() {
     let (_folder, config) = cheap_config();
     let module = Module::load();
     make_token(&module, &config);
-    let session = user(&module);
+    let session = module.user();
     let writers: Vec<_> =
         (0..2).map(|_| again("role_writer", &config).env("ROUNDS", "30").spawn().expect("writer")).collect();
     let mut made = Vec::new();
@@ -148,7 +138,7 @@ fn two_writers_and_a_reader_share_the_file() {
 fn role_destroyer() {
     let module = Module::load();
     assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-    let session = user(&module);
+    let session = module.user();
     let found = module.find(session, &[bytes(CKA_LABEL, b"shared")]).expect("find");
     module.destroy(session, found[0]).expect("destroy");
 }
@@ -169,7 +159,7 @@ fn killed_writers(module: &Module) {
     assert!(promised.len() > 20, "the writers got only {} keys made", promised.len());
     verify(&config);
     module.initialize(&config).expect("C_Initialize");
-    let session = user(module);
+    let session = module.user();
     for (position, (there, label)) in promised.iter().enumerate() {
         let found = module.find(session, &[bytes(CKA_LABEL, label.as_bytes())]).expect("find").len();
         // The last word of a killed writer may be followed by a destruction it could not announce.

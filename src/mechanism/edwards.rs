@@ -3,10 +3,10 @@
 
 use super::import::{ed_private_material, edwards_params, public_half};
 use super::operation::{Whole, WholeVerify};
-use super::{Mechanism, Params, Shape, row};
+use super::{Material, Mechanism, Params, Shape, row};
 use crate::crypto::ed25519;
 use crate::error::{Error, Result};
-use crate::object::Value;
+use crate::object::{Object, Value};
 use cryptoki_sys::*;
 
 const KEYS: &[u64] = &[CKK_EC_EDWARDS];
@@ -21,15 +21,19 @@ fn pure(params: Params) -> Result<()> {
     }
 }
 
+fn generate_pair(params: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
+    pure(params)?;
+    edwards_params(public)?;
+    let mut private = ed_private_material(ed25519::PrivateKey::generate()?)?;
+    let public_material = public_half(&private);
+    private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
+    Ok((public_material, private))
+}
+
 pub const ROWS: &[Mechanism] = &[
-    row!(CKM_EC_EDWARDS_KEY_PAIR_GEN, Shape::None, KEYS, SIZES, true, generate_pair: |_, public, _| {
-        edwards_params(public)?;
-        let mut private = ed_private_material(ed25519::PrivateKey::generate()?)?;
-        let public_material = public_half(&private);
-        private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
-        Ok((public_material, private))
-    }),
-    row!(CKM_EDDSA, Shape::Eddsa, KEYS, SIZES, true,
+    row!(CKM_EC_EDWARDS_KEY_PAIR_GEN, Shape::None, KEYS, SIZES, true, generate_pair: generate_pair),
+    // It generates too: GnuTLS before 3.8 asks for Ed25519 keys by the mechanism that signs.
+    row!(CKM_EDDSA, Shape::Eddsa, KEYS, SIZES, true, generate_pair: generate_pair,
     sign: |key, params| {
         pure(params)?;
         key.ed_private()?;

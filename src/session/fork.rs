@@ -4,11 +4,10 @@
 use super::Library;
 use super::sessions::{SessionCounts, Slot};
 use super::table::Free;
-use crate::crypto::guarded::{self, Arena};
+use crate::crypto::guarded::heap::{self, Still};
 use crate::lock::ForkGuard;
-use crate::store::GATE;
+use crate::store::{GATE, claim};
 use crate::token::{ForkGuards, Login};
-use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -16,7 +15,8 @@ use std::sync::atomic::Ordering;
 
 /// Every structural lock, held by the forking thread over the fork. Dropped in this order.
 struct Held {
-    _secrets: MutexGuard<'static, Arena>,
+    _heaps: Still,
+    _claims: claim::ForkGuard,
     _gate: ForkGuard<'static, ()>,
     _tokens: Vec<ForkGuards<'static>>,
     _counts: Vec<ForkGuard<'static, SessionCounts>>,
@@ -41,8 +41,11 @@ impl Library {
         let tokens: Vec<_> = slots.iter().map(|slot| slot.token.fork_guards()).collect();
         let gate = GATE.write_for_fork();
         tokens.iter().for_each(ForkGuards::suspend);
+        let claims = claim::fork_guard();
         let held = Held {
-            _secrets: guarded::fork_guard(),
+            // Nothing allocates from here on.
+            _heaps: heap::fork_guard(),
+            _claims: claims,
             _gate: gate,
             _tokens: tokens,
             _counts: counts,

@@ -83,7 +83,7 @@ impl Library {
         policy::may_write(session.access(&login), draft.attributes())?;
         let mut material = generate(params, draft.attributes())?;
         material.push(made_by(mechanism));
-        session.slot.token.insert(session.access(&login), draft.complete(material)?)
+        session.insert_one(&login, draft.complete(material)?)
     }
 
     /// (public, private).
@@ -109,7 +109,7 @@ impl Library {
         first.push(made_by(mechanism));
         second.push(made_by(mechanism));
         let objects = vec![public.complete(first)?, private.complete(second)?];
-        match session.slot.token.insert_all(access, objects)?[..] {
+        match session.insert(&login, objects)?[..] {
             [public, private] => Ok((public, private)),
             _ => Err(Error::GeneralError),
         }
@@ -180,7 +180,7 @@ impl Library {
         let object = draft.attributes();
         let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
         let material = import::from_bytes(object.class(), key_type, &bytes).map_err(of_wrapped)?;
-        session.slot.token.insert(access, draft.complete(material)?)
+        session.insert_one(&login, draft.complete(material)?)
     }
 
     pub fn derive_key(
@@ -221,7 +221,7 @@ impl Library {
         }
         let bytes = derive(&base, params, length)?;
         let material = import::from_bytes(CKO_SECRET_KEY, key_type, &bytes)?;
-        session.slot.token.insert(access, draft.complete(material)?)
+        session.insert_one(&login, draft.complete(material)?)
     }
 }
 

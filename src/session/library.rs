@@ -60,7 +60,9 @@ impl Library {
         };
         library.forget_sessions();
         // A slot's shell stays for good: sessions of other threads may still point to it.
-        *slots = fresh.into_iter().map(|slot| &*Box::leak(Box::new(slot))).collect();
+        let fresh = fresh.into_iter().map(|slot| &*Box::leak(Box::new(slot))).collect();
+        // What a forked child took from its parent: its login and keys would stay in memory.
+        std::mem::replace(&mut *slots, fresh).iter().for_each(|slot| slot.close());
         library.initialized_in.store(generation, Ordering::Release);
         library.open.store(true, Ordering::Release);
         Ok(())

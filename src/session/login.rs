@@ -5,6 +5,7 @@ use super::sessions::Session;
 use crate::error::{Error, Result};
 use crate::token::Role;
 use cryptoki_sys::*;
+use std::sync::Arc;
 
 fn role(user_type: u64) -> Result<Role> {
     match user_type {
@@ -44,6 +45,10 @@ impl Library {
             return Err(Error::UserAlreadyLoggedIn);
         }
         read_only()?;
+        // Who closes the last session logs out: after that there would be a login without a session.
+        if !session.is_open() {
+            return Err(Error::SessionHandleInvalid);
+        }
         *place = Some(login);
         slot.token.log_in_changed();
         Ok(())
@@ -85,6 +90,11 @@ fn confirm(session: &Session, pin: &[u8]) -> Result<()> {
         return Err(Error::OperationNotInitialized);
     }
     session.slot.token.confirm(&login, pin)?;
+    // Not for somebody who logged in meanwhile.
+    let now = session.slot.login.read();
+    if !now.as_ref().is_some_and(|now| Arc::ptr_eq(now, &login)) {
+        return Err(Error::UserNotLoggedIn);
+    }
     session.state()?.operations.confirm();
     Ok(())
 }

@@ -15,6 +15,7 @@ mod random;
 mod running;
 mod saved;
 mod sessions;
+mod sink;
 mod table;
 pub mod tracer;
 

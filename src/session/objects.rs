@@ -13,13 +13,14 @@ impl Library {
         let login = session.slot.login.read().clone();
         let draft = Draft::new(Origin::Created, None, None, template, policy::asker(login.as_ref()))?;
         let material = import::examine(draft.attributes())?;
-        session.slot.token.insert(session.access(&login), draft.complete(material)?)
+        session.insert_one(&login, draft.complete(material)?)
     }
 
     pub fn copy_object(&self, session: u64, object: Handle, template: Template) -> Result<Handle> {
         let session = self.session(session)?;
         let login = session.slot.login.read().clone();
-        session.slot.token.copy(session.access(&login), object, template)
+        let object = session.slot.token.copy(session.access(&login), object, template)?;
+        session.insert_one(&login, object)
     }
 
     pub fn destroy_object(&self, session: u64, object: Handle) -> Result<()> {

@@ -112,15 +112,18 @@ impl Library {
         let key = match state.operations.start_recent(&mut origin, &mut params, valid) {
             Recent::Started => return Ok(()),
             Recent::Key(key) => key,
-            Recent::Other => {
+            Recent::Other => loop {
                 // Let go while the key is looked up.
                 drop(state);
                 let key;
                 (origin.generation, key) = look_up(&session, origin.key)?;
                 state = session.state()?;
-                state.operations.remember(&origin, Arc::clone(&key));
-                key
-            }
+                // A logout in between has ended this session's operations already, so none may begin.
+                if origin.generation == session.slot.token.generation() {
+                    state.operations.remember(&origin, Arc::clone(&key));
+                    break key;
+                }
+            },
         };
         state.operations.begin(Operation::keyed(origin, params, key)?)
     }

@@ -5,6 +5,7 @@ use super::running::Operations;
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{MutexGuard, Rank, RwLock};
+use crate::object::Object;
 use crate::token::{Access, Handle, Login, Role, Token};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -39,9 +40,15 @@ impl Slot {
 
     /// Ends the login and wipes what it opened.
     pub fn log_out(&self) {
+        self.log_out_if(|_| true);
+    }
+
+    fn log_out_if(&self, ends: impl FnOnce(&SessionCounts) -> bool) {
         let mut login = self.login.write();
-        *login = None;
-        self.token.log_out();
+        if ends(&self.counts.read()) {
+            *login = None;
+            self.token.log_out();
+        }
     }
 
     /// Wipes everything: the library is finalised.
@@ -101,6 +108,32 @@ impl Session {
         Library::any().state(self.handle)
     }
 
+    /// Whether nobody closed it meanwhile; waits for nothing.
+    pub fn is_open(&self) -> bool {
+        Library::any().sessions.is_open(self.handle)
+    }
+
+    /// New objects of a call that began with this login: `UserNotLoggedIn` when it ended meanwhile, or
+    /// what is private would outlive the logout. The same for a session that was closed.
+    pub fn insert(&self, began: &Option<Arc<Login>>, objects: Vec<Object>) -> Result<Vec<Handle>> {
+        let login = self.slot.login.read();
+        let same = |began: &Arc<Login>| login.as_ref().is_some_and(|login| Arc::ptr_eq(login, began));
+        if !began.as_ref().is_none_or(same) {
+            return Err(Error::UserNotLoggedIn);
+        }
+        let handles = self.slot.token.insert_all(self.access(began), objects)?;
+        if !self.is_open() {
+            self.slot.token.close_session(self.handle);
+            return Err(Error::SessionHandleInvalid);
+        }
+        Ok(handles)
+    }
+
+    /// As [`Session::insert`], of one.
+    pub fn insert_one(&self, began: &Option<Arc<Login>>, object: Object) -> Result<Handle> {
+        self.insert(began, vec![object])?.first().copied().ok_or(Error::GeneralError)
+    }
+
     /// This session's access with the slot's login.
     pub fn access<'a>(&self, login: &'a Option<Arc<Login>>) -> Access<'a> {
         Access { login: login.as_ref(), write: self.write, session: self.handle }
@@ -143,7 +176,8 @@ impl Library {
             counts.all == 0
         };
         if last {
-            slot.log_out();
+            // Unless a session was opened meanwhile: it would lose a login, and keep what runs with it.
+            slot.log_out_if(|counts| counts.all == 0);
         }
         Ok(())
     }

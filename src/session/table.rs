@@ -91,6 +91,11 @@ impl Table {
         self.cell((handle & ((1 << PLACE_BITS) - 1)).checked_sub(1)?)
     }
 
+    /// Whether a session is open; waits for nothing.
+    pub fn is_open(&self, handle: u64) -> bool {
+        self.of_handle(handle).is_some_and(|cell| cell.handle.load(Ordering::Acquire) == handle)
+    }
+
     /// A session's state, locked; `generation` counts the forks so far.
     pub fn lock(&self, handle: u64, generation: u64) -> Result<MutexGuard<'_, State>> {
         let cell = self.of_handle(handle).ok_or(Error::SessionHandleInvalid)?;
@@ -109,29 +114,35 @@ impl Table {
 
     /// Opens a session; its handle. `SessionCount` when there is no place left.
     pub fn insert(&self, slot: &'static Slot, write: bool, generation: u64) -> Result<u64> {
-        let place = {
-            let mut free = self.free.write();
-            match free.places.pop() {
-                Some(place) => place,
-                None => {
-                    let place = free.used;
-                    let (row, _) = position(place);
-                    let cells = self.rows.get(row).ok_or(Error::SessionCount)?;
-                    cells.get_or_init(|| (0..FIRST_ROW << row).map(|_| Cell::new()).collect());
-                    free.used += 1;
-                    place
-                }
+        let (place, cell, mut held) = loop {
+            let place = self.free_place()?;
+            let cell = self.cell(place).ok_or(Error::GeneralError)?;
+            // In a forked child, a thread of the parent may have held a free cell for the moment in which
+            // it found it closed: such a cell is lost.
+            if let Ok(held) = cell.lock(generation) {
+                break (place, cell, held);
             }
         };
-        let cell = self.cell(place).ok_or(Error::GeneralError)?;
         cell.slot.store(slot.id, Ordering::Relaxed);
         cell.write.store(write, Ordering::Relaxed);
         cell.generation.store(generation, Ordering::Relaxed);
-        let mut held = cell.state.lock();
         let handle = held.uses << PLACE_BITS | (place + 1);
         held.session = Some(Session { handle, slot, write });
         cell.handle.store(handle, Ordering::Release);
         Ok(handle)
+    }
+
+    fn free_place(&self) -> Result<u64> {
+        let mut free = self.free.write();
+        if let Some(place) = free.places.pop() {
+            return Ok(place);
+        }
+        let place = free.used;
+        let (row, _) = position(place);
+        let cells = self.rows.get(row).ok_or(Error::SessionCount)?;
+        cells.get_or_init(|| (0..FIRST_ROW << row).map(|_| Cell::new()).collect());
+        free.used += 1;
+        Ok(place)
     }
 
     /// Ends a session and wipes its state; waits for a call that is using it.
@@ -148,7 +159,10 @@ impl Table {
                 self.free.write().places.push((handle & ((1 << PLACE_BITS) - 1)) - 1);
             }
             // Locked for ever by a thread that this process does not have: the cell is lost.
-            Err(Error::FunctionFailed) => cell.handle.store(0, Ordering::Release),
+            Err(Error::FunctionFailed) => {
+                let once = cell.handle.compare_exchange(handle, 0, Ordering::AcqRel, Ordering::Relaxed);
+                once.map_err(|_| Error::SessionHandleInvalid)?;
+            }
             Err(error) => return Err(error),
         }
         Ok(ended)
@@ -159,9 +173,10 @@ impl Table {
         let used = self.free.read().used;
         (0..used)
             .filter_map(|place| self.cell(place))
-            .filter(|cell| slot.is_none_or(|slot| cell.slot.load(Ordering::Relaxed) == slot))
-            .map(|cell| cell.handle.load(Ordering::Acquire))
-            .filter(|handle| *handle != 0)
+            // The handle first: with the slot of before, a session just opened on another one would be named.
+            .map(|cell| (cell.handle.load(Ordering::Acquire), cell.slot.load(Ordering::Relaxed)))
+            .filter(|(handle, its)| *handle != 0 && slot.is_none_or(|slot| *its == slot))
+            .map(|(handle, _)| handle)
             .collect()
     }
 
@@ -223,5 +238,16 @@ mod tests {
             || (table.lock(handle, 1).err(), table.remove(handle, 1).is_ok(), table.handles(None).len());
         let seen = std::thread::scope(|scope| scope.spawn(child).join().unwrap());
         assert_eq!(seen, (Some(Error::FunctionFailed), true, 0));
+    }
+
+    #[test]
+    fn a_free_cell_held_over_a_fork_is_passed_over() {
+        let table = Table::new();
+        let handle = table.insert(slot(0), true, 0).unwrap();
+        table.remove(handle, 0).unwrap();
+        let _held = table.of_handle(handle).unwrap().state.lock();
+        let child = || table.insert(slot(0), true, 1).map(|handle| table.is_open(handle));
+        assert_eq!(std::thread::scope(|scope| scope.spawn(child).join().unwrap()), Ok(true));
+        assert!(!table.is_open(handle) && !table.is_open(0));
     }
 }

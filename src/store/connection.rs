@@ -7,6 +7,7 @@ use crate::lock::{Rank, RwLock};
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -232,9 +233,43 @@ pub fn truncate_log(connection: &Connection) {
     let _ = connection.busy_timeout(BUSY);
 }
 
+/// How old a draft is that nobody finishes any more: making one takes seconds.
+const STALE: Duration = Duration::from_secs(600);
+
+/// Whether a file's name is one that `draft_of` gave for `path`, or one of SQLite's beside it.
+fn is_draft(path: &Path, name: &OsStr) -> bool {
+    let (Some(stem), Some(name)) = (path.file_stem().and_then(OsStr::to_str), name.to_str()) else {
+        return false;
+    };
+    let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix(".draft-")) else {
+        return false;
+    };
+    let number = |part: Option<&str>| {
+        part.is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut parts = rest.split('-');
+    number(parts.next())
+        && number(parts.next())
+        && matches!(parts.next(), None | Some("wal" | "shm" | "journal"))
+        && parts.next().is_none()
+}
+
+/// Throws away what killed processes left of their drafts. By their age: a process may be in another
+/// container, where its number says nothing.
+fn remove_stale_drafts(path: &Path) {
+    let Ok(entries) = fs::read_dir(folder_of(path)) else { return };
+    for entry in entries.flatten().filter(|entry| is_draft(path, &entry.file_name())) {
+        let modified = entry.metadata().and_then(|file| file.modified()).ok();
+        if modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STALE) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A name beside `path` that nobody else uses now, and no file of a process that died.
 pub fn draft_of(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
+    remove_stale_drafts(path);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let draft = path.with_extension(format!("draft-{}-{number}", std::process::id()));
     let _ = fs::remove_file(&draft);
@@ -243,8 +278,11 @@ pub fn draft_of(path: &Path) -> PathBuf {
 
 /// Makes the names in a file's folder durable.
 pub fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The folder of a token's files, mode 0700 when it is made here.

@@ -6,7 +6,7 @@
 //! file. The format is version 1, written down in ARCHITECTURE.md.
 
 mod change;
-mod claim;
+pub mod claim;
 mod connection;
 mod digest;
 mod provider;

@@ -282,3 +282,21 @@ fn many_writers_share_the_file() {
 }
 
 mod pages;
+
+#[test]
+fn drafts_of_killed_processes_go_with_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let stale =
+        ["token.draft-1-0", "token.draft-1-0-wal", "token.draft-1-0-shm", "token.draft-77-12-journal"];
+    let others =
+        ["token.draft-1", "token.draft-1-0-notes", "token.draft-x-0", "token2.draft-1-0", "token.db-wal"];
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for name in stale.iter().chain(&others) {
+        std::fs::File::create(place(name)).unwrap().set_modified(hour_ago).unwrap();
+    }
+    std::fs::write(place("token.draft-2-0"), "somebody is making it now").unwrap();
+    let _ = super::connection::draft_of(&place("token.db"));
+    assert!(stale.iter().all(|name| !place(name).exists()));
+    assert!(others.iter().chain(&["token.draft-2-0"]).all(|name| place(name).exists()));
+}

@@ -88,7 +88,7 @@ impl Token {
     ) -> Result<Option<(Header, Arc<Key>)>> {
         let (before, known) = {
             let index = self.index.read();
-            (index.version, index.opened(id).cloned())
+            ((index.version, self.generation()), index.opened(id).cloned())
         };
         if let Some((header, key)) = known {
             return Ok(sees(login, header.owner).then_some((header, key)));
@@ -108,9 +108,10 @@ impl Token {
         };
         let key = Arc::new(Key::new(Object::decode(&body)?));
         let mut index = self.index.write();
-        let handle = index.handle(id);
-        // If someone looked at the file meanwhile, this form may be the older one: do not keep it.
-        if index.version == before {
+        // If someone looked at the file or changed it meanwhile, this form may be the older one: do not
+        // keep it.
+        if (index.version, self.generation()) == before {
+            let handle = index.handle(id);
             index.set_open(handle, Some((header, Arc::clone(&key))));
         }
         Ok(Some((header, key)))

@@ -5,6 +5,7 @@ use crate::mechanism::Key;
 use crate::store::{Header, Id};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Spreads small numbers: handles need no more, and get it in a nanosecond.
@@ -39,8 +40,9 @@ pub struct Index {
     last: Handle,
     places: HandleMap<Place>,
     by_id: HashMap<Id, Handle>,
-    /// The handles of objects that are in memory only: a search must not walk all places.
-    in_memory: BTreeSet<Handle>,
+    /// Session and handle of objects that are in memory only: a search must not walk all places, and
+    /// the end of a session not the objects of others.
+    in_memory: BTreeSet<(u64, Handle)>,
     /// The change log up to here, and the file's version at that look, are in `places`.
     pub seen: u64,
     pub version: Option<i64>,
@@ -82,7 +84,7 @@ impl Index {
     pub fn add_session(&mut self, session: u64, key: Arc<Key>) -> Handle {
         let handle = self.next();
         self.places.insert(handle, Place::Session { session, key });
-        self.in_memory.insert(handle);
+        self.in_memory.insert((session, handle));
         handle
     }
 
@@ -112,23 +114,41 @@ impl Index {
     pub fn remove(&mut self, handle: Handle) {
         match self.places.remove(&handle) {
             Some(Place::Token { id, .. }) => drop(self.by_id.remove(&id)),
-            _ => drop(self.in_memory.remove(&handle)),
+            Some(Place::Session { session, .. }) => drop(self.in_memory.remove(&(session, handle))),
+            None => {}
         }
     }
 
     /// Session objects, with their handles.
     pub fn sessions(&self) -> impl Iterator<Item = (Handle, &Arc<Key>)> {
-        self.in_memory.iter().filter_map(|handle| match self.places.get(handle) {
+        self.in_memory.iter().filter_map(|(_, handle)| match self.places.get(handle) {
             Some(Place::Session { key, .. }) => Some((*handle, key)),
             _ => None,
         })
     }
 
-    /// Drops the session objects that `gone` names.
-    pub fn drop_sessions(&mut self, gone: impl Fn(u64, &Key) -> bool) {
+    /// Whether a session has objects.
+    pub fn has_session(&self, session: u64) -> bool {
+        self.in_memory.range(Self::objects_of(session)).next().is_some()
+    }
+
+    fn objects_of(session: u64) -> RangeInclusive<(u64, Handle)> {
+        (session, 0)..=(session, Handle::MAX)
+    }
+
+    /// Drops the objects of a session.
+    pub fn drop_session(&mut self, session: u64) {
         let places = &mut self.places;
-        self.in_memory.retain(|handle| match places.get(handle) {
-            Some(Place::Session { session, key }) if *session != 0 && gone(*session, key) => {
+        self.in_memory.extract_if(Self::objects_of(session), |_| true).for_each(|(_, handle)| {
+            places.remove(&handle);
+        });
+    }
+
+    /// Drops the session objects that `gone` names, of all sessions.
+    pub fn drop_sessions(&mut self, gone: impl Fn(&Key) -> bool) {
+        let places = &mut self.places;
+        self.in_memory.retain(|(session, handle)| match places.get(handle) {
+            Some(Place::Session { key, .. }) if *session != 0 && gone(key) => {
                 places.remove(handle);
                 false
             }

@@ -124,7 +124,14 @@ impl Token {
             return UserKeys::unwrap(&kek, &user.keys, user.public).map_err(|_| Error::PinIncorrect);
         }
         self.begin_attempt(store, user, PATIENCE)?;
-        let kek = user.stretch.kek(password, &Self::pepper(store))?;
+        let kek = match user.stretch.kek(password, &Self::pepper(store)) {
+            Ok(kek) => kek,
+            // There was not the memory to try it: that is nobody's wrong guess.
+            Err(error) => {
+                self.count(store, user, User::attempt_was_none)?;
+                return Err(error);
+            }
+        };
         let Ok(keys) = UserKeys::unwrap(&kek, &user.keys, user.public) else {
             self.count(store, user, User::attempt_was_wrong)?;
             return Err(Error::PinIncorrect.because(format_args!("user {}", user.name)));
@@ -204,6 +211,10 @@ impl User {
 
     fn attempt_was_wrong(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
+        self.attempt_was_none()
+    }
+
+    fn attempt_was_none(&mut self) -> bool {
         self.attempts = self.attempts.saturating_sub(1);
         true
     }

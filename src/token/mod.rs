@@ -230,7 +230,7 @@ impl Token {
     /// Wipes everything that is held in memory.
     pub fn close(&self) {
         self.replace_store(None);
-        self.index_for_change().drop_sessions(|_, _| true);
+        self.index_for_change().drop_sessions(|_| true);
     }
 
     pub fn verify(&self) -> Result<Report> {

@@ -14,13 +14,7 @@ use std::sync::Arc;
 const TRIES: usize = 5;
 
 impl Token {
-    /// Stores a complete object (CKA_UNIQUE_ID is given here) and gives its handle.
-    pub fn insert(&self, access: Access<'_>, object: Object) -> Result<Handle> {
-        let handles = self.insert_all(access, vec![object])?;
-        handles.first().copied().ok_or(Error::GeneralError)
-    }
-
-    /// Several at once, all or nothing (a key pair).
+    /// Stores complete objects (CKA_UNIQUE_ID is given here), all or nothing, and gives their handles.
     pub fn insert_all(&self, access: Access<'_>, objects: Vec<Object>) -> Result<Vec<Handle>> {
         let mut named = Vec::new();
         for mut object in objects {
@@ -79,11 +73,10 @@ impl Token {
         Ok(())
     }
 
-    /// C_CopyObject.
-    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<Handle> {
+    /// C_CopyObject: what is to be stored.
+    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<Object> {
         let key = self.object(access, handle)?;
-        let object = template::copy(key.object(), changes, policy::asker(access.login))?;
-        self.insert(access, object)
+        template::copy(key.object(), changes, policy::asker(access.login))
     }
 
     /// C_DestroyObject.
@@ -134,7 +127,10 @@ impl Token {
 
     /// The session objects of a closed session go.
     pub fn close_session(&self, session: u64) {
-        self.index_for_change().drop_sessions(|owner, _| owner == session);
+        // Most sessions made none, and others' keys stay as valid as they were.
+        if self.index.read().has_session(session) {
+            self.index_for_change().drop_session(session);
+        }
     }
 
     /// Someone logged in: what may be used has changed.
@@ -145,7 +141,7 @@ impl Token {
     /// Forgets the keys of private objects in this process, private session objects too.
     pub fn log_out(&self) {
         let mut index = self.index_for_change();
-        index.drop_sessions(|_, key| key.object().is_private());
+        index.drop_sessions(|key| key.object().is_private());
         index.forget_opened(true);
     }
 }

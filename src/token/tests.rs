@@ -36,6 +36,10 @@ fn access(login: &Arc<Login>) -> Access<'_> {
     Access { login: Some(login), write: true, session: 1 }
 }
 
+fn insert(token: &Token, access: Access<'_>, object: Object) -> Result<Handle> {
+    token.insert_all(access, vec![object]).map(|handles| handles[0])
+}
+
 const NOBODY: Access<'static> = Access { login: None, write: true, session: 1 };
 
 fn key(label: &str, private: bool) -> Object {
@@ -60,8 +64,8 @@ fn users_see_their_own_and_officers_see_no_key() {
     let alice = token.log_in(Role::User, None, b"alice:pw-alice").unwrap();
     let bob = token.log_in(Role::User, Some("bob"), b"pw-bob").unwrap();
     let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
-    let hers = token.insert(access(&alice), key("hers", true)).unwrap();
-    let open = token.insert(access(&alice), key("open", false)).unwrap();
+    let hers = insert(&token, access(&alice), key("hers", true)).unwrap();
+    let open = insert(&token, access(&alice), key("open", false)).unwrap();
     assert_eq!(token.find(access(&alice), &named("hers")).unwrap(), [hers]);
     for other in [Some(&bob), Some(&officer), None] {
         let asker = Access { login: other, ..NOBODY };
@@ -72,10 +76,10 @@ fn users_see_their_own_and_officers_see_no_key() {
         assert_eq!(token.find(asker, &named("open")).unwrap(), [open]);
     }
     assert_eq!(token.key(access(&officer), open).err(), Some(Error::KeyFunctionNotPermitted));
-    assert_eq!(token.insert(NOBODY, key("open", false)).err(), Some(Error::UserNotLoggedIn));
-    assert_eq!(token.insert(access(&officer), key("x", true)).err(), Some(Error::UserNotLoggedIn));
+    assert_eq!(insert(&token, NOBODY, key("open", false)).err(), Some(Error::UserNotLoggedIn));
+    assert_eq!(insert(&token, access(&officer), key("x", true)).err(), Some(Error::UserNotLoggedIn));
     let reader = Access { write: false, ..access(&alice) };
-    assert_eq!(token.insert(reader, key("x", true)).err(), Some(Error::SessionReadOnly));
+    assert_eq!(insert(&token, reader, key("x", true)).err(), Some(Error::SessionReadOnly));
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_reset_keeps_the_objects_and_ends_the_old_password_everywhere() {
     let house = House::new();
     let (here, there) = (house.process(), house.process());
     let alice = here.log_in(Role::User, Some("alice"), b"pw-alice").unwrap();
-    here.insert(access(&alice), key("kept", true)).unwrap();
+    insert(&here, access(&alice), key("kept", true)).unwrap();
     there.log_in(Role::User, Some("alice"), b"pw-alice").unwrap();
     let officer = there.log_in(Role::Officer, None, OFFICER).unwrap();
     there.init_pin(access(&officer), b"alice:new-password").unwrap();
@@ -175,7 +179,7 @@ fn other_processes_changes_are_seen() {
     let (here, there) = (house.process(), house.process());
     let mine = here.log_in(Role::User, None, b"pw-user").unwrap();
     let theirs = there.log_in(Role::User, None, b"pw-user").unwrap();
-    let handle = here.insert(access(&mine), key("shared", true)).unwrap();
+    let handle = insert(&here, access(&mine), key("shared", true)).unwrap();
     let far = there.find(access(&theirs), &named("shared")).unwrap()[0];
     there.modify(access(&theirs), far, named("renamed")).unwrap();
     assert_eq!(here.object(access(&mine), handle).unwrap().object().bytes(CKA_LABEL), b"renamed");
@@ -185,7 +189,7 @@ fn other_processes_changes_are_seen() {
     assert!(here.find(access(&mine), &named("renamed")).unwrap().is_empty());
     // Made anew by another process: the old login opens nothing.
     there.initialize(OFFICER, "anew").unwrap();
-    assert!(here.insert(access(&mine), key("late", true)).is_err());
+    assert!(insert(&here, access(&mine), key("late", true)).is_err());
     assert!(here.log_in(Role::User, None, b"pw-user").is_err());
     assert_eq!(here.info().unwrap().label, "anew");
 }
@@ -199,4 +203,47 @@ fn a_stolen_file_without_its_seal_key_says_nothing() {
     assert_eq!(token.ready().err(), Some(Error::TokenNotRecognized));
     assert!(token.users().is_err());
     assert!(token.log_in(Role::User, Some("alice"), b"pw-alice").is_err());
+}
+
+#[test]
+fn a_session_without_objects_ends_without_a_mark() {
+    let house = House::new();
+    let token = house.process();
+    let user = token.log_in(Role::User, None, b"pw-user").unwrap();
+    let mine = Access { session: 7, ..access(&user) };
+    let template = vec![(CKA_TOKEN, Value::Bool(false))];
+    let asker = crate::object::template::Asker::User;
+    let draft = Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), Some(CKK_AES), template, asker).unwrap();
+    let object = draft.complete(vec![(CKA_VALUE, Value::Secret([7; 32][..].into()))]).unwrap();
+    let handle = insert(&token, mine, object).unwrap();
+    let before = token.generation();
+    token.close_session(8);
+    assert_eq!(token.generation(), before, "others' keys stay looked up");
+    assert!(token.object(mine, handle).is_ok());
+    token.close_session(7);
+    assert!(token.generation() > before);
+    assert_eq!(token.object(mine, handle).err(), Some(Error::ObjectHandleInvalid));
+    assert!(token.find(mine, &Vec::new()).unwrap().iter().all(|found| *found != handle));
+}
+
+#[test]
+fn a_login_without_the_memory_to_try_is_no_wrong_guess() {
+    let house = House::new();
+    let token = house.process();
+    let store = token.store().unwrap();
+    let bob = || token.find_user(&store, "bob").unwrap().unwrap();
+    // A cost that Argon2id refuses stands for memory that is not there: no password is tried.
+    let id = bob().header.id;
+    store
+        .write(|change| {
+            let mut bob = change.user(id)?.unwrap();
+            bob.stretch.memory_kib = 1;
+            bob.save(change)
+        })
+        .unwrap();
+    assert!(!matches!(
+        token.log_in(Role::User, Some("bob"), b"pw-bob").err(),
+        None | Some(Error::PinIncorrect | Error::PinLocked)
+    ));
+    assert_eq!((bob().attempts, bob().failures), (0, 0));
 }

@@ -33,10 +33,21 @@ def devices():
         print(line)
 
 
-# Marionette cannot type into a question for a password: an observer in Firefox's own window does, once the dialog is there.
+# Marionette cannot type into a question for a password, and knows nothing of the dialog that asks which certificate:
+# observers in Firefox's own window answer them, once all of the dialog is there.
 ANSWER = """
-    const pins = given;
+    const [name, ...pins] = given;
+    window.offered = [];
     window.asked = [];
+    window.chooses = dialog => {
+        const list = dialog.ownerDocument.getElementById("nicknames");
+        const items = [...list.querySelectorAll("menuitem")];
+        window.offered = items.map(item => item.label);
+        const wanted = items.find(item => item.label.startsWith(name));
+        if (wanted) list.value = wanted.value;
+        const button = wanted ? "acceptDialog" : "cancelDialog";
+        dialog.ownerDocument.defaultView.setTimeout(() => dialog.ownerDocument.querySelector("dialog")[button](), 0);
+    };
     window.answers = dialog => {
         const { infoBody, password1Textbox, button0, button1 } = dialog.Dialog.ui;
         window.asked.push(infoBody.textContent);
@@ -44,62 +55,45 @@ ANSWER = """
         if (pin !== undefined) password1Textbox.value = pin;
         dialog.setTimeout(() => (pin === undefined ? button1 : button0).click(), 0);
     };
-    Services.obs.addObserver(window.answers, "common-dialog-loaded");
-    window.failure = null;
-    window.progress = {
-        QueryInterface: ChromeUtils.generateQI(["nsIWebProgressListener", "nsISupportsWeakReference"]),
-        onStateChange: (progress, request, flags, status) => {
-            if (status && flags & Ci.nsIWebProgressListener.STATE_STOP)
-                window.failure = Cc["@mozilla.org/nss_errors_service;1"].getService(Ci.nsINSSErrorsService).getErrorMessage(status);
-        },
-    };
-    window.gBrowser.selectedBrowser.addProgressListener(window.progress);"""
+    Services.obs.addObserver(window.chooses, "cert-dialog-loaded");
+    Services.obs.addObserver(window.answers, "common-dialog-loaded");"""
 ASKED = """
+    Services.obs.removeObserver(window.chooses, "cert-dialog-loaded");
     Services.obs.removeObserver(window.answers, "common-dialog-loaded");
-    window.gBrowser.selectedBrowser.removeProgressListener(window.progress);
-    return [window.asked, window.failure];"""
+    return [window.offered, window.asked];"""
 
-
-# The dialog that asks which certificate, when it is open over the page.
-CHOOSE = """
-    const browser = window.gBrowser.selectedBrowser;
-    const dialog = window.gBrowser.getTabDialogBox(browser).getTabDialogManager().dialogs.map(dialog => dialog.frameContentWindow)
-        .find(frame => frame?.location.href.includes("clientauthask") && frame.document.getElementById("clientAuthCertDetailsStoredOn")?.textContent);
-    if (!dialog) return null;
-    const list = dialog.document.getElementById("nicknames");
-    const items = [...list.querySelectorAll("menuitem")];
-    const wanted = items.find(item => item.label.startsWith(given[0]));
-    if (wanted) list.value = wanted.value;
-    dialog.document.querySelector("dialog")[wanted ? "acceptDialog" : "cancelDialog"]();
-    return items.map(item => item.label);"""
-LOADED = """
-    const browser = window.gBrowser.selectedBrowser;
-    return !browser.webProgress.isLoadingDocument && ![browser.currentURI.spec, browser.documentURI.spec].includes("about:blank");"""
+# Where the page is that has loaded. Firefox's own page of an error is never complete when Firefox has no network.
+AT = """
+    const failed = document.documentURI.startsWith("about:neterror");
+    return failed || document.readyState === "complete" ? document.documentURI : null;"""
 
 
 def visit(file, url, name, *pins):
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url="about:blank")
-    firefox.chrome(ANSWER, *pins)
+    wait_for("an empty page", lambda: firefox.page(AT) == "about:blank")
+    firefox.chrome(ANSWER, name, *pins)
     firefox("Marionette:SetContext", value="content")
     firefox("WebDriver:Navigate", url=url)
-    choices = []
 
     def loaded():
         try:
-            choices.extend(firefox.chrome(CHOOSE, name) or [])
-            return firefox.chrome(LOADED)
+            where = firefox.page(AT)
+            return where if where != "about:blank" else None
         except Failed as failed:
             if str(failed).startswith("unexpected alert open"):
-                return False  # a question for a PIN, being answered
+                return None  # a question for a PIN, being answered
             raise
 
-    wait_for("the page", loaded)
-    asked, failure = firefox.chrome(ASKED)
-    print("certificates offered:", choices)
-    print(*asked, f"asked {len(asked)} times", failure or firefox.page("return document.body.innerText"), sep="\n")
-    if not failure:
+    where = wait_for("the page", loaded)
+    offered, asked = firefox.chrome(ASKED)
+    print("offered:", *offered)
+    print(*asked, sep="\n")
+    if where.startswith(url):
+        print(f"asked {len(asked)} times, opened:", firefox.page("return document.body.innerText;"))
         picture(file)
+    else:
+        print(f"asked {len(asked)} times, failed:", where)
 
 
 def device_manager(file):
