@@ -34,6 +34,10 @@ public final class Signatures {
             if (!service.getType().equals("Signature")) {
                 continue;
             }
+            if (name.equals("NONEwithRSA")) {
+                // Newer updates of Java 17 offer it and verify by C_VerifyRecover, which the module does not have yet.
+                continue;
+            }
             kinds++;
             if (name.startsWith("SHA3-") && name.endsWith("PSS")) {
                 javaCannot(name, pairs.get("RSA"));
