@@ -1,90 +1,36 @@
 //! Memory for secrets: locked against swapping and left out of core dumps where the kernel allows,
 //! wiped when it is given back.
 //!
-//! A limit on locked memory (RLIMIT_MEMLOCK) or a lack of mappings never makes it fail: the memory is
-//! then only wiped. To know what is guarded, read `/proc/PID/smaps` (flags `lo`, `dd`).
+//! Small blocks come out of 64 KiB chunks by size class and are used again; larger ones are mappings
+//! of their own. A limit on locked memory (RLIMIT_MEMLOCK) or a lack of mappings never makes it fail:
+//! the memory is then only wiped. To know what is guarded, read `/proc/PID/smaps` (flags `lo`, `dd`).
 #![allow(unsafe_code)]
 
-pub mod heap;
-mod spin;
-#[cfg(test)]
-mod tests;
+use parking_lot::{Mutex, MutexGuard};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::{NonNull, null_mut};
+use zeroize::Zeroize;
 
-use heap::{LOCKED, SMALLEST};
-use std::alloc::{Layout, handle_alloc_error};
-use std::ops::{Deref, DerefMut};
-use std::ptr::NonNull;
+const SMALLEST: usize = 32;
+const LARGEST: usize = 4096;
+const CLASSES: usize = 8;
+const CHUNK: usize = 64 << 10;
 
-/// A value in guarded memory. All its bytes are wiped when it goes: a move from the stack also fills
-/// those that the value does not use.
-pub struct Guarded<T>(NonNull<T>);
-
-// SAFETY: owns its value alone, like a `Box<T>`.
-unsafe impl<T: Send> Send for Guarded<T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync> Sync for Guarded<T> {}
-
-impl<T> Guarded<T> {
-    const SIZE: usize = {
-        assert!(align_of::<T>() <= SMALLEST);
-        if size_of::<T>() == 0 { 1 } else { size_of::<T>() }
-    };
-
-    pub fn new(value: T) -> Guarded<T> {
-        let Some(place) = NonNull::new(LOCKED.allocate(Self::SIZE).cast::<T>()) else {
-            handle_alloc_error(Layout::new::<T>())
-        };
-        // SAFETY: a block of the size, aligned as a block of the smallest size at least.
-        unsafe { place.write(value) };
-        Guarded(place)
-    }
-
-    pub fn into_inner(self) -> T {
-        let place = std::mem::ManuallyDrop::new(self).0;
-        // SAFETY: the value is moved out, and its block given back once, without dropping the value.
-        unsafe {
-            let value = place.read();
-            LOCKED.release(place.as_ptr().cast(), Self::SIZE);
-            value
-        }
-    }
-}
-
-impl<T: Clone> Clone for Guarded<T> {
-    fn clone(&self) -> Self {
-        Guarded::new((**self).clone())
-    }
-}
-
-impl<T> Deref for Guarded<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        // SAFETY: a live value of our own.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl<T> DerefMut for Guarded<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and borrowed alone.
-        unsafe { self.0.as_mut() }
-    }
-}
-
-impl<T> Drop for Guarded<T> {
-    fn drop(&mut self) {
-        // SAFETY: dropped once, then given back once.
-        unsafe {
-            self.0.drop_in_place();
-            LOCKED.release(self.0.as_ptr().cast(), Self::SIZE);
-        }
-    }
+/// Where a block came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// No memory: an empty block.
+    Nothing,
+    Chunk,
+    Mapping,
+    Heap,
 }
 
 /// A zeroed block of guarded memory.
 pub struct Block {
     start: NonNull<u8>,
-    length: usize,
+    capacity: usize,
+    origin: Origin,
 }
 
 // SAFETY: a block owns its memory alone, like a `Box<[u8]>`.
@@ -92,28 +38,84 @@ unsafe impl Send for Block {}
 // SAFETY: as above; shared references only read.
 unsafe impl Sync for Block {}
 
+/// Free blocks of each class, as addresses.
+pub struct Arena([Vec<usize>; CLASSES]);
+
+static ARENA: Mutex<Arena> = Mutex::new(Arena([const { Vec::new() }; CLASSES]));
+
+/// Holds the arena over a fork, so that the child does not inherit it locked by another thread.
+pub fn fork_guard() -> MutexGuard<'static, Arena> {
+    ARENA.lock()
+}
+
+fn class(size: usize) -> (usize, usize) {
+    let capacity = size.next_power_of_two().max(SMALLEST);
+    (capacity.trailing_zeros() as usize - SMALLEST.trailing_zeros() as usize, capacity)
+}
+
+/// New pages, locked and undumped if the kernel lets us.
+fn map(length: usize) -> Option<NonNull<u8>> {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: an anonymous mapping at an address of the kernel's choice; the advice touches it alone.
+    unsafe {
+        let start = libc::mmap(null_mut(), length, protection, flags, -1, 0);
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        libc::mlock(start, length);
+        libc::madvise(start, length, libc::MADV_DONTDUMP);
+        NonNull::new(start.cast())
+    }
+}
+
 impl Block {
-    /// `length` zero bytes.
-    pub fn new(length: usize) -> Block {
-        if length == 0 {
-            return Block { start: NonNull::dangling(), length };
+    /// At least `size` zero bytes.
+    pub fn new(size: usize) -> Block {
+        if size == 0 {
+            return Block { start: NonNull::dangling(), capacity: 0, origin: Origin::Nothing };
         }
-        match NonNull::new(LOCKED.allocate(length)) {
-            Some(start) => Block { start, length },
-            // A size that a slice can have is a size that a layout of bytes can have.
-            None => handle_alloc_error(Layout::array::<u8>(length).unwrap_or(Layout::new::<u8>())),
+        if size > LARGEST {
+            let capacity = size.next_multiple_of(LARGEST);
+            return match map(capacity) {
+                Some(start) => Block { start, capacity, origin: Origin::Mapping },
+                None => Block::on_heap(size),
+            };
         }
+        let (class, capacity) = class(size);
+        let free = &mut ARENA.lock().0[class];
+        if free.is_empty() {
+            let Some(chunk) = map(CHUNK) else { return Block::on_heap(size) };
+            free.extend((0..CHUNK).step_by(capacity).map(|offset| chunk.as_ptr() as usize + offset));
+        }
+        match free.pop().and_then(|address| NonNull::new(address as *mut u8)) {
+            Some(start) => Block { start, capacity, origin: Origin::Chunk },
+            None => Block::on_heap(size),
+        }
+    }
+
+    fn on_heap(size: usize) -> Block {
+        let layout = Self::layout(size);
+        // SAFETY: the size is not zero.
+        match NonNull::new(unsafe { alloc_zeroed(layout) }) {
+            Some(start) => Block { start, capacity: size, origin: Origin::Heap },
+            None => handle_alloc_error(layout),
+        }
+    }
+
+    fn layout(size: usize) -> Layout {
+        // A size that a slice can have is a size that a layout of bytes can have.
+        Layout::array::<u8>(size).unwrap_or(Layout::new::<u8>())
     }
 
     /// The first `length` bytes; the caller keeps within what it asked for.
     pub fn bytes(&self, length: usize) -> &[u8] {
-        let length = length.min(self.length);
-        // SAFETY: the block has so many initialised bytes, or none and a dangling start.
+        let length = length.min(self.capacity);
+        // SAFETY: the block has `capacity` initialised bytes, or none and a dangling start.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), length) }
     }
 
     pub fn bytes_mut(&mut self, length: usize) -> &mut [u8] {
-        let length = length.min(self.length);
+        let length = length.min(self.capacity);
         // SAFETY: as above, and borrowed alone.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), length) }
     }
@@ -121,9 +123,66 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if self.length != 0 {
-            // SAFETY: made with this length, given back once.
-            unsafe { LOCKED.release(self.start.as_ptr(), self.length) }
+        let capacity = self.capacity;
+        self.bytes_mut(capacity).zeroize();
+        match self.origin {
+            Origin::Nothing => {}
+            Origin::Chunk => ARENA.lock().0[class(capacity).0].push(self.start.as_ptr() as usize),
+            Origin::Mapping => {
+                // SAFETY: mapped with this length, given back once.
+                let _ = unsafe { libc::munmap(self.start.as_ptr().cast(), capacity) };
+            }
+            // SAFETY: allocated with this layout, given back once.
+            Origin::Heap => unsafe { dealloc(self.start.as_ptr(), Self::layout(capacity)) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The VmFlags line of the mapping that holds an address.
+    fn flags(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        for line in maps.lines() {
+            if let Some((start, rest)) = line.split_once('-') {
+                let end = rest.split(' ').next().unwrap();
+                if let (Ok(start), Ok(end)) =
+                    (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
+                {
+                    inside = (start..end).contains(&address);
+                }
+            }
+            if inside && line.starts_with("VmFlags") {
+                return line.to_owned();
+            }
+        }
+        panic!("no mapping holds {address:#x}");
+    }
+
+    #[test]
+    fn blocks_are_left_out_of_dumps() {
+        for size in [1, 32, 33, 4096, 5000, 100_000] {
+            let block = Block::new(size);
+            assert!(block.capacity >= size);
+            assert!(flags(block.start.as_ptr() as usize).contains(" dd"), "size {size}");
+        }
+    }
+
+    #[test]
+    fn blocks_come_zeroed_and_do_not_overlap() {
+        let mut blocks: Vec<Block> = (0..500).map(|n| Block::new(1 + n * 13 % 3000)).collect();
+        for (number, block) in blocks.iter_mut().enumerate() {
+            let capacity = block.capacity;
+            assert!(block.bytes(capacity).iter().all(|byte| *byte == 0));
+            block.bytes_mut(capacity).fill(number as u8);
+        }
+        for (number, block) in blocks.iter().enumerate() {
+            assert!(block.bytes(block.capacity).iter().all(|byte| *byte == number as u8));
+        }
+        drop(blocks);
+        assert!(Block::new(64).bytes(64).iter().all(|byte| *byte == 0), "used again, and wiped");
     }
 }

@@ -1,7 +1,6 @@
 //! Digests and HMAC: RustCrypto in every build, because its states can be cloned
 //! (C_GetOperationState) and it is as fast as AWS-LC here.
 
-use super::guarded::Guarded;
 use crate::error::{Error, Result};
 use hmac::digest::Digest;
 use hmac::digest::common::hazmat::SerializableState;
@@ -112,7 +111,7 @@ macro_rules! states {
         enum DigestState { $($name($type),)* }
 
         #[derive(Clone)]
-        enum HmacState { $($name(Guarded<$hmac::$mac<$type>>),)* }
+        enum HmacState { $($name(Box<$hmac::$mac<$type>>),)* }
 
         impl Context {
             pub fn new(hash: Hash) -> Self {
@@ -153,7 +152,7 @@ macro_rules! states {
 
         impl Hmac {
             pub fn new(hash: Hash, key: &[u8]) -> Self {
-                let state = match hash { $(Hash::$name => HmacState::$name(Guarded::new(keyed(key))),)* };
+                let state = match hash { $(Hash::$name => HmacState::$name(Box::new(keyed(key))),)* };
                 Hmac { hash, state }
             }
 
@@ -164,7 +163,7 @@ macro_rules! states {
             /// Writes the whole MAC into `out`, exactly [`Hmac::length`] bytes.
             pub fn finish(self, out: &mut [u8]) {
                 match self.state {
-                    $(HmacState::$name(state) => out.copy_from_slice(&state.into_inner().finalize().into_bytes()),)*
+                    $(HmacState::$name(state) => out.copy_from_slice(&state.finalize().into_bytes()),)*
                 }
             }
         }

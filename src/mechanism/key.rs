@@ -56,7 +56,7 @@ enum Ready {
     RsaPrivate(rsa::PrivateKey),
     RsaPublic(rsa::PublicKey),
     EcPrivate(ec::PrivateKey),
-    EcPublic(Box<ec::PublicKey>),
+    EcPublic(ec::PublicKey),
     EdPrivate(ed25519::PrivateKey),
     EdPublic(ed25519::PublicKey),
 }
@@ -242,8 +242,7 @@ fn parse(object: &Object) -> Result<Ready> {
         }
         (CKO_PUBLIC_KEY, Some(CKK_EC)) => {
             let curve = curve(object)?;
-            let octets = point_octets(curve, object.bytes(CKA_EC_POINT))?;
-            Ready::EcPublic(Box::new(ec::PublicKey::new(curve, octets)?))
+            Ready::EcPublic(ec::PublicKey::new(curve, point_octets(curve, object.bytes(CKA_EC_POINT))?)?)
         }
         (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
             Ready::EdPrivate(ed25519::PrivateKey::new(object.bytes(CKA_VALUE))?)

@@ -4,10 +4,11 @@
 use super::Library;
 use super::sessions::{SessionCounts, Slot};
 use super::table::Free;
-use crate::crypto::guarded::heap::{self, Still};
+use crate::crypto::guarded::{self, Arena};
 use crate::lock::ForkGuard;
 use crate::store::{GATE, claim};
 use crate::token::{ForkGuards, Login};
+use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering;
 
 /// Every structural lock, held by the forking thread over the fork. Dropped in this order.
 struct Held {
-    _heaps: Still,
+    _secrets: MutexGuard<'static, Arena>,
     _claims: claim::ForkGuard,
     _gate: ForkGuard<'static, ()>,
     _tokens: Vec<ForkGuards<'static>>,
@@ -43,8 +44,7 @@ impl Library {
         tokens.iter().for_each(ForkGuards::suspend);
         let claims = claim::fork_guard();
         let held = Held {
-            // Nothing allocates from here on.
-            _heaps: heap::fork_guard(),
+            _secrets: guarded::fork_guard(),
             _claims: claims,
             _gate: gate,
             _tokens: tokens,

@@ -1,6 +1,5 @@
 //! AES-128/192/256: unpadded block modes, GCM, CMAC, key wrap.
 
-use crate::crypto::guarded::Guarded;
 use crate::crypto::{Direction, Mode, Secret, parts};
 use crate::error::{Error, Result};
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
@@ -17,18 +16,18 @@ type Block = aes::Block;
 /// A key schedule of any length.
 #[derive(Clone)]
 enum Schedule {
-    Short(Guarded<Aes128>),
-    Middle(Guarded<Aes192>),
-    Long(Guarded<Aes256>),
+    Short(Box<Aes128>),
+    Middle(Box<Aes192>),
+    Long(Box<Aes256>),
 }
 
 impl Schedule {
     fn new(key: &[u8]) -> Result<Self> {
         let wrong = |_| Error::KeySizeRange;
         Ok(match key.len() {
-            16 => Self::Short(Guarded::new(Aes128::new_from_slice(key).map_err(wrong)?)),
-            24 => Self::Middle(Guarded::new(Aes192::new_from_slice(key).map_err(wrong)?)),
-            32 => Self::Long(Guarded::new(Aes256::new_from_slice(key).map_err(wrong)?)),
+            16 => Self::Short(Box::new(Aes128::new_from_slice(key).map_err(wrong)?)),
+            24 => Self::Middle(Box::new(Aes192::new_from_slice(key).map_err(wrong)?)),
+            32 => Self::Long(Box::new(Aes256::new_from_slice(key).map_err(wrong)?)),
             _ => return Err(Error::KeySizeRange),
         })
     }
@@ -300,18 +299,18 @@ impl GcmStream {
 
 /// A running CMAC (SP 800-38B).
 pub enum Cmac {
-    Short(Guarded<cmac::Cmac<Aes128>>),
-    Middle(Guarded<cmac::Cmac<Aes192>>),
-    Long(Guarded<cmac::Cmac<Aes256>>),
+    Short(Box<cmac::Cmac<Aes128>>),
+    Middle(Box<cmac::Cmac<Aes192>>),
+    Long(Box<cmac::Cmac<Aes256>>),
 }
 
 impl Cmac {
     pub fn new(key: &[u8]) -> Result<Self> {
         let wrong = |_| Error::KeySizeRange;
         Ok(match key.len() {
-            16 => Self::Short(Guarded::new(KeyInit::new_from_slice(key).map_err(wrong)?)),
-            24 => Self::Middle(Guarded::new(KeyInit::new_from_slice(key).map_err(wrong)?)),
-            32 => Self::Long(Guarded::new(KeyInit::new_from_slice(key).map_err(wrong)?)),
+            16 => Self::Short(Box::new(KeyInit::new_from_slice(key).map_err(wrong)?)),
+            24 => Self::Middle(Box::new(KeyInit::new_from_slice(key).map_err(wrong)?)),
+            32 => Self::Long(Box::new(KeyInit::new_from_slice(key).map_err(wrong)?)),
             _ => return Err(Error::KeySizeRange),
         })
     }

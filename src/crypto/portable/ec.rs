@@ -1,6 +1,5 @@
 //! P-256, P-384, P-521 and secp256k1 by RustCrypto.
 
-use crate::crypto::guarded::Guarded;
 use crate::crypto::{Curve, Secret};
 use crate::error::{Error, Result};
 use p256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
@@ -8,8 +7,8 @@ use p256::elliptic_curve::sec1::ToSec1Point;
 
 macro_rules! curves {
     ($($name:ident => $curve:ident,)*) => {
-        /// A parsed private key, ready to use: for signatures, and for the rest.
-        pub enum PrivateKey { $($name(Guarded<($curve::ecdsa::SigningKey, $curve::SecretKey)>),)* }
+        /// A parsed private key, ready to use.
+        pub enum PrivateKey { $($name($curve::ecdsa::SigningKey, $curve::SecretKey),)* }
 
         /// A parsed and validated public key, ready to use.
         pub enum PublicKey { $($name($curve::ecdsa::VerifyingKey, $curve::PublicKey),)* }
@@ -21,7 +20,7 @@ macro_rules! curves {
                 match curve {
                     $(Curve::$name => {
                         let key = $curve::SecretKey::from_slice(&scalar).map_err(|_| Error::AttributeValueInvalid)?;
-                        Ok(Self::$name(Guarded::new(($curve::ecdsa::SigningKey::from(&key), key))))
+                        Ok(Self::$name($curve::ecdsa::SigningKey::from(&key), key))
                     })*
                 }
             }
@@ -29,17 +28,17 @@ macro_rules! curves {
             /// The public point, uncompressed (0x04 || x || y).
             pub fn public_point(&self) -> Result<Vec<u8>> {
                 Ok(match self {
-                    $(Self::$name(key) => key.1.public_key().to_sec1_point(false).as_bytes().to_vec(),)*
+                    $(Self::$name(_, key) => key.public_key().to_sec1_point(false).as_bytes().to_vec(),)*
                 })
             }
 
             /// ECDSA over a prehash of any length; `signature` is r || s, 2 * field_length bytes.
             pub fn sign(&self, prehash: &[u8], signature: &mut [u8]) -> Result<()> {
                 match self {
-                    $(Self::$name(key) => {
+                    $(Self::$name(key, _) => {
                         let prehash = long_enough(prehash, Curve::$name);
                         let made: $curve::ecdsa::Signature =
-                            key.0.sign_prehash(&prehash).map_err(|e| Error::FunctionFailed.because(e))?;
+                            key.sign_prehash(&prehash).map_err(|e| Error::FunctionFailed.because(e))?;
                         write(signature, &made.to_bytes())
                     })*
                 }
@@ -48,9 +47,9 @@ macro_rules! curves {
             /// ECDH: the x coordinate of the shared point, field_length bytes.
             pub fn agree(&self, peer: &[u8]) -> Result<Secret> {
                 match self {
-                    $(Self::$name(key) => {
+                    $(Self::$name(_, key) => {
                         let peer = $curve::PublicKey::from_sec1_bytes(peer).map_err(|_| Error::PublicKeyInvalid)?;
-                        let shared = $curve::ecdh::diffie_hellman(key.1.to_nonzero_scalar(), peer.as_affine());
+                        let shared = $curve::ecdh::diffie_hellman(key.to_nonzero_scalar(), peer.as_affine());
                         Ok(Secret::from(&shared.raw_secret_bytes()[..]))
                     })*
                 }

@@ -1,11 +1,10 @@
 //! Ed25519 (RFC 8032), pure.
 
 use crate::crypto::Secret;
-use crate::crypto::guarded::Guarded;
 use crate::error::{Error, Result};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
-pub struct PrivateKey(Guarded<SigningKey>);
+pub struct PrivateKey(SigningKey);
 pub struct PublicKey(VerifyingKey);
 
 impl PrivateKey {
@@ -18,7 +17,7 @@ impl PrivateKey {
     /// From the 32-byte seed; another length is `AttributeValueInvalid`.
     pub fn new(seed: &[u8]) -> Result<Self> {
         let seed: &[u8; 32] = seed.try_into().map_err(|_| Error::AttributeValueInvalid)?;
-        Ok(Self(Guarded::new(SigningKey::from_bytes(seed))))
+        Ok(Self(SigningKey::from_bytes(seed)))
     }
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
