@@ -43,7 +43,7 @@ pub fn mechanism_name(kind: CK_MECHANISM_TYPE) -> String {
 }
 
 /// A mechanism, and what its parameter says and holds.
-pub fn mechanism(given: &CK_MECHANISM, params: &Result<Params>) -> String {
+pub fn mechanism(given: &CK_MECHANISM, params: Result<&Params>) -> String {
     let name = mechanism_name(given.mechanism);
     match params {
         Ok(Params::None) => name,

@@ -3,8 +3,9 @@
 
 use super::c_functions;
 use super::memory::{bytes, with_output};
-use super::params::mechanism;
+use super::params::mechanism_into;
 use crate::error::{Error, Result};
+use crate::mechanism::Params;
 use crate::session::{Library, Output, Purpose};
 use cryptoki_sys::*;
 use std::ptr::null;
@@ -20,9 +21,10 @@ unsafe fn start(
     if given.is_null() {
         return library.stop(session, purpose);
     }
+    let mut params = Params::None;
     // SAFETY: the caller's mechanism.
-    let (row, params) = unsafe { mechanism(given)? };
-    library.start(session, purpose, row, params, key)
+    let row = unsafe { mechanism_into(&mut params, given)? };
+    library.start(session, purpose, row, &mut params, key)
 }
 
 /// Digest and sign take parts in and give nothing.

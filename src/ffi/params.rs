@@ -57,14 +57,27 @@ fn kdf(id: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
 /// # Safety
 /// `given` is NULL or points to a mechanism whose parameter is as long as it says.
 pub unsafe fn mechanism(given: *const CK_MECHANISM) -> Result<(&'static Mechanism, Params)> {
+    let mut params = Params::None;
+    // SAFETY: passed on.
+    let row = unsafe { mechanism_into(&mut params, given)? };
+    Ok((row, params))
+}
+
+/// The same with the parameter written where it stays: moving it costs as much as reading it.
+///
+/// # Safety
+/// As for [`mechanism`].
+pub unsafe fn mechanism_into(params: &mut Params, given: *const CK_MECHANISM) -> Result<&'static Mechanism> {
     // SAFETY: passed on.
     unsafe {
         let place = given;
         let given = read(place)?;
         let row = mechanism::find(given.mechanism);
-        let params = row.and_then(|row| params(row.params, given.pParameter.cast(), given.ulParameterLen));
-        trace::note(place, || describe::mechanism(&given, &params));
-        Ok((row?, params?))
+        let row = row.and_then(|row| {
+            fill(params, row.params, given.pParameter.cast(), given.ulParameterLen).map(|()| row)
+        });
+        trace::note(place, || describe::mechanism(&given, row.map(|_| &*params)));
+        row
     }
 }
 
@@ -91,10 +104,21 @@ fn small(number: CK_ULONG) -> Result<usize> {
     usize::try_from(number).ok().filter(|n| *n <= 1 << 20).ok_or(Error::MechanismParamInvalid)
 }
 
-unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<Params> {
+unsafe fn fill(out: &mut Params, shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<()> {
     if pointer.is_null() && length > 0 {
         return Err(Error::ArgumentsBad);
     }
+    // SAFETY: passed on.
+    unsafe {
+        match shape {
+            Shape::Gcm => gcm(out, pointer, length)?,
+            _ => *out = params(shape, pointer, length)?,
+        }
+    }
+    Ok(())
+}
+
+unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<Params> {
     // SAFETY: the caller's promises, passed on; each structure is read whole and by value.
     unsafe {
         match shape {
@@ -121,7 +145,6 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
                 }
                 Ok(Params::Ctr { counter_bits, block: given.cb })
             }
-            Shape::Gcm => gcm(pointer, length),
             Shape::Ecdh => {
                 let given: CK_ECDH1_DERIVE_PARAMS = structure(pointer, length)?;
                 Ok(Params::Ecdh {
@@ -151,7 +174,7 @@ unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Params> {
     Ok(Params::Oaep { hash: hash(given.hashAlg)?, mgf: mgf(given.mgf)?, label })
 }
 
-unsafe fn gcm(pointer: *const u8, length: CK_ULONG) -> Result<Params> {
+unsafe fn gcm(out: &mut Params, pointer: *const u8, length: CK_ULONG) -> Result<()> {
     // SAFETY: passed on; the length tells which of the two structures it is.
     unsafe {
         let (iv, iv_length, aad, aad_length, tag_bits) = if length == size_of::<ShortGcmParams>() as CK_ULONG
@@ -163,7 +186,12 @@ unsafe fn gcm(pointer: *const u8, length: CK_ULONG) -> Result<Params> {
             (given.pIv, given.ulIvLen, given.pAAD, given.ulAADLen, given.ulTagBits)
         };
         small(iv_length)?;
-        let iv = Iv::from(bytes(iv, iv_length).map_err(|_| Error::MechanismParamInvalid)?);
-        Ok(Params::Gcm { iv, aad: inner(aad, aad_length)?, tag_bits: small(tag_bits)? })
+        let given = bytes(iv, iv_length).map_err(|_| Error::MechanismParamInvalid)?;
+        let (aad, tag_bits) = (inner(aad, aad_length)?, small(tag_bits)?);
+        *out = Params::Gcm { iv: Iv::default(), aad, tag_bits };
+        if let Params::Gcm { iv, .. } = out {
+            iv.set(given);
+        }
+        Ok(())
     }
 }

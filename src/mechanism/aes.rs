@@ -258,7 +258,7 @@ impl Transform for GcmSeal {
         if check_gcm(iv, *tag_bits).is_err() {
             return false;
         }
-        self.iv = std::mem::take(iv);
+        self.iv.set(iv);
         self.aad = std::mem::take(aad);
         self.tag_length = *tag_bits / 8;
         true

@@ -28,8 +28,9 @@ pub enum Shape {
 }
 
 /// A parameter that owns its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Params {
+    #[default]
     None,
     Iv(Vec<u8>),
     MacLength(usize),
@@ -69,37 +70,38 @@ pub enum Params {
 }
 
 /// An IV without an allocation when it is as short as all but a few are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Iv {
-    Short([u8; 16], u8),
-    Long(Vec<u8>),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Iv {
+    /// All of it, when it is longer than `short`.
+    long: Vec<u8>,
+    short: [u8; 16],
+    length: u8,
 }
 
-impl Default for Iv {
-    fn default() -> Self {
-        Iv::Short([0; 16], 0)
+impl Iv {
+    /// Takes the bytes where it stands: what was just written byte by byte is slow to move as a whole.
+    pub fn set(&mut self, bytes: &[u8]) {
+        match self.short.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                (self.length, self.long) = (bytes.len() as u8, Vec::new());
+            }
+            None => self.long = bytes.to_vec(),
+        }
     }
 }
 
 impl From<&[u8]> for Iv {
     fn from(bytes: &[u8]) -> Self {
-        let mut short = [0; 16];
-        match short.get_mut(..bytes.len()) {
-            Some(room) => {
-                room.copy_from_slice(bytes);
-                Iv::Short(short, bytes.len() as u8)
-            }
-            None => Iv::Long(bytes.to_vec()),
-        }
+        let mut iv = Iv::default();
+        iv.set(bytes);
+        iv
     }
 }
 
 impl std::ops::Deref for Iv {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        match self {
-            Iv::Short(bytes, length) => &bytes[..usize::from(*length)],
-            Iv::Long(bytes) => bytes,
-        }
+        if self.long.is_empty() { &self.short[..usize::from(self.length)] } else { &self.long }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params};
 use crate::token::Handle;
 use cryptoki_sys::*;
+use std::mem::take;
 use std::sync::Arc;
 
 /// That a key may be used by a mechanism for what `usage` (a CKA_ flag) says.
@@ -58,14 +59,15 @@ impl Operation {
         let (usage, secret) = needs(origin.purpose);
         check_key(&key, origin.mechanism, usage)?;
         let (awaits_login, private) = (secret && key.always_authenticate(), key.is_private());
-        let work = begin(origin.purpose, origin.mechanism, params, key)?;
-        Ok(Operation { work, origin, in_parts: false, awaits_login, private })
+        let mut operation = Operation::new(begin(origin.purpose, origin.mechanism, params, key)?, origin);
+        (operation.awaits_login, operation.private) = (awaits_login, private);
+        Ok(operation)
     }
 
     /// A new digest.
     pub fn digest(origin: Origin, params: Params) -> Result<Operation> {
         let work = Work::Transform(origin.mechanism.digest.ok_or(Error::MechanismInvalid)?(params)?);
-        Ok(Operation { work, origin, in_parts: false, awaits_login: false, private: false })
+        Ok(Operation::new(work, origin))
     }
 }
 
@@ -86,13 +88,13 @@ fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
 }
 
 impl Library {
-    /// C_EncryptInit and its like; `key` is `None` for digests.
+    /// C_EncryptInit and its like; `key` is `None` for digests. The parameter is taken.
     pub fn start(
         &self,
         session: u64,
         purpose: Purpose,
         mechanism: &'static Mechanism,
-        mut params: Params,
+        params: &mut Params,
         key: Option<Handle>,
     ) -> Result<()> {
         let mut state = self.state(session)?;
@@ -105,11 +107,11 @@ impl Library {
         }
         let mut origin = Origin { purpose, mechanism, key: NO_KEY, generation: 0 };
         if purpose == Purpose::Digest {
-            return state.operations.begin(Operation::digest(origin, params)?);
+            return state.operations.begin(Operation::digest(origin, take(params))?);
         }
         origin.key = key.ok_or(Error::KeyHandleInvalid)?;
         let valid = |key: &Key, then| session.slot.token.still_valid(key, then);
-        let key = match state.operations.start_recent(&mut origin, &mut params, valid) {
+        let key = match state.operations.start_recent(&mut origin, params, valid) {
             Recent::Started => return Ok(()),
             Recent::Key(key) => key,
             Recent::Other => loop {
@@ -125,7 +127,7 @@ impl Library {
                 }
             },
         };
-        state.operations.begin(Operation::keyed(origin, params, key)?)
+        state.operations.begin(Operation::keyed(origin, take(params), key)?)
     }
 
     /// C_EncryptInit with a NULL mechanism: ends a running operation; `OperationNotInitialized`

@@ -80,9 +80,20 @@ impl Origin {
     }
 }
 
+/// Where an operation in its place stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Runs,
+    /// It finished, and starts again without being built anew.
+    Rests,
+    /// A step is under way, or panicked: nothing goes on with a half-changed state.
+    Steps,
+}
+
 pub(super) struct Operation {
     pub work: Work,
     pub origin: Origin,
+    phase: Phase,
     /// Parts were processed: a one-shot call is too late.
     pub in_parts: bool,
     /// The key is CKA_ALWAYS_AUTHENTICATE and its password was not given yet.
@@ -92,6 +103,15 @@ pub(super) struct Operation {
 }
 
 impl Operation {
+    pub fn new(work: Work, origin: Origin) -> Operation {
+        let phase = Phase::Runs;
+        Operation { work, origin, phase, in_parts: false, awaits_login: false, private: false }
+    }
+
+    fn runs(&self) -> bool {
+        self.phase == Phase::Runs
+    }
+
     pub fn transform(&mut self) -> Result<&mut dyn Transform> {
         match &mut self.work {
             Work::Transform(transform) => Ok(&mut **transform),
@@ -133,73 +153,83 @@ struct Last {
     handle: Handle,
     generation: u64,
     key: Arc<Key>,
-    /// A finished operation with this key.
-    rested: Option<Operation>,
 }
 
 #[derive(Default)]
 pub(super) struct Operations {
-    running: [Option<Operation>; 5],
+    /// By purpose. They never move: moving one costs more than a step of a short one.
+    places: [Option<Operation>; 5],
+    /// Those that rest were started with it.
     last: Option<Last>,
 }
 
 impl Operations {
     pub fn is_running(&self, purpose: Purpose) -> bool {
-        self.running[purpose as usize].is_some()
+        self.places[purpose as usize].as_ref().is_some_and(Operation::runs)
     }
 
     /// The running operation, ready to work.
     pub fn running(&mut self, purpose: Purpose) -> Result<&mut Operation> {
-        let operation = self.running[purpose as usize].as_mut().ok_or(Error::OperationNotInitialized)?;
+        let operation = self.places[purpose as usize].as_mut().filter(|operation| operation.runs());
+        let operation = operation.ok_or(Error::OperationNotInitialized)?;
         if operation.awaits_login { Err(Error::UserNotLoggedIn) } else { Ok(operation) }
     }
 
     /// `OperationActive` when one of its purpose is running.
     pub fn begin(&mut self, operation: Operation) -> Result<()> {
-        let place = &mut self.running[operation.origin.purpose as usize];
-        if place.is_some() {
+        if self.is_running(operation.origin.purpose) {
             return Err(Error::OperationActive);
         }
-        *place = Some(operation);
+        self.put(operation);
         Ok(())
+    }
+
+    fn put(&mut self, operation: Operation) {
+        let place = operation.origin.purpose as usize;
+        self.places[place] = Some(operation);
     }
 
     /// All that run.
     pub fn all(&mut self) -> impl Iterator<Item = &mut Operation> {
-        self.running.iter_mut().flatten()
+        self.places.iter_mut().flatten().filter(|operation| operation.runs())
+    }
+
+    fn drop_if(&mut self, ends: impl Fn(&Operation) -> bool) {
+        self.places
+            .iter_mut()
+            .filter(|place| place.as_ref().is_some_and(&ends))
+            .for_each(|place| *place = None);
     }
 
     /// These run, and nothing else.
     pub fn replace(&mut self, operations: Vec<Operation>) {
-        self.running = Default::default();
-        for operation in operations {
-            let place = operation.origin.purpose as usize;
-            self.running[place] = Some(operation);
-        }
+        self.places = Default::default();
+        operations.into_iter().for_each(|operation| self.put(operation));
     }
 
     /// Whether there was one to end.
     pub fn end(&mut self, purpose: Purpose) -> bool {
-        self.running[purpose as usize].take().is_some()
+        self.places[purpose as usize].take().is_some_and(|operation| operation.runs())
     }
 
     /// Ends what works with private keys and forgets the key used last: somebody logs out.
     pub fn end_private(&mut self) {
-        self.running.iter_mut().filter(|o| o.as_ref().is_some_and(|o| o.private)).for_each(|o| *o = None);
+        self.drop_if(|operation| operation.private || !operation.runs());
         self.last = None;
     }
 
-    pub fn awaits_login(&self) -> bool {
-        self.running.iter().flatten().any(|operation| operation.awaits_login)
+    pub fn awaits_login(&mut self) -> bool {
+        self.all().any(|operation| operation.awaits_login)
     }
 
     pub fn confirm(&mut self) {
-        self.running.iter_mut().flatten().for_each(|operation| operation.awaits_login = false);
+        self.all().for_each(|operation| operation.awaits_login = false);
     }
 
     /// The key that was looked up for an operation is the one used last.
     pub fn remember(&mut self, origin: &Origin, key: Arc<Key>) {
-        self.last = Some(Last { handle: origin.key, generation: origin.generation, key, rested: None });
+        self.drop_if(|operation| !operation.runs());
+        self.last = Some(Last { handle: origin.key, generation: origin.generation, key });
     }
 
     /// Starts the rested operation again if it was started in the same way and takes the parameters;
@@ -217,13 +247,15 @@ impl Operations {
             return Recent::Other;
         }
         origin.generation = last.generation;
-        let fits = |rested: &mut Operation| rested.origin.is(origin) && rested.work.restart(params);
-        let Some(mut operation) = last.rested.take_if(fits) else {
-            return Recent::Key(Arc::clone(&last.key));
-        };
-        operation.in_parts = false;
-        self.running[origin.purpose as usize] = Some(operation);
-        Recent::Started
+        let rests = |rested: &&mut Operation| rested.phase == Phase::Rests && rested.origin.is(origin);
+        if let Some(rested) = self.places[origin.purpose as usize].as_mut().filter(rests)
+            && rested.work.restart(params)
+        {
+            rested.phase = Phase::Runs;
+            rested.in_parts = false;
+            return Recent::Started;
+        }
+        Recent::Key(Arc::clone(&last.key))
     }
 
     /// Runs one step of an operation and ends it as the life cycle says. A step that panics ends it
@@ -234,30 +266,37 @@ impl Operations {
         ends: bool,
         step: impl FnOnce(&mut Operation) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        self.running(purpose)?;
-        let mut operation = self.running[purpose as usize].take().ok_or(Error::OperationNotInitialized)?;
-        let result = step(&mut operation);
-        match &result {
+        let operation = self.running(purpose)?;
+        operation.phase = Phase::Steps;
+        let result = step(operation);
+        let goes_on = match &result {
             // A query answered None: nothing was done.
-            Ok(None) | Err(Error::BufferTooSmall) => self.running[purpose as usize] = Some(operation),
-            Ok(Some(_)) if !ends => self.running[purpose as usize] = Some(operation),
-            Ok(Some(_)) => self.rest(operation),
-            Err(_) => {}
+            Ok(None) | Err(Error::BufferTooSmall) => true,
+            Ok(Some(_)) => !ends,
+            Err(_) => false,
+        };
+        if goes_on {
+            operation.phase = Phase::Runs;
+        } else if result.is_err() || !self.rest(purpose) {
+            self.places[purpose as usize] = None;
         }
         result
     }
 
     /// Keeps a finished operation for the next time, if it wants to and belongs to the key used last as
     /// it is now.
-    fn rest(&mut self, mut operation: Operation) {
-        let Some(last) = &mut self.last else { return };
-        let origin = operation.origin;
-        if (origin.key, origin.generation) == (last.handle, last.generation)
+    fn rest(&mut self, purpose: Purpose) -> bool {
+        let (Some(last), Some(operation)) = (&self.last, &mut self.places[purpose as usize]) else {
+            return false;
+        };
+        let origin = &operation.origin;
+        let rests = (origin.key, origin.generation) == (last.handle, last.generation)
             && !last.key.always_authenticate()
-            && operation.work.rest()
-        {
-            last.rested = Some(operation);
+            && operation.work.rest();
+        if rests {
+            operation.phase = Phase::Rests;
         }
+        rests
     }
 }
 
@@ -283,8 +322,7 @@ mod tests {
         let work = Work::Verifier(Box::new(Panics));
         let mechanism = crate::mechanism::find(cryptoki_sys::CKM_SHA256).unwrap();
         let origin = Origin { purpose: Purpose::Verify, mechanism, key: NO_KEY, generation: 0 };
-        let operation = Operation { work, origin, in_parts: false, awaits_login: false, private: false };
-        operations.begin(operation).unwrap();
+        operations.begin(Operation::new(work, origin)).unwrap();
         let mut update = |data: &[u8]| {
             operations.step(Purpose::Verify, false, |operation| operation.verifier()?.update(data).map(Some))
         };
