@@ -252,7 +252,9 @@ mod tests {
             assert_eq!(unpad_type_1(&pad_type_1(&message, 256).unwrap()), Some(&message[..]));
         }
         let good = pad_type_1(&[7; 245], 256).unwrap();
-        for (place, byte) in [(0, 1), (1, 2), (1, 0), (2, 0), (2, 0xfe), (9, 0), (9, 0xfe), (10, 0xff), (10, 1)] {
+        for (place, byte) in
+            [(0, 1), (1, 2), (1, 0), (2, 0), (2, 0xfe), (9, 0), (9, 0xfe), (10, 0xff), (10, 1)]
+        {
             let mut bad = good.clone();
             bad[place] = byte;
             assert_eq!(unpad_type_1(&bad), None, "{byte:#x} at {place}");
