@@ -316,7 +316,8 @@ fn a_key_recovers_what_it_verifies_unless_it_says_otherwise() {
     assert_eq!((read(plain.private, CKA_SIGN), read(plain.private, CKA_SIGN_RECOVER)), (vec![1], vec![0]));
     assert_eq!(run.sign(CKM_RSA_PKCS, plain.private, b"data"), Err(CKR_KEY_FUNCTION_NOT_PERMITTED));
     let change = [yes(CKA_SIGN_RECOVER), no(CKA_SIGN)];
-    let list = template(&change).as_mut_ptr();
+    let mut list = template(&change);
+    let list = list.as_mut_ptr();
     assert_eq!(call!(module, C_SetAttributeValue, session, plain.private, list, 2), CKR_OK);
     let signature = run.sign(CKM_RSA_PKCS, plain.private, b"data").expect("now it may");
     assert_eq!(run.recover(CKM_RSA_PKCS, plain.public, &signature), Ok(b"data".to_vec()));
@@ -338,14 +339,15 @@ fn a_pin_for_each_use() {
     }
 }
 
-fn openssl(run: &Run, arguments: &[&str]) -> Vec<u8> {
+/// The command with these words.
+fn openssl(run: &Run, words: &str) -> Vec<u8> {
     let ran = Command::new("openssl")
-        .args(arguments)
+        .args(words.split(' '))
         .current_dir(run.at.folder())
         .env_remove("OPENSSL_CONF")
         .output()
         .expect("openssl");
-    assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{words}: {}", String::from_utf8_lossy(&ran.stderr));
     ran.stdout
 }
 
@@ -354,43 +356,25 @@ fn openssl(run: &Run, arguments: &[&str]) -> Vec<u8> {
 fn openssl_verifyrecover() {
     let run = Run::new();
     let write = |name: &str, bytes: &[u8]| std::fs::write(run.at.folder().join(name), bytes).expect(name);
-    let paddings = [
-        (CKM_RSA_PKCS, "rsa_padding_mode:pkcs1", b"data".to_vec()),
-        (CKM_RSA_X_509, "rsa_padding_mode:none", data(CKM_RSA_X_509)),
-    ];
-    let info =
-        run.at.module.attribute(run.session, run.pair.public, CKA_PUBLIC_KEY_INFO).expect("public key");
-    write("public.der", &info);
-    openssl(&run, &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "key.pem"]);
-    let modulus = openssl(&run, &["rsa", "-in", "key.pem", "-noout", "-modulus"]);
-    let text = String::from_utf8(modulus).expect("text");
-    let digits = text.trim().strip_prefix("Modulus=").expect("a modulus");
+    let ours = run.at.module.attribute(run.session, run.pair.public, CKA_PUBLIC_KEY_INFO);
+    write("ours.der", &ours.expect("public key"));
+    openssl(&run, "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out theirs.pem");
+    let modulus = String::from_utf8(openssl(&run, "rsa -in theirs.pem -noout -modulus")).expect("text");
+    let digits = modulus.trim().strip_prefix("Modulus=").expect("a modulus");
     let byte = |place: usize| u8::from_str_radix(&digits[place..place + 2], 16).expect("a byte");
     let modulus: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
     let theirs = import(&run, &modulus, &[1, 0, 1], &[]);
-    for (kind, padding, data) in paddings {
+    // `pkeyutl -sign` takes no more than a hash is long; without padding, decrypting is the same.
+    for (kind, padding, sign) in [(CKM_RSA_PKCS, "pkcs1", "-sign"), (CKM_RSA_X_509, "none", "-decrypt")] {
+        let (data, padding) = (data(kind), format!("-pkeyopt rsa_padding_mode:{padding}"));
         write("signature", &run.sign(kind, run.pair.private, &data).expect("sign"));
-        let opened = openssl(
-            &run,
-            &[
-                "pkeyutl",
-                "-verifyrecover",
-                "-pubin",
-                "-keyform",
-                "DER",
-                "-inkey",
-                "public.der",
-                "-pkeyopt",
-                padding,
-                "-in",
-                "signature",
-            ],
-        );
-        assert_eq!(opened, data, "{padding}: OpenSSL reads it");
+        let words =
+            format!("pkeyutl -verifyrecover -pubin -keyform DER -inkey ours.der {padding} -in signature");
+        assert_eq!(openssl(&run, &words), data, "{padding}: OpenSSL reads it");
         write("data", &data);
-        let signature =
-            openssl(&run, &["pkeyutl", "-sign", "-inkey", "key.pem", "-pkeyopt", padding, "-in", "data"]);
+        let signature = openssl(&run, &format!("pkeyutl {sign} -inkey theirs.pem {padding} -in data"));
         assert_eq!(run.recover(kind, theirs, &signature), Ok(data), "{padding}: OpenSSL signed it");
-        assert_eq!(run.recover(CKM_RSA_PKCS, run.pair.public, &signature), Err(CKR_SIGNATURE_INVALID));
+        let other = run.recover(CKM_RSA_PKCS, run.pair.public, &signature);
+        assert_eq!(other, Err(CKR_SIGNATURE_INVALID), "{padding}: not by this key");
     }
 }
