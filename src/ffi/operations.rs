@@ -1,5 +1,5 @@
-//! Encrypt, decrypt, digest, sign, verify, with and without recovery (PKCS#11 3.2 §5.8 to §5.14): thin names over the one life
-//! cycle in `session`.
+//! Encrypt, decrypt, digest, sign, verify, also with recovery (PKCS#11 3.2 §5.8 to §5.15): thin names over
+//! the one life cycle in `session`.
 
 use super::c_functions;
 use super::memory::{bytes, with_output};
