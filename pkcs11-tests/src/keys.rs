@@ -154,7 +154,7 @@ impl Module {
 
     pub fn rsa(&self, session: CK_SESSION_HANDLE) -> Pair {
         let public = [number(CKA_MODULUS_BITS, 2048), yes(CKA_WRAP), yes(CKA_VERIFY), yes(CKA_ENCRYPT)];
-        let private = [yes(CKA_UNWRAP), yes(CKA_SIGN), yes(CKA_DECRYPT), yes(CKA_EXTRACTABLE)];
+        let private = [CKA_UNWRAP, CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_EXTRACTABLE].map(yes);
         self.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &private).expect("RSA pair")
     }
 

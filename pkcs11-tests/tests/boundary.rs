@@ -2,7 +2,7 @@
 //! CKR_GENERAL_ERROR (which is a stopped panic), the session usable after.
 
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{number, yes};
+use pkcs11_tests::keys::{Pair, number, yes};
 use pkcs11_tests::params::mechanism;
 use pkcs11_tests::{Module, PIN, RW, call, cheap_config};
 use std::os::raw::c_void;
@@ -139,19 +139,21 @@ fn not_before_initialize(module: &Module) {
     }
 }
 
-/// A session of the logged-in user, with five operations and a search running in it.
+/// A session of the logged-in user, with an operation of each kind and a search running in it.
 struct Busy<'a> {
     module: &'a Module,
-    /// Holds the key and, while others come and go, the login.
+    /// Holds the keys and, while others come and go, the login.
     keeper: CK_SESSION_HANDLE,
     key: CK_OBJECT_HANDLE,
+    rsa: Pair,
     session: CK_SESSION_HANDLE,
 }
 
 impl<'a> Busy<'a> {
     fn new(module: &'a Module) -> Busy<'a> {
         let (keeper, session) = (module.session(RW).expect("session"), module.session(RW).expect("session"));
-        let mut busy = Busy { module, keeper, key: 0, session };
+        let rsa = Pair { public: 0, private: 0 };
+        let mut busy = Busy { module, keeper, key: 0, rsa, session };
         busy.renew("nothing");
         busy
     }
@@ -170,9 +172,12 @@ impl<'a> Busy<'a> {
                 let usage = [CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY].map(yes);
                 let template = [&usage[..], &[number(CKA_VALUE_LEN, 32)]].concat();
                 self.key = module.generate(self.keeper, CKM_AES_KEY_GEN, &template).expect("key");
+                self.rsa = module.rsa(self.keeper);
             }
         }
-        let everything = CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_FIND_OBJECTS;
+        let recover = CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER;
+        let everything =
+            CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | recover | CKF_FIND_OBJECTS;
         assert_eq!(call!(module, C_SessionCancel, self.session, everything), CKR_OK, "after {after}");
         self.start_all(after);
     }
@@ -185,9 +190,11 @@ impl<'a> Busy<'a> {
             call!(module, C_DigestInit, session, &mut mechanism(CKM_SHA256)),
             call!(module, C_SignInit, session, &mut mechanism(CKM_AES_CMAC), key),
             call!(module, C_VerifyInit, session, &mut mechanism(CKM_AES_CMAC), key),
+            call!(module, C_SignRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.private),
+            call!(module, C_VerifyRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.public),
             call!(module, C_FindObjectsInit, session, null_mut(), 0),
         ];
-        assert_eq!(codes, [CKR_OK; 6], "after {after}");
+        assert_eq!(codes, [CKR_OK; 8], "after {after}");
     }
 }
 
@@ -253,6 +260,8 @@ fn every_function_with_null_and_garbage() {
         "C_DigestInit",
         "C_SignInit",
         "C_VerifyInit",
+        "C_SignRecoverInit",
+        "C_VerifyRecoverInit",
     ];
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), None), &fine, &refusals);
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), Some(0xdead)), &[], &refusals);

@@ -129,6 +129,10 @@ fn work(module: &Module, session: CK_SESSION_HANDLE) {
         call!(module, C_SignInit, session, &mut mechanism(0x8000_0815), pair.private),
         CKR_MECHANISM_INVALID
     );
+    assert_eq!(
+        call!(module, C_VerifyRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), pair.public),
+        CKR_KEY_TYPE_INCONSISTENT
+    );
     let data = PLAIN.as_ptr().cast_mut();
     assert_eq!(call!(module, C_SignInit, session, &mut mechanism(CKM_ECDSA), pair.private), CKR_OK);
     assert_eq!(call!(module, C_Sign, session, data, 32, signature.as_mut_ptr(), &mut length), CKR_OK);
@@ -230,6 +234,7 @@ const LINES: &[&str] = &[
     "CKA_EC_PARAMS=06082a8648ce3d030107",
     "pMechanism=CKM_RSA_PKCS_PSS (Sha256, MGF1 Sha256, salt 20), hKey=",
     "pMechanism=0x80000815 (0 bytes: CKR_MECHANISM_INVALID), hKey=",
+    "C_VerifyRecoverInit(hSession=1, pMechanism=CKM_RSA_PKCS, hKey=",
     "C_Verify(hSession=1, pData=*, ulDataLen=32, pSignature=*, ulSignatureLen=64) = CKR_OK",
     "C_DigestInit(hSession=1, pMechanism=CKM_SHA512) = CKR_OK",
     "C_GenerateRandom(hSession=1, pRandom=*, ulRandomLen=16) = CKR_OK",

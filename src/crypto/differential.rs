@@ -96,6 +96,8 @@ fn rsa_agrees() {
         assert_eq!(first, second);
         assert_eq!(our_public.verify_pkcs1(&data, &first), Ok(()));
         assert_eq!(their_public.verify_pkcs1(&data, &first), Ok(()));
+        assert_eq!(our_public.recover_pkcs1(&first), Ok(data.clone()));
+        assert_eq!(their_public.recover_pkcs1(&first), Ok(data));
         assert_eq!(ours.sign_pkcs1(&bytes(bits / 8 - 10), &mut first), Err(Error::DataLenRange));
         let digest = bytes(32);
         ours.sign_pss(Hash::Sha256, Hash::Sha1, 20, &digest, &mut first).unwrap();

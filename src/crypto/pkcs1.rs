@@ -59,6 +59,15 @@ pub fn pad_type_1(data: &[u8], length: usize) -> Result<Vec<u8>> {
     Ok(block)
 }
 
+/// The data in a block of [`pad_type_1`], to the letter: at least eight bytes ff, and nothing else, before
+/// the 00 that ends them. Nothing here is secret.
+pub fn unpad_type_1(block: &[u8]) -> Option<&[u8]> {
+    let padded = block.strip_prefix(&[0, 1])?;
+    let (padding, data) = padded.split_at(padded.iter().position(|byte| *byte != 0xff)?);
+    let data = data.strip_prefix(&[0])?;
+    (padding.len() >= 8).then_some(data)
+}
+
 /// RSAES-PKCS1-v1_5 (§7.2.1): 00 02, random bytes without zeros, 00, data.
 pub fn pad_type_2(data: &[u8], length: usize) -> Result<Secret> {
     let start = data_start(data, length)?;
@@ -234,6 +243,25 @@ mod tests {
         let mut short = block(&[7; 246], 256);
         short[0] = 0;
         assert_ne!(unpad_implicit(&short, &[1; 32], b"c")[..], [7; 246]);
+    }
+
+    #[test]
+    fn type_1_padding_is_taken_to_the_letter() {
+        for size in [0, 1, 100, 245] {
+            let message = vec![0xff; size];
+            assert_eq!(unpad_type_1(&pad_type_1(&message, 256).unwrap()), Some(&message[..]));
+        }
+        let good = pad_type_1(&[7; 245], 256).unwrap();
+        for (place, byte) in
+            [(0, 1), (1, 2), (1, 0), (2, 0), (2, 0xfe), (9, 0), (9, 0xfe), (10, 0xff), (10, 1)]
+        {
+            let mut bad = good.clone();
+            bad[place] = byte;
+            assert_eq!(unpad_type_1(&bad), None, "{byte:#x} at {place}");
+        }
+        assert_eq!(unpad_type_1(&good[..10]), None, "no end");
+        assert_eq!(unpad_type_1(&[0, 1]), None);
+        assert_eq!(unpad_type_1(&[]), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Encrypt, decrypt, digest, sign, verify (PKCS#11 3.2 §5.8 to §5.14): thin names over the one life
-//! cycle in `session`.
+//! Encrypt, decrypt, digest, sign, verify, also with recovery (PKCS#11 3.2 §5.8 to §5.15): thin names over
+//! the one life cycle in `session`.
 
 use super::c_functions;
 use super::memory::{bytes, with_output};
@@ -132,6 +132,22 @@ c_functions! {
         })
     }
 
+    fn C_SignRecoverInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
+        start(library, hSession, Purpose::SignRecover, pMechanism, Some(hKey))
+    }
+
+    fn C_SignRecover(
+        hSession: CK_SESSION_HANDLE,
+        pData: *mut CK_BYTE,
+        ulDataLen: CK_ULONG,
+        pSignature: *mut CK_BYTE,
+        pulSignatureLen: *mut CK_ULONG,
+    ) |library| {
+        with_output((pData, ulDataLen), pSignature, pulSignatureLen, |data, output| {
+            library.one_shot(hSession, Purpose::SignRecover, data, output)
+        })
+    }
+
     fn C_VerifyInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
         start(library, hSession, Purpose::Verify, pMechanism, Some(hKey))
     }
@@ -155,5 +171,21 @@ c_functions! {
             return Err(Error::ArgumentsBad);
         }
         library.verify_final(hSession, bytes(pSignature, ulSignatureLen)?)
+    }
+
+    fn C_VerifyRecoverInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
+        start(library, hSession, Purpose::VerifyRecover, pMechanism, Some(hKey))
+    }
+
+    fn C_VerifyRecover(
+        hSession: CK_SESSION_HANDLE,
+        pSignature: *mut CK_BYTE,
+        ulSignatureLen: CK_ULONG,
+        pData: *mut CK_BYTE,
+        pulDataLen: *mut CK_ULONG,
+    ) |library| {
+        with_output((pSignature, ulSignatureLen), pData, pulDataLen, |signature, output| {
+            library.recover(hSession, signature, output)
+        })
     }
 }

@@ -36,6 +36,8 @@ pub type StartDigest = fn(Params) -> Result<Box<dyn Transform>>;
 pub type StartCipher = fn(Arc<Key>, Params, Direction) -> Result<Box<dyn Transform>>;
 pub type StartSign = fn(Arc<Key>, Params) -> Result<Box<dyn Transform>>;
 pub type StartVerify = fn(Arc<Key>, Params) -> Result<Box<dyn Verifier>>;
+/// Out of a signature that `sign` made comes the data.
+pub type StartRecover = fn(Arc<Key>, Params) -> Result<Box<dyn Transform>>;
 /// From the checked template: the material of a secret key.
 pub type Generate = fn(Params, &Object) -> Result<Material>;
 /// From the checked public and private templates: (public, private) material.
@@ -63,6 +65,8 @@ pub struct Mechanism {
     pub cipher: Option<StartCipher>,
     pub sign: Option<StartSign>,
     pub verify: Option<StartVerify>,
+    /// Signatures that hold their data, so that it need not be sent beside them (and `sign` makes them).
+    pub recover: Option<StartRecover>,
     pub generate: Option<Generate>,
     pub generate_pair: Option<GeneratePair>,
     pub wrap: Option<Wrap>,
@@ -82,6 +86,7 @@ pub const UNUSED: Mechanism = Mechanism {
     cipher: None,
     sign: None,
     verify: None,
+    recover: None,
     generate: None,
     generate_pair: None,
     wrap: None,
@@ -159,6 +164,7 @@ impl Mechanism {
             (self.cipher.is_some(), CKF_ENCRYPT | CKF_DECRYPT),
             (self.sign.is_some(), CKF_SIGN),
             (self.verify.is_some(), CKF_VERIFY),
+            (self.recover.is_some(), CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER),
             (self.generate.is_some(), CKF_GENERATE),
             (self.generate_pair.is_some(), CKF_GENERATE_KEY_PAIR),
             (self.wrap.is_some(), CKF_WRAP),

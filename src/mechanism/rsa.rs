@@ -144,15 +144,38 @@ fn pkcs1_verify(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     })
 }
 
+/// The block in a raw signature.
+fn raw_opened(key: &rsa::PublicKey, signature: &[u8]) -> Result<Vec<u8>> {
+    if signature.len() != key.length() {
+        return Err(Error::SignatureLenRange);
+    }
+    let mut opened = vec![0; key.length()];
+    key.raw(signature, &mut opened).map_err(|_| Error::SignatureInvalid)?;
+    Ok(opened)
+}
+
 fn raw_verify(key: Arc<Key>, _: Params) -> Result<Box<dyn Verifier>> {
     verification(key, |key, data, signature| {
-        if signature.len() != key.length() {
-            return Err(Error::SignatureLenRange);
-        }
-        let mut opened = vec![0; key.length()];
-        key.raw(signature, &mut opened).map_err(|_| Error::SignatureInvalid)?;
+        let opened = raw_opened(key, signature)?;
         if opened == filled(data, key.length())? { Ok(()) } else { Err(Error::SignatureInvalid) }
     })
+}
+
+/// A public operation that gives the data out of a signature, `spare` bytes shorter than it at least.
+fn recovery(
+    key: Arc<Key>,
+    spare: usize,
+    work: fn(&rsa::PublicKey, &[u8]) -> Result<Vec<u8>>,
+) -> Result<Box<dyn Transform>> {
+    let length = key.rsa_public()?.length();
+    Ok(Box::new(Whole::new(
+        move |_| length - spare,
+        move |signature, out| {
+            let data = work(key.rsa_public()?, signature)?;
+            out.get_mut(..data.len()).ok_or(Error::GeneralError)?.copy_from_slice(&data);
+            Ok(data.len())
+        },
+    )))
 }
 
 /// The parameters of a PSS whose hash the mechanism fixes, or not; the salt must fit the key.
@@ -235,12 +258,14 @@ const PLAIN: [[Mechanism; 1]; 5] = [
     [row!(CKM_RSA_PKCS, Shape::None, KEYS, USED, false,
         sign: |key, _| private_block(key, |key, data, out| key.sign_pkcs1(data, out)),
         verify: pkcs1_verify,
+        recover: |key, _| recovery(key, 11, rsa::PublicKey::recover_pkcs1),
         cipher: pkcs1_cipher,
         wrap: |key, params, plain| run(pkcs1_cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
         unwrap: |key, params, wrapped| run(pkcs1_cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))],
     [row!(CKM_RSA_X_509, Shape::None, KEYS, USED, false,
         sign: |key, _| private_block(key, |key, data, out| key.raw(&filled(data, key.length())?, out)),
         verify: raw_verify,
+        recover: |key, _| recovery(key, 0, raw_opened),
         cipher: raw_cipher)],
     [row!(CKM_RSA_PKCS_OAEP, Shape::Oaep, KEYS, USED, true,
         cipher: oaep_cipher,

@@ -11,6 +11,8 @@ pub fn abilities(row: &Mechanism) -> String {
         (CKF_GENERATE_KEY_PAIR, "generate pair"),
         (CKF_SIGN, "sign"),
         (CKF_VERIFY, "verify"),
+        (CKF_SIGN_RECOVER, "sign recover"),
+        (CKF_VERIFY_RECOVER, "verify recover"),
         (CKF_ENCRYPT, "encrypt"),
         (CKF_DECRYPT, "decrypt"),
         (CKF_WRAP, "wrap"),

@@ -83,6 +83,7 @@ fn fill(object: &mut Object, rows: Rules, origin: Origin) -> Result<()> {
             _ if needed => return Err(Error::TemplateIncomplete),
             Default::Flag(flag) => object.set(rule.kind, Value::Bool(flag)),
             Default::Number(number) => object.set(rule.kind, Value::Ulong(number)),
+            Default::Follows(other) => object.set(rule.kind, Value::Bool(object.flag(other))),
             Default::Absent => {}
         }
     }

@@ -37,6 +37,8 @@ fn needs(purpose: Purpose) -> (u64, bool) {
         Purpose::Decrypt => (CKA_DECRYPT, true),
         Purpose::Sign => (CKA_SIGN, true),
         Purpose::Verify => (CKA_VERIFY, false),
+        Purpose::SignRecover => (CKA_SIGN_RECOVER, true),
+        Purpose::VerifyRecover => (CKA_VERIFY_RECOVER, false),
         Purpose::Digest => (0, false),
     }
 }
@@ -47,8 +49,9 @@ fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>)
     Ok(match purpose {
         Purpose::Encrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Encrypt)?),
         Purpose::Decrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Decrypt)?),
-        Purpose::Sign => Work::Transform(mechanism.sign.ok_or(none)?(key, params)?),
+        Purpose::Sign | Purpose::SignRecover => Work::Transform(mechanism.sign.ok_or(none)?(key, params)?),
         Purpose::Verify => Work::Verifier(mechanism.verify.ok_or(none)?(key, params)?),
+        Purpose::VerifyRecover => Work::Transform(mechanism.recover.ok_or(none)?(key, params)?),
         Purpose::Digest => return Err(Error::GeneralError),
     })
 }
@@ -84,6 +87,7 @@ fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
         Purpose::Digest => mechanism.digest.is_some(),
         Purpose::Sign => mechanism.sign.is_some(),
         Purpose::Verify => mechanism.verify.is_some(),
+        Purpose::SignRecover | Purpose::VerifyRecover => mechanism.recover.is_some(),
     }
 }
 
@@ -146,6 +150,8 @@ impl Library {
             (CKF_DIGEST, Purpose::Digest),
             (CKF_SIGN, Purpose::Sign),
             (CKF_VERIFY, Purpose::Verify),
+            (CKF_SIGN_RECOVER, Purpose::SignRecover),
+            (CKF_VERIFY_RECOVER, Purpose::VerifyRecover),
         ];
         for (flag, purpose) in named {
             if flags & flag != 0 {
@@ -158,7 +164,7 @@ impl Library {
         Ok(())
     }
 
-    /// C_Encrypt, C_Decrypt, C_Digest, C_Sign. `input` does not overlap the output buffer.
+    /// C_Encrypt, C_Decrypt, C_Digest, C_Sign, C_SignRecover. `input` does not overlap the output buffer.
     pub fn one_shot(
         &self,
         session: u64,
@@ -241,6 +247,26 @@ impl Library {
             operation.verifier()?.one_shot(data, signature).map(Some)
         });
         done.map(drop)
+    }
+
+    /// C_VerifyRecover: the data in a signature. A buffer need be no longer than the data are, and how
+    /// long that is is known when the signature is open; a length query gets the most that it can be.
+    pub fn recover(&self, session: u64, signature: &[u8], output: &mut Output<'_>) -> Result<()> {
+        let mut state = self.state(session)?;
+        let written = state.operations.step(Purpose::VerifyRecover, true, |operation| {
+            let transform = operation.transform()?;
+            let mut data = vec![0; transform.one_shot_length(signature.len())];
+            if output.buffer.is_none() {
+                output.length = data.len();
+                return Ok(None);
+            }
+            let length = transform.one_shot(signature, &mut data)?;
+            let Some(room) = output.room(length)? else { return Ok(None) };
+            room.copy_from_slice(&data[..length]);
+            Ok(Some(length))
+        })?;
+        output.length = written.unwrap_or(output.length);
+        Ok(())
     }
 
     /// C_VerifyUpdate.

@@ -18,6 +18,8 @@ pub enum Purpose {
     Digest,
     Sign,
     Verify,
+    SignRecover,
+    VerifyRecover,
 }
 
 /// Where a result goes: the caller's buffer, or nowhere (a length query). `length` is set on Ok and
@@ -158,7 +160,7 @@ struct Last {
 #[derive(Default)]
 pub(super) struct Operations {
     /// By purpose. They never move: moving one costs more than a step of a short one.
-    places: [Option<Operation>; 5],
+    places: [Option<Operation>; 7],
     /// Those that rest were started with it.
     last: Option<Last>,
 }

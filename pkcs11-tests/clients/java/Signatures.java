@@ -12,6 +12,8 @@ import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PSSParameterSpec;
 import java.util.Map;
 import java.util.TreeMap;
+import javax.crypto.BadPaddingException;
+import javax.crypto.Cipher;
 
 /** Every signature that SunPKCS11 offers here, made by the token and verified by Java, and the other way round. */
 public final class Signatures {
@@ -34,10 +36,6 @@ public final class Signatures {
             if (!service.getType().equals("Signature")) {
                 continue;
             }
-            if (name.equals("NONEwithRSA")) {
-                // Newer updates of Java 17 offer it and verify by C_VerifyRecover, which the module does not have yet.
-                continue;
-            }
             kinds++;
             if (name.startsWith("SHA3-") && name.endsWith("PSS")) {
                 javaCannot(name, pairs.get("RSA"));
@@ -49,6 +47,7 @@ public final class Signatures {
         wanted();
         Check.ok("Signature: all " + kinds + " algorithms that SunPKCS11 offers, both ways");
         pssParameters(pairs.get("RSA"));
+        recovery(pairs.get("RSA"));
         misuse(pairs.get("RSA"));
         edwards();
     }
@@ -108,6 +107,9 @@ public final class Signatures {
                     new PSSParameterSpec(digest, "MGF1", new MGF1ParameterSpec(digest), length, 1));
             return signature;
         }
+        if (algorithm.equals("NONEwithRSA")) {
+            return of(algorithm, Security.getProvider("SunJCE"));
+        }
         return of(algorithm, Security.getProvider(algorithm.contains("RSA") ? "SunRsaSign" : "SunEC"));
     }
 
@@ -164,6 +166,39 @@ public final class Signatures {
             Check.that(spec.toString(), verify(verifier, software(pair.getPublic()), data, signature));
         }
         Check.ok("RSASSA-PSS: hash, MGF1 and salt chosen apart");
+    }
+
+    /** Data signed with a private key and read back with a public one, as old protocols do it: a Cipher. */
+    private static void recovery(KeyPair pair) throws Exception {
+        String transformation = "RSA/ECB/PKCS1Padding";
+        Cipher token = Cipher.getInstance(transformation, provider);
+        Cipher java = Cipher.getInstance(transformation, "SunJCE");
+        KeyPair javas = software.get("RSA");
+        for (int length : new int[] {1, 51, 245}) {
+            byte[] data = Check.random(length);
+            token.init(Cipher.ENCRYPT_MODE, pair.getPrivate());
+            java.init(Cipher.ENCRYPT_MODE, javas.getPrivate());
+            byte[] signature = token.doFinal(data);
+            byte[][] signatures = {signature, java.doFinal(data)};
+            java.init(Cipher.DECRYPT_MODE, software(pair.getPublic()));
+            Check.same("Java reads " + length + " bytes", data, java.doFinal(signature));
+            PublicKey[] keys = {pair.getPublic(), javas.getPublic()};
+            for (int signer = 0; signer < keys.length; signer++) {
+                token.init(Cipher.DECRYPT_MODE, keys[signer]);
+                Check.same("the token reads " + length + " bytes", data, token.doFinal(signatures[signer]));
+                // Into an array that is as long as the data, and not as the longest data.
+                byte[] exact = new byte[length];
+                token.doFinal(signatures[signer], 0, signature.length, exact);
+                Check.same("and in no more room", data, exact);
+            }
+            Check.refused("another's signature", BadPaddingException.class, "CKR_SIGNATURE_INVALID",
+                    () -> token.doFinal(signature));
+            Check.refused("a short one", BadPaddingException.class, "CKR_SIGNATURE_LEN_RANGE",
+                    () -> token.doFinal(signature, 0, 100));
+            token.init(Cipher.DECRYPT_MODE, pair.getPublic());
+            Check.same("usable again", data, token.doFinal(signature));
+        }
+        Check.ok("Cipher with a public key: what the token or Java signed is read back");
     }
 
     private static void misuse(KeyPair pair) throws Exception {

@@ -2,7 +2,7 @@
 
 use super::file::Vector;
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{bytes, no, number, template, yes};
+use pkcs11_tests::keys::{Attribute, bytes, no, number, template, yes};
 use pkcs11_tests::{Result, call, check, fixture};
 use std::ptr::{from_mut, null_mut};
 
@@ -23,12 +23,7 @@ fn hash(name: &str) -> &'static Hash {
 }
 
 /// Verifies with a session of its own and an imported public key.
-fn verify(
-    public: &[pkcs11_tests::keys::Attribute],
-    with: &mut CK_MECHANISM,
-    data: &[u8],
-    sig: &[u8],
-) -> Result<()> {
+fn verify(public: &[Attribute], with: &mut CK_MECHANISM, data: &[u8], sig: &[u8]) -> Result<()> {
     let (module, session) = (&fixture().module, fixture().open());
     let done = module.create(session, public).and_then(|key| {
         check(call!(module, C_VerifyInit, session, with, key))?;
@@ -58,7 +53,8 @@ fn judge(vector: &Vector, outcome: Result<()>) -> bool {
     true
 }
 
-fn rsa(vector: &Vector, mut with: CK_MECHANISM) -> bool {
+/// The public key and the signature of a vector.
+fn signed(vector: &Vector) -> ([Attribute; 5], Vec<u8>) {
     let modulus = vector.unsigned("n");
     let public = [
         number(CKA_CLASS, CKO_PUBLIC_KEY),
@@ -67,12 +63,42 @@ fn rsa(vector: &Vector, mut with: CK_MECHANISM) -> bool {
         bytes(CKA_PUBLIC_EXPONENT, &vector.unsigned("e")),
         yes(CKA_VERIFY),
     ];
-    let signature = vector.fixed("S", modulus.len()).expect("a signature");
+    (public, vector.fixed("S", modulus.len()).expect("a signature"))
+}
+
+fn rsa(vector: &Vector, mut with: CK_MECHANISM) -> bool {
+    let (public, signature) = signed(vector);
     judge(vector, verify(&public, &mut with, &vector.bytes("Msg"), &signature))
 }
 
 pub fn rsa_pkcs1(vector: &Vector) -> bool {
-    rsa(vector, plain(hash(vector.text("SHAAlg")).1))
+    let (_, mechanism, _, _, (digest, _)) = *hash(vector.text("SHAAlg"));
+    recovers(vector, digest);
+    rsa(vector, plain(mechanism))
+}
+
+/// That out of a good signature comes what ends with the hash of the text, and out of a bad one something
+/// else, or nothing.
+fn recovers(vector: &Vector, digest: CK_MECHANISM_TYPE) {
+    let (module, session) = (&fixture().module, fixture().open());
+    let (public, signature) = signed(vector);
+    let (mut text, mut hash, mut length) = (vector.bytes("Msg"), [0; 64], 64);
+    let size = text.len() as CK_ULONG;
+    assert_eq!(call!(module, C_DigestInit, session, &mut plain(digest)), CKR_OK);
+    assert_eq!(
+        call!(module, C_Digest, session, text.as_mut_ptr(), size, hash.as_mut_ptr(), &mut length),
+        CKR_OK
+    );
+    let hash = &hash[..length as usize];
+    let key = module.create(session, &public).unwrap_or_else(|code| panic!("{}: {code:#x}", vector.what));
+    assert_eq!(call!(module, C_VerifyRecoverInit, session, &mut plain(CKM_RSA_PKCS), key), CKR_OK);
+    let (mut data, mut length) = (vec![0; signature.len()], signature.len() as CK_ULONG);
+    let (sig, size) = (signature.as_ptr().cast_mut(), signature.len() as CK_ULONG);
+    let code = call!(module, C_VerifyRecover, session, sig, size, data.as_mut_ptr(), &mut length);
+    let good = code == CKR_OK && data[..length as usize].ends_with(hash);
+    assert!(matches!(code, CKR_OK | CKR_SIGNATURE_INVALID), "{}: {code:#x}", vector.what);
+    assert_eq!(good, !vector.refused, "{}", vector.what);
+    check(call!(module, C_CloseSession, session)).expect("close");
 }
 
 pub fn rsa_pss(vector: &Vector) -> bool {

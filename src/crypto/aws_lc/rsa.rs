@@ -207,13 +207,14 @@ impl PublicKey {
         Ok(block)
     }
 
+    /// What was signed with type 1 padding, at most length - 11 bytes; errors as for `verify_pkcs1`.
+    pub fn recover_pkcs1(&self, signature: &[u8]) -> Result<Vec<u8>> {
+        self.opened(aws::RSA_PKCS1_PADDING, signature)
+    }
+
     /// `SignatureLenRange` for a wrong length, `SignatureInvalid` otherwise.
     pub fn verify_pkcs1(&self, data: &[u8], signature: &[u8]) -> Result<()> {
-        if self.opened(aws::RSA_PKCS1_PADDING, signature)? == data {
-            Ok(())
-        } else {
-            Err(Error::SignatureInvalid)
-        }
+        if self.recover_pkcs1(signature)? == data { Ok(()) } else { Err(Error::SignatureInvalid) }
     }
 
     pub fn verify_pss(

@@ -177,6 +177,12 @@ impl PublicKey {
         Ok(block)
     }
 
+    /// What was signed with type 1 padding, at most length - 11 bytes; errors as for `verify_pkcs1`.
+    pub fn recover_pkcs1(&self, signature: &[u8]) -> Result<Vec<u8>> {
+        let block = self.opened(signature)?;
+        pkcs1::unpad_type_1(&block).map(<[u8]>::to_vec).ok_or(Error::SignatureInvalid)
+    }
+
     /// `SignatureLenRange` for a wrong length, `SignatureInvalid` otherwise.
     pub fn verify_pkcs1(&self, data: &[u8], signature: &[u8]) -> Result<()> {
         let block = self.opened(signature)?;

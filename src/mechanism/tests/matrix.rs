@@ -160,6 +160,35 @@ fn check_verification(
 }
 
 #[test]
+fn signatures_give_their_data_back() {
+    let mut walked = 0;
+    for row in all() {
+        let Some(recover) = row.recover else { continue };
+        let sign = row.sign.expect("what is recovered was signed");
+        for (public, private) in keys(row) {
+            let recovered = |signature: &[u8]| at_once(recover(Arc::clone(&public), params(row)), signature);
+            for (seed, length) in (1..).zip(lengths(row)) {
+                let data = noise(*length, seed);
+                let signature = at_once(sign(Arc::clone(&private), params(row)), &data).unwrap();
+                let opened = recovered(&signature).unwrap();
+                // A raw RSA block comes back with its leading zeros.
+                let zeros = if row.id == CKM_RSA_X_509 { opened.len() - length } else { 0 };
+                assert_eq!(opened[zeros..], data, "{} of {length} bytes", row.name);
+                assert!(opened[..zeros].iter().all(|byte| *byte == 0));
+                for wrong in [&signature[1..], &[&signature[..], &[0]].concat(), &[]] {
+                    assert_eq!(recovered(wrong).err(), Some(Error::SignatureLenRange), "{}", row.name);
+                }
+                assert_eq!(recovered(&[0xff; 256]).err(), Some(Error::SignatureInvalid), "{}", row.name);
+            }
+            let wrong = recover(Arc::clone(&private), params(row));
+            assert_eq!(wrong.err(), Some(Error::KeyTypeInconsistent), "{}", row.name);
+        }
+        walked += 1;
+    }
+    assert!(walked >= 2, "only {walked} mechanisms");
+}
+
+#[test]
 fn digests_are_the_same_whole_and_in_parts() {
     for row in all() {
         let Some(start) = row.digest else { continue };

@@ -103,6 +103,34 @@ fn a_wrong_pkcs1_padding_does_not_show() {
 }
 
 #[test]
+fn a_recovered_padding_is_taken_to_the_letter() {
+    let (public, private) = &*RSA;
+    let recover = find(CKM_RSA_PKCS).unwrap().recover.unwrap();
+    let recovered = |start: &[u8], padding: usize, rest: &[u8]| {
+        let block = [start, &vec![0xff; padding], rest].concat();
+        let filled = [&block[..], &vec![7; 256 - block.len()]].concat();
+        let signature = sign(CKM_RSA_X_509, private, Params::None, &filled).unwrap();
+        at_once(recover(Arc::clone(public), Params::None), &signature)
+    };
+    assert_eq!(recovered(&[0, 1], 8, &[0]).unwrap(), [7; 245]);
+    assert_eq!(recovered(&[0, 1], 253, &[0]).unwrap(), b"");
+    for (start, padding, rest) in [
+        (&[0, 1][..], 7, &[0][..]),
+        (&[0, 1], 8, &[1, 0]),
+        (&[0, 1], 20, &[]),
+        (&[0, 1], 254, &[]),
+        (&[0, 1, 0], 20, &[0]),
+        (&[0, 2], 20, &[0]),
+        (&[0, 0], 20, &[0]),
+        (&[1], 20, &[0]),
+        (&[], 0, &[]),
+    ] {
+        let answer = recovered(start, padding, rest);
+        assert_eq!(answer.err(), Some(Error::SignatureInvalid), "{start:?} {padding} {rest:?}");
+    }
+}
+
+#[test]
 fn oaep_binds_its_label_and_hash() {
     let (public, private) = &*RSA;
     for hash in Hash::ALL {

@@ -24,6 +24,8 @@ pub enum Default {
     Absent,
     Flag(bool),
     Number(u64),
+    /// What another flag of the object is, one with a smaller number.
+    Follows(AttributeType),
 }
 
 /// One attribute of a class or key type.
@@ -86,6 +88,10 @@ const fn bytes(kind: AttributeType, flags: u32) -> Rule {
 
 const fn flag(kind: AttributeType, default: bool, flags: u32) -> Rule {
     Rule { kind, default: Default::Flag(default), flags }
+}
+
+const fn follows(kind: AttributeType, other: AttributeType, flags: u32) -> Rule {
+    Rule { kind, default: Default::Follows(other), flags }
 }
 
 const fn number(kind: AttributeType, default: u64, flags: u32) -> Rule {

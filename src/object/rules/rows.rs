@@ -5,7 +5,7 @@
 
 use super::{
     CHANGE, COMPUTED, COPY, CREATE, ERASE, GENERATE, HIDDEN, MADE, OFFICER, Rule, STAYS_FALSE, STAYS_TRUE,
-    bytes, flag, number,
+    bytes, flag, follows, number,
 };
 use crate::object::AttributeType;
 use crate::object::attribute::{CKA_NSS_DB, CKA_NSS_EMAIL};
@@ -88,7 +88,8 @@ const PUBLIC_KEY: &[Rule] = &[
     bytes(CKA_NSS_DB, CHANGE | COPY),
 ];
 
-/// §4.9. Private and sensitive unless the caller says otherwise, not extractable unless asked for.
+/// §4.9. Private and sensitive unless the caller says otherwise, not extractable unless asked for. Signing
+/// with recovery must be asked for: to take CKA_SIGN from a key is to stop its signing.
 const PRIVATE_KEY: &[Rule] = &[
     flag(CKA_PRIVATE, true, COPY | STAYS_TRUE),
     bytes(CKA_SUBJECT, CHANGE | COPY),
@@ -137,11 +138,13 @@ const SECRET_KEY: &[Rule] = &[
     bytes(CKA_VALUE_LEN, 0),
 ];
 
-/// §6.1.2.
+/// §6.1.2. SunPKCS11 makes public keys without a word on their use, and reads signatures back with them
+/// (Cipher with a public key, NONEwithRSA): what verifies, recovers.
 const RSA_PUBLIC: &[Rule] = &[
     bytes(CKA_MODULUS, CREATE | MADE),
     bytes(CKA_MODULUS_BITS, GENERATE),
     bytes(CKA_PUBLIC_EXPONENT, CREATE),
+    follows(CKA_VERIFY_RECOVER, CKA_VERIFY, USAGE),
 ];
 
 /// §6.1.3. The primes may be left out on import when n, e and d are there.

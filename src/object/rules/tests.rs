@@ -22,7 +22,13 @@ fn every_row_names_a_known_attribute_in_its_place() {
         for rule in rules.iter() {
             let place = format!("{class} {key_type:?} {:#x}", rule.kind);
             let shape = attribute::shape(rule.kind).unwrap_or_else(|| panic!("{place} is unknown"));
-            assert_eq!(matches!(rule.default, Default::Flag(_)), shape == Shape::Bool, "{place}");
+            let boolean = matches!(rule.default, Default::Flag(_) | Default::Follows(_));
+            assert_eq!(boolean, shape == Shape::Bool, "{place}");
+            // What is followed has got its own default by then: rows are sorted.
+            if let Default::Follows(other) = rule.default {
+                assert!(other < rule.kind, "{place}");
+                assert!(matches!(rules.find(other).unwrap().default, Default::Flag(_)), "{place}");
+            }
             assert!(!matches!(rule.default, Default::Number(_)) || shape == Shape::Ulong, "{place}");
             // What hides must be held as a secret, and can never be changed.
             assert!(!rule.has(HIDDEN) || shape == Shape::Secret && !rule.has(CHANGE | COPY), "{place}");
@@ -59,7 +65,7 @@ fn defaults_are_what_clients_count_on() {
     let private = CKO_PRIVATE_KEY;
     let secret = CKO_SECRET_KEY;
     for (class, key_type, on) in [
-        (public, CKK_RSA, &[CKA_ENCRYPT, CKA_VERIFY][..]),
+        (public, CKK_RSA, &[CKA_ENCRYPT, CKA_VERIFY, CKA_VERIFY_RECOVER][..]),
         (private, CKK_RSA, &[CKA_PRIVATE, CKA_SENSITIVE, DECRYPT, CKA_SIGN]),
         (public, CKK_EC, &[CKA_VERIFY]),
         (private, CKK_EC, &[CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_DERIVE]),
@@ -72,9 +78,14 @@ fn defaults_are_what_clients_count_on() {
         (secret, CKK_SHA256_HMAC, &[CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_VERIFY]),
     ] {
         let always = [CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE];
-        for rule in Rules::new(class, Some(key_type)).unwrap().iter() {
+        let rules = Rules::new(class, Some(key_type)).unwrap();
+        for rule in rules.iter() {
             let expected = on.contains(&rule.kind) || always.contains(&rule.kind);
-            if let Default::Flag(default) = rule.default {
+            let default = match rule.default {
+                Default::Follows(other) => rules.find(other).unwrap().default,
+                default => default,
+            };
+            if let Default::Flag(default) = default {
                 assert_eq!(default, expected, "{class} {key_type:#x} {:?}", attribute::name(rule.kind));
             }
         }
