@@ -6,6 +6,8 @@
 //! the memory is then only wiped. To know what is guarded, read `/proc/PID/smaps` (flags `lo`, `dd`).
 #![allow(unsafe_code)]
 
+pub mod heap;
+
 use parking_lot::{Mutex, MutexGuard};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::{NonNull, null_mut};
@@ -43,9 +45,17 @@ pub struct Arena([Vec<usize>; CLASSES]);
 
 static ARENA: Mutex<Arena> = Mutex::new(Arena([const { Vec::new() }; CLASSES]));
 
-/// Holds the arena over a fork, so that the child does not inherit it locked by another thread.
-pub fn fork_guard() -> MutexGuard<'static, Arena> {
-    ARENA.lock()
+/// All guarded memory and the heap, held over a fork, so that the child does not inherit them in the
+/// middle of a change by another thread. Until it is dropped this thread must not allocate.
+pub struct ForkGuard {
+    _heap: heap::ForkGuard,
+    _arena: MutexGuard<'static, Arena>,
+}
+
+pub fn fork_guard() -> ForkGuard {
+    // In this order: who holds the arena may allocate. Dropped in the other.
+    let arena = ARENA.lock();
+    ForkGuard { _heap: heap::fork_guard(), _arena: arena }
 }
 
 fn class(size: usize) -> (usize, usize) {
@@ -139,11 +149,11 @@ impl Drop for Block {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// The VmFlags line of the mapping that holds an address.
-    fn flags(address: usize) -> String {
+    pub fn flags(address: usize) -> String {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let mut inside = false;
         for line in maps.lines() {

@@ -4,11 +4,10 @@
 use super::Library;
 use super::sessions::{SessionCounts, Slot};
 use super::table::Free;
-use crate::crypto::guarded::{self, Arena};
+use crate::crypto::guarded;
 use crate::lock::ForkGuard;
 use crate::store::{GATE, claim};
 use crate::token::{ForkGuards, Login};
-use parking_lot::MutexGuard;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use std::sync::atomic::Ordering;
 
 /// Every structural lock, held by the forking thread over the fork. Dropped in this order.
 struct Held {
-    _secrets: MutexGuard<'static, Arena>,
+    _memory: guarded::ForkGuard,
     _claims: claim::ForkGuard,
     _gate: ForkGuard<'static, ()>,
     _tokens: Vec<ForkGuards<'static>>,
@@ -44,7 +43,8 @@ impl Library {
         tokens.iter().for_each(ForkGuards::suspend);
         let claims = claim::fork_guard();
         let held = Held {
-            _secrets: guarded::fork_guard(),
+            // Nothing allocates from here on.
+            _memory: guarded::fork_guard(),
             _claims: claims,
             _gate: gate,
             _tokens: tokens,

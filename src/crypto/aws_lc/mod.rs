@@ -6,6 +6,7 @@ pub mod aes;
 mod big;
 pub mod ec;
 pub mod ed25519;
+mod memory;
 pub mod random;
 pub mod rsa;
 
