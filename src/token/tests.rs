@@ -5,6 +5,8 @@ use crate::config::SealConfig;
 use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
+mod custody;
+
 struct House {
     _folder: tempfile::TempDir,
     config: SlotConfig,

@@ -160,13 +160,15 @@ impl Change<'_> {
 impl Token {
     pub(super) fn find_user(&self, store: &Store, name: &str) -> Result<Option<User>> {
         for header in store.find(Kind::User, &[Id::NONE], &[name_term(name)])? {
-            let Some(record) = store.load(Kind::User, header.id)? else { continue };
-            let user = open(store, &record)?;
-            if user.name == name {
+            if let Some(user) = self.load_user(store, header.id)?.filter(|user| user.name == name) {
                 return Ok(Some(user));
             }
         }
         Ok(None)
+    }
+
+    pub(super) fn load_user(&self, store: &Store, id: Id) -> Result<Option<User>> {
+        store.load(Kind::User, id)?.map(|record| open(store, &record)).transpose()
     }
 
     pub(super) fn pepper(store: &Store) -> Secret {

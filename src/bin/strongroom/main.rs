@@ -1,5 +1,6 @@
 //! The `strongroom` command: one file per command group, over `token`; never through `ffi`.
 
+mod key;
 mod mechanism;
 mod passwords;
 mod token;
@@ -38,6 +39,9 @@ enum Command {
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
+    /// Keys: whose they are and who may use them.
+    #[command(subcommand)]
+    Key(key::Command),
     /// The mechanisms.
     #[command(subcommand)]
     Mechanism(mechanism::Command),
@@ -68,6 +72,7 @@ impl Arguments {
             Command::Status { json } => token::status(&token, *json),
             Command::Verify => token::verify(&token),
             Command::User(command) => command.run(&token, &slot),
+            Command::Key(command) => command.run(&token, &slot),
             Command::Mechanism(_) => Ok(()),
         }
     }
