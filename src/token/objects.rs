@@ -153,10 +153,11 @@ impl Token {
 
     /// C_DestroyObject.
     pub fn destroy(&self, access: Access<'_>, handle: Handle) -> Result<()> {
-        let (found, key) = self.resolve_for(access, Operation::Destroy, handle)?;
+        let (found, key) = self.resolve(access, handle)?;
         if !key.object().flag(CKA_DESTROYABLE) {
             return Err(Error::ActionProhibited);
         }
+        policy::may(access, Operation::Destroy, &key, found.as_ref())?;
         if let Some(found) = found {
             self.store()?.write(|change| change.remove(Kind::Object, found.header.id))?;
         }
