@@ -147,7 +147,7 @@ impl Token {
 
 /// That a login is still good for writing: `UserNotLoggedIn` when the token was made anew, or the user
 /// was deleted or given a new key chain.
-fn still_good(change: &mut Change<'_>, login: &Login) -> Result<()> {
+pub fn still_good(change: &mut Change<'_>, login: &Login) -> Result<()> {
     let same = login.token == change.token_id()
         && change.user(login.user)?.is_some_and(|user| user.public == login.keys.public);
     if same { Ok(()) } else { Err(Error::UserNotLoggedIn) }

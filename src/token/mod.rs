@@ -10,13 +10,16 @@ mod handles;
 mod keychain;
 mod login;
 mod objects;
+mod officers;
 pub mod policy;
 mod profile;
+mod reset;
 #[cfg(test)]
 mod tests;
 mod users;
 
 pub use login::Login;
+pub use reset::PendingReset;
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};

@@ -3,6 +3,7 @@
 mod key;
 mod mechanism;
 mod passwords;
+mod reset;
 mod token;
 mod user;
 
@@ -42,6 +43,9 @@ enum Command {
     /// Keys: whose they are and who may use them.
     #[command(subcommand)]
     Key(key::Command),
+    /// New passwords by several officers together (reset policy `quorum`).
+    #[command(subcommand)]
+    Reset(reset::Command),
     /// The mechanisms.
     #[command(subcommand)]
     Mechanism(mechanism::Command),
@@ -73,6 +77,7 @@ impl Arguments {
             Command::Verify => token::verify(&token),
             Command::User(command) => command.run(&token, &slot),
             Command::Key(command) => command.run(&token, &slot),
+            Command::Reset(command) => command.run(&token, &slot),
             Command::Mechanism(_) => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! `strongroom status` and `strongroom verify`.
 
-use crate::Outcome;
+use crate::{Outcome, reset};
 use strongroom::token::{Role, Token};
 
 /// What can be said when a token does not answer.
@@ -12,6 +12,8 @@ pub fn status(token: &Token, json: bool) -> Outcome {
     let info = token.info().map_err(|_| unusable(token))?;
     let initialized = !info.serial.is_empty();
     let users = if initialized { token.users().map_err(|_| unusable(token))? } else { Vec::new() };
+    let policy = if initialized { Some(token.reset_policy().map_err(|_| unusable(token))?) } else { None };
+    let (policy, policy_words) = policy.map(reset::said).unwrap_or_default();
     let count = |role| users.iter().filter(|user| user.role == role).count();
     let locked = users.iter().filter(|user| user.locked).count();
     let (officers, people) = (count(Role::Officer), count(Role::User));
@@ -19,7 +21,7 @@ pub fn status(token: &Token, json: bool) -> Outcome {
         let text = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         println!(
             "{{\"file\":\"{}\",\"initialized\":{initialized},\"label\":\"{}\",\"serial\":\"{}\",\"officers\":{officers},\
-             \"users\":{people},\"locked\":{locked},\"reset_policy\":\"keeps\"}}",
+             \"users\":{people},\"locked\":{locked},\"reset_policy\":\"{policy}\"}}",
             text(&token.path().display().to_string()),
             text(&info.label),
             info.serial
@@ -37,7 +39,7 @@ pub fn status(token: &Token, json: bool) -> Outcome {
     println!("label         {}", info.label);
     println!("serial        {}", info.serial);
     println!("people        {officers} officers (CO), {people} users (CU), {locked} locked");
-    println!("reset policy  keeps: an officer's new PIN for a user keeps the user's objects");
+    println!("reset policy  {policy}: {policy_words}");
     Ok(())
 }
 

@@ -76,7 +76,7 @@ fn access(login: &Arc<Login>) -> Access<'_> {
     Access { login: Some(login), write: true, session: 0 }
 }
 
-fn officer_login(token: &Token, slot: &SlotConfig, officer: Option<&str>) -> Result<Arc<Login>, String> {
+pub fn officer_login(token: &Token, slot: &SlotConfig, officer: Option<&str>) -> Result<Arc<Login>, String> {
     token.ready().map_err(|_| unusable(token))?;
     let officer = officer.unwrap_or(&slot.default_officer);
     let password =
@@ -84,14 +84,16 @@ fn officer_login(token: &Token, slot: &SlotConfig, officer: Option<&str>) -> Res
     token.log_in(Role::Officer, Some(officer), &password).map_err(|e| words(e, slot))
 }
 
-fn words(error: Error, slot: &SlotConfig) -> String {
+pub fn words(error: Error, slot: &SlotConfig) -> String {
     match error {
         Error::PinIncorrect => "The officer's name or password is wrong; the attempt was counted.".into(),
         Error::PinLocked => {
             "That officer is locked after too many wrong passwords; another officer can set a new one.".into()
         }
         Error::PinLenRange => format!("A password has {} to 255 bytes.", slot.min_pin_length),
-        Error::ArgumentsBad => "Nothing was changed; the line above says why.".into(),
+        Error::ArgumentsBad | Error::ActionProhibited => {
+            "Nothing was changed; the line above says why.".into()
+        }
         Error::TokenWriteProtected => "The token's file cannot be written.".into(),
         other => format!("It did not work ({other}); nothing was changed."),
     }
