@@ -236,6 +236,7 @@ impl Token {
         let kek = stretch.kek(new, &Self::pepper(&store))?;
         let policy = self.policy_of(&store)?;
         store.write(|change| {
+            super::custody::still_good(change, &login)?;
             let mut user = change.user(login.user)?.ok_or(Error::PinIncorrect)?;
             user.set_password(stretch, &kek, &login.keys)?;
             if let (Role::User, ResetPolicy::Quorum { threshold }) = (user.role, policy) {

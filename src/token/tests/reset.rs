@@ -299,3 +299,34 @@ fn a_destroying_reset_leaves_nothing() {
     there.modify(access(&user), shared, named("renamed")).unwrap();
     assert!(here.verify().unwrap().faults.is_empty());
 }
+
+#[test]
+fn among_ten_thousand_users_one_is_found_as_fast() {
+    let house = House::new();
+    let token = house.process();
+    let store = token.store().unwrap();
+    let fastest = |name: &str| {
+        let once = |_| {
+            let begun = std::time::Instant::now();
+            assert!(token.find_user(&store, name).unwrap().is_some());
+            begun.elapsed()
+        };
+        (0..200).map(once).min().unwrap()
+    };
+    let few = fastest("bob");
+    let bob = token.find_user(&store, "bob").unwrap().unwrap();
+    let written = store.write(|change| {
+        for number in 0..10_000 {
+            let mut user = User::new(&format!("user-{number}"), Role::User, bob.header.author, bob.stretch)?;
+            user.public = bob.public;
+            user.save(change)?;
+        }
+        Ok(())
+    });
+    written.unwrap();
+    let many = fastest("user-7777");
+    let begun = std::time::Instant::now();
+    assert_eq!(token.users().unwrap().len(), 10_004);
+    println!("find one: {few:?} of 4, {many:?} of 10,004; list all: {:?}", begun.elapsed());
+    assert!(many < few * 3, "{few:?} of 4, {many:?} of 10,004");
+}
