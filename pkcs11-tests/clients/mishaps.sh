@@ -25,14 +25,20 @@ no_token() { # no_token PATTERN COMMAND…: there is no token; the command fails
     fails "without a token" "$@"
 }
 
+# In front of a program that shall mind file modes. A function that `read_only` runs puts "${powerless[@]}" there itself.
+powerless=()
+
 read_only() { # read_only COMMAND…: runs it over a copy of the store that nobody may write
-    local powerless=()
-    # Root minds file modes when its capabilities are gone.
-    [ "$(id -u)" != 0 ] || powerless=(setpriv --bounding-set=-all)
-    if [ -d "$work/read-only" ]; then chmod -R u+w "$work/read-only" && rm -r "$work/read-only"; fi
-    cp -r "$XDG_DATA_HOME" "$work/read-only"
-    chmod -R a-w "$work/read-only"
-    timeout 60 "${powerless[@]}" env XDG_DATA_HOME="$work/read-only" "$@"
+    local copy=$work/read-only powerless=("${owner[@]}")
+    # Root minds file modes when the capability to write is gone. It may read, and become the user of its server.
+    [ ${#owner[@]} -gt 0 ] || [ "$(id -u)" != 0 ] ||
+        powerless=(setpriv --bounding-set=-all,+dac_read_search,+setuid,+setgid,+kill)
+    if [ -d "$copy" ]; then chmod -R u+w "$copy" && rm -r "$copy"; fi
+    cp -a "$XDG_DATA_HOME" "$copy"
+    chmod -R a-w "$copy"
+    local -x XDG_DATA_HOME=$copy
+    ! "${powerless[@]}" test -w "$copy/strongroom/token.db" || { echo "$copy can be written"; return 1; }
+    if [ "$(type -t "$1")" = function ]; then "$@"; else timeout 60 "${powerless[@]}" "$@"; fi
 }
 
 store_away() { # the token's files are gone, under whoever has them open
@@ -50,4 +56,22 @@ removed() { # removed PID COMMAND…: the token's files are moved away under PID
     ends "and another" "${@:2}"
     step "the server runs on" kill -0 "$1"
     store_back
+}
+
+removed_under() { # removed_under PATTERN COMMAND…: what the command goes on to do ends, well or not, without the token's files
+    local pattern=$1 code=0
+    background interrupted.log "${@:2}"
+    wait_for grep -qE -- "$pattern" "$work/interrupted.log" || { cp "$work/interrupted.log" "$work/output"; failed "to begin with: $pattern"; }
+    # Halted, it cannot be over before the files are gone.
+    kill -STOP "$child" && wait_for grep -q "^State:.T" "/proc/$child/status" || failed "it was over too early"
+    store_away
+    kill -CONT "$child"
+    ends "the token's files are removed while it works: it ends, well or not" over "$child"
+    store_back
+}
+
+over() { # over PID: it ends within a minute; its words and its exit code
+    timeout 60 tail --pid="$1" -f /dev/null || return
+    cat "$work/interrupted.log"
+    wait "$1"
 }
