@@ -58,14 +58,20 @@ removed() { # removed PID COMMAND…: the token's files are moved away under PID
     store_back
 }
 
-removed_under() { # removed_under PATTERN COMMAND…: what the command goes on to do ends, well or not, without the token's files
-    local pattern=$1 code=0
+# The command prints what matches; the token's files are moved away; what it goes on to do ends, well or not.
+removed_under() { # removed_under PATTERN COMMAND…: if the command reads from descriptor 8, it is given the PIN meanwhile
+    local pattern=$1
+    mkfifo "$work/keyboard"
+    exec 8<>"$work/keyboard"
     background interrupted.log "${@:2}"
     wait_for grep -qE -- "$pattern" "$work/interrupted.log" || { cp "$work/interrupted.log" "$work/output"; failed "to begin with: $pattern"; }
     # Halted, it cannot be over before the files are gone.
     kill -STOP "$child" && wait_for grep -q "^State:.T" "/proc/$child/status" || failed "it was over too early"
     store_away
     kill -CONT "$child"
+    echo "$pin" >&8
+    exec 8>&-
+    rm "$work/keyboard"
     ends "the token's files are removed while it works: it ends, well or not" over "$child"
     store_back
 }
