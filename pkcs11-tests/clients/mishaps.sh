@@ -25,14 +25,15 @@ no_token() { # no_token PATTERN COMMAND…: there is no token; the command fails
     fails "without a token" "$@"
 }
 
-# In front of a program that shall mind file modes. A function that `read_only` runs puts "${powerless[@]}" there itself.
-powerless=()
+# In front of a program: root minds file modes too, when the capability to write is gone. It may read, and become the user
+# of its server.
+mindful=()
+[ "$(id -u)" != 0 ] || mindful=(setpriv --bounding-set=-all,+dac_read_search,+setuid,+setgid,+kill)
+powerless=() # what a function that `read_only` runs puts in front of its programs
 
 read_only() { # read_only COMMAND…: runs it over a copy of the store that nobody may write
     local copy=$work/read-only powerless=("${owner[@]}")
-    # Root minds file modes when the capability to write is gone. It may read, and become the user of its server.
-    [ ${#owner[@]} -gt 0 ] || [ "$(id -u)" != 0 ] ||
-        powerless=(setpriv --bounding-set=-all,+dac_read_search,+setuid,+setgid,+kill)
+    [ ${#owner[@]} -gt 0 ] || powerless=("${mindful[@]}")
     if [ -d "$copy" ]; then chmod -R u+w "$copy" && rm -r "$copy"; fi
     cp -a "$XDG_DATA_HOME" "$copy"
     chmod -R a-w "$copy"
