@@ -65,7 +65,8 @@ removed_under() { # removed_under PATTERN COMMAND…: if the command reads from 
     mkfifo "$work/keyboard"
     exec 8<>"$work/keyboard"
     background interrupted.log "${@:2}"
-    wait_for grep -qE -- "$pattern" "$work/interrupted.log" || { cp "$work/interrupted.log" "$work/output"; failed "to begin with: $pattern"; }
+    timeout 30 bash -c 'until grep -qE -- "$0" "$1"; do sleep 0.01; done' "$pattern" "$work/interrupted.log" ||
+        { cp "$work/interrupted.log" "$work/output"; failed "to begin with: $pattern"; }
     # Halted, it cannot be over before the files are gone.
     kill -STOP "$child" && wait_for grep -q "^State:.T" "/proc/$child/status" || failed "it was over too early"
     store_away
