@@ -340,11 +340,13 @@ impl Store {
     }
 
     /// One transaction: everything `work` did is durable on Ok, nothing of it happened on Err.
-    /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full.
+    /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full, `DeviceRemoved` when the
+    /// file was taken away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         if self.read_only() {
             return Err(Error::TokenWriteProtected);
         }
+        self.link.in_place()?;
         let _gate = GATE.read();
         let mut slot = self.writer.lock();
         if slot.is_none() {
