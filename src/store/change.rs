@@ -87,6 +87,13 @@ impl Change<'_> {
         list(self.connection, kind)
     }
 
+    /// All objects of an owner, headers only.
+    pub fn owned(&mut self, owner: Id) -> Result<Vec<Header>> {
+        let mut found = Vec::new();
+        super::search(self.connection, Kind::Object, owner, &[], &mut found)?;
+        Ok(found)
+    }
+
     pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
         seal::open(self.keys, record, key)
     }
