@@ -40,7 +40,7 @@ pub fn transact_counted<T>(
 ) -> Result<(T, Sum, Sum, bool)> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sql)?;
-    let state = State::load(&transaction, keys);
+    let state = State::read(&transaction, keys)?;
     let mut change = Change {
         connection: &transaction,
         keys,

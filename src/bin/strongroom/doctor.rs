@@ -24,7 +24,7 @@ enum State {
 }
 
 /// What one check found.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Finding {
     check: String,
     state: State,
@@ -71,14 +71,32 @@ impl Run for Doctor {
             findings.extend(log::recent_errors(context)?);
         }
         findings.extend(clients::all());
-        let wrong: Vec<&Finding> = findings.iter().filter(|finding| finding.state == State::Wrong).collect();
+        let wrong: Vec<Finding> = findings.iter().filter(|f| f.state == State::Wrong).cloned().collect();
+        let all = findings.len();
+        let people = findings.iter().flat_map(lines).collect();
+        let answer = Answer::rows_for_people("findings", findings, people);
         if wrong.is_empty() {
-            return Ok(Answer::rows("findings", findings));
+            return Ok(answer);
         }
-        let failure =
-            Failure::new(format!("{} of {} checks found something wrong.", wrong.len(), findings.len()));
-        let lines = wrong.iter().map(|f| format!("{}: {}. {}", f.check, f.found, f.what_to_do));
-        let failure = lines.fold(failure, Failure::because);
-        Err(failure.showing(Answer::rows("findings", findings)))
+        let failure = Failure::new(format!("{} of {all} checks found something wrong.", wrong.len()));
+        let reasons = wrong.iter().map(|f| format!("{}: {}. {}", f.check, f.found, f.what_to_do));
+        Err(reasons.fold(failure, Failure::because).showing(answer))
     }
+}
+
+/// For people: what to do stands below what was found; what is wrong comes at the end once more.
+#[derive(Serialize)]
+struct Line {
+    check: String,
+    state: Option<State>,
+    found: String,
+}
+
+fn lines(finding: &Finding) -> Vec<Line> {
+    let Finding { check, state, found, what_to_do } = finding.clone();
+    let mut lines = vec![Line { check, state: Some(state), found }];
+    if state == State::Look {
+        lines.push(Line { check: String::new(), state: None, found: format!("-> {what_to_do}") });
+    }
+    lines
 }

@@ -74,8 +74,8 @@ pub fn short(role: Role) -> &'static str {
 /// For sentences.
 pub fn noun(role: Role) -> &'static str {
     match role {
-        Role::User => "crypto user (CU)",
-        Role::Officer => "officer (CO)",
+        Role::User => "a crypto user (CU)",
+        Role::Officer => "an officer (CO)",
     }
 }
 
@@ -245,7 +245,7 @@ pub fn actor(
     })?;
     if let Some(needed) = needed.or(identity.role.map(Role::from)).filter(|needed| *needed != user.role) {
         let (is, wants) = (noun(user.role), noun(needed));
-        return Err(Failure::new(format!("{name} is a {is}, and this needs a {wants}."))
+        return Err(Failure::new(format!("{name} is {is}, and this needs {wants}."))
             .next("say who acts with --user NAME."));
     }
     Ok(Actor { name, role: user.role, password })

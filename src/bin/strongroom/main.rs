@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 /// Care for a Strongroom token: its people, its keys, its files.
 #[derive(Parser)]
-#[command(version, about, name = "strongroom", arg_required_else_help = true)]
+#[command(version, name = "strongroom", arg_required_else_help = true)]
 pub struct Arguments {
     #[command(flatten)]
     options: Options,

@@ -45,6 +45,12 @@ impl Answer {
         Answer { data: json!({ name: data(rows) }), shape: Shape::Rows(name.into()) }
     }
 
+    /// The same; people see other rows.
+    pub fn rows_for_people<T: Serialize, P: Serialize>(name: &str, rows: Vec<T>, people: Vec<P>) -> Answer {
+        let shown = Answer::rows(name, people).for_people();
+        Answer { shape: Shape::Bytes(shown), ..Answer::rows(name, rows) }
+    }
+
     /// A sentence for people, data for programs.
     pub fn done(sentence: impl Into<String>, value: impl Serialize) -> Answer {
         Answer { data: data(value), shape: Shape::Text(sentence.into()) }
@@ -167,7 +173,7 @@ impl Failure {
     fn for_people(&self, reasons: &[String]) -> String {
         let mut text = format!("strongroom: {}\n", self.what);
         for reason in self.because.iter().chain(reasons) {
-            text += &format!("  {reason}\n");
+            text += &format!("  {}\n", reason.trim_end().replace('\n', "\n  "));
         }
         if let Some(next) = &self.next {
             text += &format!("What to do: {next}\n");

@@ -101,7 +101,7 @@ fn create(context: &mut Context, name: &str, role: Role, file: Option<&Path>) ->
         .create_user(officer.access(), name, role, &password)
         .map_err(|error| words(context, error, &format!("{name} was not made")))?;
     let data = json!({ "username": name, "role": short(role), "id": id.to_string() });
-    Ok(Answer::done(format!("{name} is a new {}.", noun(role)), data))
+    Ok(Answer::done(format!("{name} can log in now: {}.", noun(role)), data))
 }
 
 fn delete(context: &mut Context, name: &str, destroy: bool) -> Outcome {

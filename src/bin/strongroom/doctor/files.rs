@@ -7,6 +7,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use strongroom::config::{Config, PassphraseSource, SealConfig, SlotConfig};
+use strongroom::error::Error;
 use strongroom::token::Token;
 
 const MODULE: &str = "libstrongroom.so";
@@ -145,10 +146,19 @@ fn seal(check: String, slot: &SlotConfig) -> Finding {
     }
 }
 
+/// The reason is in the library's log, which the command shows at its end.
+fn unusable(check: String, error: Error) -> Finding {
+    let next = match error {
+        Error::DeviceError => error.remedy(),
+        _ => "The line below says why.",
+    };
+    Finding::wrong(check, format!("it cannot be opened ({})", error.name()), next)
+}
+
 fn state(check: String, token: &Token) -> Finding {
     let info = match token.info() {
         Ok(info) => info,
-        Err(error) => return Finding::wrong(check, error.cause().trim_end_matches('.'), error.remedy()),
+        Err(error) => return unusable(check, error),
     };
     if info.flags & cryptoki_sys::CKF_WRITE_PROTECTED != 0 {
         let found = format!("{} is read-only for this user", info.label);
@@ -160,10 +170,10 @@ fn state(check: String, token: &Token) -> Finding {
     }
     let users = match token.users() {
         Ok(users) => users,
-        Err(error) => return Finding::wrong(check, error.cause().trim_end_matches('.'), error.remedy()),
+        Err(error) => return unusable(check, error),
     };
     let locked: Vec<&str> = users.iter().filter(|user| user.locked).map(|user| user.name.as_str()).collect();
-    let found = format!("{}, {} users", info.label, users.len());
+    let found = format!("{}, users: {}", info.label, users.len());
     match locked[..] {
         [] => Finding::ok(check, found),
         _ => Finding::look(
