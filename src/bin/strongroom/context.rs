@@ -98,18 +98,21 @@ impl Context {
         Ok(self.library()?.token(id)?)
     }
 
+    /// The slot's token, which is initialised; damaged, perhaps.
+    pub fn present_token(&mut self) -> Result<&'static Token, Failure> {
+        let token = self.token()?;
+        if token.path().exists() {
+            return Ok(token);
+        }
+        Err(Failure::new(format!("There is no token yet at {}.", token.path().display()))
+            .next("`strongroom cluster activate` makes it and gives its first officer a password."))
+    }
+
     /// The slot's token, which is initialised and can be used.
     pub fn ready_token(&mut self) -> Result<&'static Token, Failure> {
-        let token = self.token()?;
-        match token.info() {
-            Ok(info) if info.serial.is_empty() => {
-                Err(Failure::new(format!("There is no token yet at {}.", token.path().display()))
-                    .next("`strongroom cluster activate` makes it and gives its first officer a password."))
-            }
-            Ok(_) => Ok(token),
-            Err(_) => Err(Failure::new(format!("The token {} cannot be used.", token.path().display()))
-                .next("`strongroom doctor` looks at its file and its seal key.")),
-        }
+        let token = self.present_token()?;
+        token.ready().map_err(|error| unusable(token, error))?;
+        Ok(token)
     }
 
     /// A read-write session on the slot.
@@ -147,4 +150,13 @@ impl Context {
     pub fn anyone(&mut self) -> Result<Person, Failure> {
         identity::log_in(self, None, false)
     }
+}
+
+/// A token that cannot be opened or read; the reasons are in the library's log.
+pub fn unusable(token: &Token, error: Error) -> Failure {
+    let next = match error {
+        Error::DeviceError => error.remedy(),
+        _ => "`strongroom doctor` looks at its file and its seal key.",
+    };
+    Failure::new(format!("The token {} cannot be used.", token.path().display())).next(next)
 }

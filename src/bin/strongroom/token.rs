@@ -1,13 +1,12 @@
 //! `strongroom status` and `strongroom verify`.
 
 use crate::Run;
-use crate::context::Context;
+use crate::context::{Context, unusable};
 use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
 use serde::Serialize;
 use serde_json::json;
 use strongroom::config::SealConfig;
-use strongroom::error::Error;
 use strongroom::token::Role;
 
 #[derive(clap::Args)]
@@ -43,10 +42,7 @@ pub fn seal(config: &SealConfig) -> String {
 /// What the token is, for `status` and `cluster info`.
 pub fn described(context: &mut Context) -> Outcome {
     let (slot, token) = (context.slot()?, context.token()?);
-    let unusable = |_: Error| {
-        Failure::new(format!("The token {} cannot be used.", token.path().display()))
-            .next("`strongroom doctor` looks at its file and its seal key.")
-    };
+    let unusable = |error| unusable(token, error);
     let info = token.info().map_err(unusable)?;
     let initialized = !info.serial.is_empty();
     let people = if initialized { token.users().map_err(unusable)? } else { Vec::new() };
@@ -76,9 +72,10 @@ impl Run for Status {
 
 impl Run for Verify {
     fn run(&self, context: &mut Context) -> Outcome {
-        let token = context.ready_token()?;
+        let token = context.present_token()?;
         let mut progress = Progress::new("records");
-        let report = token.verify(&mut |done, all| progress.at(done, all))?;
+        let report =
+            token.verify(&mut |done, all| progress.at(done, all)).map_err(|error| unusable(token, error))?;
         progress.end();
         let (records, faults) = (report.records, report.faults.len());
         let sentence = format!("{records} records, {faults} faults");

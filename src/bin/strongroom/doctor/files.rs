@@ -114,7 +114,7 @@ fn private(check: String, path: &Path) -> Finding {
     match std::fs::metadata(path) {
         Err(error) => unreadable(check, path, &error),
         Ok(file) if file.permissions().mode() & 0o007 != 0 => open_to_others(check, path, &file),
-        Ok(file) => Finding::ok(check, format!("{}, {} bytes", path.display(), file.len())),
+        Ok(_) => Finding::ok(check, path.display().to_string()),
     }
 }
 
