@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use strongroom::error::Error;
-use strongroom::mechanism::Mechanism;
+use strongroom::mechanism::{Mechanism, Params};
 use strongroom::object::Value;
 use strongroom::session::{Library, Output, Purpose};
 
@@ -171,7 +171,7 @@ impl Work {
         let mechanism = named(&self.mechanism)?;
         let mut data = self.data.read()?;
         let ciphertext = (purpose == Purpose::Decrypt).then_some(&data[..]);
-        let started = self.parameters.of(mechanism, ciphertext)?;
+        let mut started = self.parameters.of(mechanism, ciphertext)?;
         data.drain(..started.taken);
         let session = context.crypto_user()?.session;
         let library = context.library()?;
@@ -180,7 +180,7 @@ impl Work {
             _ => [CKO_PUBLIC_KEY, CKO_SECRET_KEY],
         };
         let key = self.key.find(library, session, &classes)?;
-        library.start(session, purpose, mechanism, started.params, Some(key))?;
+        library.start(session, purpose, mechanism, &mut started.params, Some(key))?;
         Ok(Begun { session, mechanism, data, fresh_iv: started.fresh_iv })
     }
 
@@ -223,7 +223,7 @@ fn hash(context: &mut Context, mechanism: &str, data: &Data) -> Outcome {
     let mechanism = named(mechanism)?;
     let data = data.read()?;
     let (session, library) = (context.session()?, context.library()?);
-    library.start(session, Purpose::Digest, mechanism, strongroom::mechanism::Params::None, None)?;
+    library.start(session, Purpose::Digest, mechanism, &mut Params::None, None)?;
     let digest = one_shot(library, session, Purpose::Digest, &data)?;
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Answer::done(digest.clone(), json!({ "mechanism": mechanism.name, "digest": digest })))

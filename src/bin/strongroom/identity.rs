@@ -103,7 +103,7 @@ fn role_of_environment() -> Result<Option<Role>, Failure> {
     })
 }
 
-/// The first line of a file, which may be a pipe.
+/// A file, which may be a pipe, without the newlines at its end.
 fn of_file(path: &Path) -> Result<Secret, Failure> {
     let read = std::fs::read(path).map(Secret::from);
     let mut text = read.map_err(|e| {
