@@ -366,7 +366,12 @@ impl Store {
 
     /// Reads everything and compares it with the state digest. Never changes the file.
     pub fn verify(&self) -> Result<Report> {
-        self.read(|connection| verify::verify(connection, &self.keys))
+        self.verify_watched(&mut |_, _| {})
+    }
+
+    /// The same; `watch` is told how many records of how many are done.
+    pub fn verify_watched(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        self.read(|connection| verify::verify(connection, &self.keys, watch))
     }
 
     /// Closes the connections so that a fork inherits none; the next use opens them again. The

@@ -49,8 +49,10 @@ impl Token {
                 return Err(error);
             }
         };
+        let all = changes.reset || seen == u64::MAX;
+        self.end_logins(store, |user| all || changes.records.contains(&(Kind::User, user)))?;
         let mut index = self.index_for_change();
-        if changes.reset || seen == u64::MAX {
+        if all {
             index.forget_opened(false);
         }
         for (kind, id) in changes.records {
@@ -143,21 +145,27 @@ impl Token {
 
     /// Whether a key that was looked up at this generation may be used without another look.
     pub fn still_valid(&self, key: &Key, generation: u64) -> bool {
-        let fresh = || now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS;
-        generation == self.generation() && (!key.is_token() || fresh())
+        generation == self.generation() && (!(key.is_token() || key.is_private()) || self.is_fresh())
+    }
+
+    fn is_fresh(&self) -> bool {
+        now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS
     }
 
     /// For an operation: from memory when it is there and was looked at within 50 ms;
     /// `KeyHandleInvalid`. The officer gets no private or secret key.
     pub fn key(&self, access: Access<'_>, handle: Handle) -> Result<Arc<Key>> {
+        if access.login.is_some() && !self.is_fresh() {
+            // Keys in memory only end with their user, too.
+            self.look(&*self.store()?)?;
+        }
         let known = match self.index.read().place(handle) {
             Some(Place::Session { key, .. }) => {
                 let seen = policy::may_read(access.login, key.is_token(), key.is_private());
                 seen.then(|| Arc::clone(key))
             }
             Some(Place::Token { open: Some((header, key)), .. })
-                if now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS
-                    && sees(access.login, header.owner) =>
+                if self.is_fresh() && sees(access.login, header.owner) =>
             {
                 Some(Arc::clone(key))
             }

@@ -153,6 +153,10 @@ fn write_new(change: &mut Change<'_>, access: Access<'_>, id: Id, object: &Objec
     let mut header =
         Header { kind: Kind::Object, id, version: 1, epoch: 1, author, owner: Id::NONE, flags: 0 };
     let (plain, terms) = (object.encode(), search::terms(object));
+    if let Some(login) = access.login {
+        // Deleted meanwhile: what came now would stay for good.
+        change.user(login.user)?.ok_or(Error::UserNotLoggedIn)?;
+    }
     if !object.is_private() {
         return change.put(header, BodyKey::Seal, &plain, &terms);
     }

@@ -53,7 +53,7 @@ pub const TABLE: &[Row] = &[
 ];
 
 pub fn who(login: Option<&Arc<Login>>) -> Who {
-    match login.map(|login| login.role) {
+    match login.filter(|login| !login.ended()).map(|login| login.role) {
         None => Who::Nobody,
         Some(Role::User) => Who::User,
         Some(Role::Officer) => Who::Officer,

@@ -3,7 +3,7 @@
 //! The fields of a record are numbered and stored in an object's stored form.
 
 use super::keychain::{Stretch, UserKeys};
-use super::{Access, Login, MAX_PIN_LENGTH, Role, Token, UserInfo};
+use super::{Access, Login, MAX_PIN_LENGTH, Role, Token, UserInfo, policy};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
@@ -222,8 +222,9 @@ impl Token {
     }
 
     /// The officer behind an access: `UserNotLoggedIn` for anyone else, `SessionReadOnly`.
-    fn officer<'a>(access: Access<'a>) -> Result<&'a Arc<Login>> {
-        let login = access.login.filter(|login| login.role == Role::Officer).ok_or(Error::UserNotLoggedIn)?;
+    pub(super) fn officer<'a>(access: Access<'a>) -> Result<&'a Arc<Login>> {
+        let officer = policy::who(access.login) == policy::Who::Officer;
+        let login = access.login.filter(|_| officer).ok_or(Error::UserNotLoggedIn)?;
         if access.write { Ok(login) } else { Err(Error::SessionReadOnly) }
     }
 
@@ -289,6 +290,7 @@ impl Token {
         let kek = stretch.kek(password, &Self::pepper(store))?;
         let present = self.find_user(store, name)?;
         store.write(|change| {
+            change.user(officer.user)?.ok_or(Error::UserNotLoggedIn)?;
             let current = match &present {
                 Some(user) => change.user(user.header.id)?,
                 None => None,
@@ -345,17 +347,26 @@ impl Token {
         let mut users = Vec::new();
         for header in store.list(Kind::User)? {
             let Some(record) = store.load(Kind::User, header.id)? else { continue };
-            let user = open(&store, &record)?;
-            users.push(UserInfo {
-                id: header.id,
-                locked: user.failures >= self.config.max_failures,
-                failures: user.failures,
-                name: user.name,
-                role: user.role,
-            });
+            users.push(self.told(open(&store, &record)?));
         }
         users.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(users)
+    }
+
+    /// One user, by name.
+    pub fn user(&self, name: &str) -> Result<Option<UserInfo>> {
+        let store = self.store()?;
+        Ok(self.find_user(&store, name)?.map(|user| self.told(user)))
+    }
+
+    fn told(&self, user: User) -> UserInfo {
+        UserInfo {
+            id: user.header.id,
+            locked: user.failures >= self.config.max_failures,
+            failures: user.failures,
+            name: user.name,
+            role: user.role,
+        }
     }
 }
 
