@@ -119,8 +119,10 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config> {
         let wrong = |reason: &dyn std::fmt::Display| {
             let text = format!("configuration {}: {reason}", path.display());
-            // The log is not open yet: without this line nobody would ever learn why.
-            eprintln!("strongroom: {text}");
+            // Where no log is open yet, nobody would ever learn why without this line.
+            if log::max_level() == log::LevelFilter::Off {
+                eprintln!("strongroom: {text}");
+            }
             Error::ArgumentsBad.because(text)
         };
         let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
@@ -145,6 +147,13 @@ impl Config {
             log_level: file.log_level.unwrap_or(log::LevelFilter::Warn),
             slots,
         })
+    }
+}
+
+impl Config {
+    /// The file that is read when nobody names one.
+    pub fn place() -> Option<PathBuf> {
+        find(None)
     }
 }
 

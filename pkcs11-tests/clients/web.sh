@@ -43,13 +43,7 @@ unload() { # unload TEXT: all loads end, and no more failed than each of them al
         step "$1: ${one%:*}" ended "$one"
         sed 's/^/    /' "$work/output"
     done
-    # Nobody in the browser's chair is told more than that the handshake failed: no hang, and well again without a restart.
-store_removed() { # store_removed PID: under the server of that process
-    removed "$1" "${handshakes[@]}" --count 4
-    step "the files are back: it serves" wait_for "${handshakes[@]}" --count 4
-}
-
-loads=()
+    loads=()
 }
 
 load_of_all_kinds() {

@@ -150,7 +150,7 @@ pub fn make_user(config: &std::path::Path, name: &str, pin: &[u8]) {
     let file = config.with_file_name(format!("{name}.pin"));
     std::fs::write(&file, pin).expect("password file");
     let made = std::process::Command::new(tool_path())
-        .args(["user", "create", name, "--role", "cu", "--password-file"])
+        .args(["user", "create", name, "--role", "CU", "--password-file"])
         .arg(&file)
         .arg("--config")
         .arg(config)

@@ -165,10 +165,11 @@ fn shared_by_the_command(module: &Module, session: CK_SESSION_HANDLE, bob: &mut 
     assert_eq!(bob.ask("find by-command"), 1);
     assert_eq!(bob.ask("sign 0"), CKR_OK);
     assert_eq!(module.attribute(session, key, SHARED_WITH), Ok(b"bob".to_vec()));
-    let row = done(&["key", "list"]);
-    let row = row.lines().find(|line| line.contains("private") && line.contains("by-command"));
-    assert!(row.is_some_and(|row| row.contains(" user ") && row.ends_with("bob")), "{row:?}");
-    assert!(done(&["key", "info", "by-command"]).contains("owner        user"));
+    let shown = r#""label":"by-command","owner":"user","shared_with":["bob"]"#;
+    for arguments in [&["key", "list", "--json"][..], &["key", "info", "by-command", "--json"]] {
+        let answer = done(arguments);
+        assert!(answer.replace(r#""class":"private","#, "").contains(shown), "{arguments:?}: {answer}");
+    }
     let refused = strongroom(config, &["key", "share", "by-command", "--with", "eve"]);
     assert!(
         !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("no user (CU) eve")

@@ -387,3 +387,37 @@ fn a_flipped_bit_anywhere() {
     assert!(struck > 300 && noticed > struck / 5, "{noticed} of {struck} noticed");
     place.whole("put back");
 }
+
+/// SQLite goes on writing to a file that was moved or deleted, as if nothing were lost.
+#[test]
+fn a_file_taken_away_takes_no_writes() {
+    let _alone = alone();
+    let place = Place::new("");
+    place.initialize();
+    let (module, session) = (&place.module, place.module.user());
+    let third = module.find(session, &[bytes(CKA_LABEL, b"note 3")]).expect("find")[0];
+    let names = ["token.db", "token.db-wal", "token.db-shm"];
+    let refused = |word: &str| {
+        place.log();
+        assert_eq!(module.create(session, &note(0)), Err(CKR_DEVICE_REMOVED), "{word}: create");
+        assert_eq!(module.destroy(session, third), Err(CKR_DEVICE_REMOVED), "{word}: destroy");
+        assert!(place.log().contains(word), "the log does not say {word:?}");
+        let mut fleeting = note(0);
+        fleeting.remove(1);
+        module.create(session, &fleeting).expect("an object of the session needs no file");
+    };
+    std::fs::create_dir(place.path("away")).expect("folder");
+    for name in names {
+        std::fs::rename(place.path(name), place.path("away").join(name)).expect(name);
+    }
+    refused("was removed");
+    std::fs::copy(place.path("away").join(names[0]), place.path(names[0])).expect("copy");
+    refused("another file");
+    for name in names {
+        std::fs::rename(place.path("away").join(name), place.path(name)).expect(name);
+    }
+    module.destroy(session, third).expect("destroy");
+    module.create(session, &note(3)).expect("create");
+    place.finalize();
+    place.whole("back again");
+}

@@ -7,7 +7,8 @@ use super::{logger, tracer};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
-use crate::token::Info;
+use crate::token::{Info, Login, Token};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub struct Library {
@@ -43,6 +44,21 @@ impl Library {
     /// forked child, where it starts afresh: with its parent's configuration unless it names one,
     /// because servers such as nginx empty the environment of their workers.
     pub fn initialize(config: Option<&str>) -> Result<()> {
+        Self::open(config.is_none(), || {
+            let config = Config::load(config)?;
+            logger::install(&config);
+            tracer::install(&config);
+            Ok(config)
+        })
+    }
+
+    /// As C_Initialize, for the command line, which reads the configuration and logs by itself.
+    pub fn initialize_with(config: Config) -> Result<()> {
+        Self::open(false, || Ok(config))
+    }
+
+    /// `inherits`: a forked child keeps its parent's configuration.
+    fn open(inherits: bool, config: impl FnOnce() -> Result<Config>) -> Result<()> {
         let library = &LIBRARY;
         let mut slots = library.slots.write();
         let open = library.open.load(Ordering::Acquire);
@@ -50,13 +66,10 @@ impl Library {
         if open && library.initialized_in.load(Ordering::Acquire) == generation {
             return Err(Error::CryptokiAlreadyInitialized);
         }
-        let fresh: Vec<_> = if open && config.is_none() {
+        let fresh: Vec<_> = if open && inherits {
             slots.iter().map(|slot| slot.afresh()).collect()
         } else {
-            let config = Config::load(config)?;
-            logger::install(&config);
-            tracer::install(&config);
-            config.slots.into_iter().map(Slot::new).collect()
+            config()?.slots.into_iter().map(Slot::new).collect()
         };
         library.forget_sessions();
         // A slot's shell stays for good: sessions of other threads may still point to it.
@@ -101,6 +114,16 @@ impl Library {
 
     pub(super) fn slot(&self, id: u64) -> Result<&'static Slot> {
         self.slots.read().iter().find(|slot| slot.id == id).copied().ok_or(Error::SlotIdInvalid)
+    }
+
+    /// The token in a slot, for the command line: it asks what no session can.
+    pub fn token(&self, slot: u64) -> Result<&'static Token> {
+        Ok(&self.slot(slot)?.token)
+    }
+
+    /// Who is logged in on a slot in this process.
+    pub fn logged_in(&self, slot: u64) -> Result<Option<Arc<Login>>> {
+        Ok(self.slot(slot)?.login.read().clone().filter(|login| !login.ended()))
     }
 
     /// Slot numbers, sorted. Every slot has a token present.

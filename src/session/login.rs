@@ -23,6 +23,9 @@ impl Library {
             return confirm(&session, pin);
         }
         let (slot, role) = (session.slot, role(user_type)?);
+        if slot.login.read().as_ref().is_some_and(|login| login.ended()) {
+            self.logout(session.handle)?;
+        }
         let free = || match &*slot.login.read() {
             Some(login) if login.role == role => Err(Error::UserAlreadyLoggedIn),
             Some(_) => Err(Error::UserAnotherAlreadyLoggedIn),

@@ -202,7 +202,7 @@ impl Library {
 
     pub fn session_info(&self, session: u64) -> Result<SessionInfo> {
         let session = self.session(session)?;
-        let role = session.slot.login.read().as_ref().map(|login| login.role);
+        let role = self.logged_in(session.slot.id)?.map(|login| login.role);
         let state = match (session.write, role) {
             (false, Some(Role::User)) => CKS_RO_USER_FUNCTIONS,
             (false, _) => CKS_RO_PUBLIC_SESSION,

@@ -40,7 +40,7 @@ pub fn transact_counted<T>(
 ) -> Result<(T, Sum, Sum, bool)> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sql)?;
-    let state = State::load(&transaction, keys);
+    let state = State::read(&transaction, keys)?;
     let mut change = Change {
         connection: &transaction,
         keys,
@@ -85,6 +85,13 @@ impl Change<'_> {
     /// All of a kind, headers only.
     pub fn list(&mut self, kind: Kind) -> Result<Vec<Header>> {
         list(self.connection, kind)
+    }
+
+    /// All objects of an owner, headers only.
+    pub fn owned(&mut self, owner: Id) -> Result<Vec<Header>> {
+        let mut found = Vec::new();
+        super::search(self.connection, Kind::Object, owner, &[], &mut found)?;
+        Ok(found)
     }
 
     pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {

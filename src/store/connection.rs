@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,6 +70,8 @@ pub fn io(path: &Path, error: &std::io::Error) -> Error {
 /// How to reach the file again and again.
 pub struct Link {
     path: PathBuf,
+    /// Device and inode of the file that was opened there.
+    file: Option<(u64, u64)>,
     read_only: bool,
     /// The folder cannot be written either: there can be no index beside the log, so nobody else writes.
     alone: bool,
@@ -81,8 +83,7 @@ impl Link {
     /// Looks at the file: `TokenNotRecognized` when it is not ours or of a newer format. Gives the
     /// connection that looked, good for reading.
     pub fn open(config: &SlotConfig) -> Result<(Link, Connection)> {
-        let mut link =
-            Link { path: config.path.clone(), read_only: false, alone: false, claim: Claim::default() };
+        let mut link = Link::at(&config.path);
         for (read_only, alone) in [(false, false), (true, false), (true, true)] {
             (link.read_only, link.alone) = (read_only, alone);
             let connection = match link.connect() {
@@ -97,6 +98,7 @@ impl Link {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     link.read_only = !writable;
+                    link.file = identity(&link.path).ok();
                     return Ok((link, connection));
                 }
             }
@@ -139,7 +141,25 @@ impl Link {
             leftover.push(suffix);
             let _ = fs::remove_file(leftover);
         }
-        made.map(|()| Link { path: path.clone(), read_only: false, alone: false, claim: Claim::default() })
+        made.map(|()| Link { file: identity(path).ok(), ..Link::at(path) })
+    }
+
+    fn at(path: &Path) -> Link {
+        let claim = Claim::default();
+        Link { path: path.to_owned(), file: None, read_only: false, alone: false, claim }
+    }
+
+    /// `DeviceRemoved` when the opened file lies at its path no more: what is written to it now is lost
+    /// with it, and SQLite would not tell.
+    pub fn in_place(&self) -> Result<()> {
+        let why = match identity(&self.path) {
+            Ok(now) if self.file.is_none_or(|file| file == now) => return Ok(()),
+            Ok(_) => "another file lies there now; programs that use it have to be started anew",
+            Err(error) if error.kind() == ErrorKind::NotFound => "was removed",
+            // Not to be seen any more, by a process that has become another user.
+            Err(_) => return Ok(()),
+        };
+        Err(Error::DeviceRemoved.because(format_args!("{}: {why}", self.path.display())))
     }
 
     pub fn read_only(&self) -> bool {
@@ -194,6 +214,10 @@ impl Link {
             .map_err(sql)?;
         Ok(connection)
     }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 /// Closes without moving the log into the file: before a fork there is no time for it.

@@ -161,15 +161,19 @@ pub struct State {
 
 impl State {
     pub fn load(connection: &Connection, keys: &Keys) -> Result<State> {
-        let altered = || {
+        Self::read(connection, keys)?.ok_or_else(|| {
             Error::DeviceError.because("the token's state row was altered, or the token was initialised anew")
-        };
-        let row = meta(connection, "state")?.ok_or_else(altered)?;
+        })
+    }
+
+    /// The row as far as it is one under these keys: a token in the making has none.
+    pub fn read(connection: &Connection, keys: &Keys) -> Result<Option<State>> {
+        let row = meta(connection, "state")?.unwrap_or_default();
         if row.len() != 72 || Hmac::sha256(&keys.state, &[&row[..40]]) != row[40..] {
-            return Err(altered());
+            return Ok(None);
         }
-        let records = row[32..40].try_into().map(u64::from_le_bytes).map_err(|_| altered())?;
-        Ok(State { root: Sum::from_bytes(&row[..32])?, records })
+        let Ok(records) = row[32..40].try_into().map(u64::from_le_bytes) else { return Ok(None) };
+        Ok(Some(State { root: Sum::from_bytes(&row[..32])?, records }))
     }
 
     pub fn save(&self, connection: &Connection, keys: &Keys) -> Result<()> {

@@ -339,11 +339,13 @@ impl Store {
     }
 
     /// One transaction: everything `work` did is durable on Ok, nothing of it happened on Err.
-    /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full.
+    /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full, `DeviceRemoved` when the
+    /// file was taken away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         if self.read_only() {
             return Err(Error::TokenWriteProtected);
         }
+        self.link.in_place()?;
         let _gate = GATE.read();
         let mut slot = self.writer.lock();
         if slot.is_none() {
@@ -363,7 +365,12 @@ impl Store {
 
     /// Reads everything and compares it with the state digest. Never changes the file.
     pub fn verify(&self) -> Result<Report> {
-        self.read(|connection| verify::verify(connection, &self.keys))
+        self.verify_watched(&mut |_, _| {})
+    }
+
+    /// The same; `watch` is told how many records of how many are done.
+    pub fn verify_watched(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        self.read(|connection| verify::verify(connection, &self.keys, watch))
     }
 
     /// Closes the connections so that a fork inherits none; the next use opens them again. The

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// Every record against its element, every bucket against its records, the root against the
-/// buckets, SQLite's own check of its pages.
-pub fn verify(connection: &Connection, keys: &Keys) -> Result<Report> {
+/// buckets, SQLite's own check of its pages. `watch` is told how many records of how many are done.
+pub fn verify(connection: &Connection, keys: &Keys, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
     let mut report = Report::default();
     let pages: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sql)?;
@@ -18,9 +18,14 @@ pub fn verify(connection: &Connection, keys: &Keys) -> Result<Report> {
         report.faults.push(format!("the file's pages are damaged: {pages}"));
     }
     let mut sums: BTreeMap<u16, Sum> = BTreeMap::new();
-    for kind in [Kind::Token, Kind::User, Kind::Object] {
-        for header in change::list(connection, kind)? {
+    let kinds = [Kind::Token, Kind::User, Kind::Object];
+    let lists = kinds.map(|kind| change::list(connection, kind).map(|headers| (kind, headers)));
+    let lists = lists.into_iter().collect::<Result<Vec<_>>>()?;
+    let all = lists.iter().map(|(_, headers)| headers.len() as u64).sum();
+    for (kind, headers) in lists {
+        for header in headers {
             report.records += 1;
+            watch(report.records, all);
             let Some((record, stored)) = select(connection, kind, header.id)? else { continue };
             let made = digest::element(connection, keys, &record)?;
             if Sum::from_bytes(&stored).ok() != Some(made) {

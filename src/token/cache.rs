@@ -56,8 +56,10 @@ impl Token {
                 return Err(error);
             }
         };
+        let all = changes.reset || seen == u64::MAX;
+        self.end_logins(store, |user| all || changes.records.contains(&(Kind::User, user)))?;
         let mut index = self.index_for_change();
-        if changes.reset || seen == u64::MAX {
+        if all {
             index.forget_opened(false);
         }
         for (kind, id) in changes.records {
@@ -159,13 +161,20 @@ impl Token {
 
     /// Whether a key that was looked up at this generation may be used without another look.
     pub fn still_valid(&self, key: &Key, generation: u64) -> bool {
-        let fresh = || now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS;
-        generation == self.generation() && (!key.is_token() || fresh())
+        generation == self.generation() && (!(key.is_token() || key.is_private()) || self.is_fresh())
+    }
+
+    fn is_fresh(&self) -> bool {
+        now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS
     }
 
     /// For an operation: from memory when it is there and was looked at within 50 ms;
     /// `KeyHandleInvalid`, the policy's word.
     pub fn key(&self, access: Access<'_>, handle: Handle) -> Result<Arc<Key>> {
+        if access.login.is_some() && !self.is_fresh() {
+            // Keys in memory only end with their user, too.
+            self.look(&*self.store()?)?;
+        }
         let may = |key: &Arc<Key>, found: Option<&Opened>| {
             policy::may(access, policy::using(key), key, found).map(|()| Arc::clone(key))
         };
@@ -176,8 +185,7 @@ impl Token {
                 return may(key, None);
             }
             Some(Place::Token { open: Some(opened), .. })
-                if now_ms().saturating_sub(self.looked.load(Ordering::Relaxed)) <= FRESH_MS
-                    && opened.seen_by(access.login) =>
+                if self.is_fresh() && opened.seen_by(access.login) =>
             {
                 return may(&opened.key, Some(opened));
             }

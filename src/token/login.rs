@@ -8,7 +8,8 @@ use crate::crypto::hash::Hmac;
 use crate::error::{Error, Result};
 use crate::store::{Id, Store};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a login waits for the end of others' attempts; many times what a password takes.
@@ -24,6 +25,18 @@ pub struct Login {
     /// The token as it was then; one that is initialised anew knows this login no more.
     pub(super) token: Id,
     pub(super) keys: UserKeys,
+    /// The user was deleted: to the policy this is nobody.
+    ended: AtomicBool,
+}
+
+impl Login {
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
 }
 
 /// What remembers good passwords in this process: the KEK under a key that only the password and a
@@ -32,6 +45,7 @@ pub struct Login {
 pub struct Verifiers {
     process: Option<Secret>,
     known: HashMap<Id, (u64, Vec<u8>)>,
+    given: Vec<Weak<Login>>,
 }
 
 impl Verifiers {
@@ -47,6 +61,11 @@ impl Verifiers {
         }
         let key = Self::key(self.process.as_ref()?, user.header.id, password);
         keychain::unwrap(&key, b"verifier", sealed).ok()
+    }
+
+    /// The logins that somebody still holds.
+    pub(super) fn given(&self) -> Vec<Arc<Login>> {
+        self.given.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn remember(&mut self, user: &User, password: &[u8], kek: &Secret) -> Result<()> {
@@ -98,7 +117,12 @@ impl Token {
         };
         let user = user.filter(|user| user.role == role).ok_or(Error::PinIncorrect)?;
         let keys = self.prove(&store, &user, password)?;
-        Ok(Arc::new(Login { user: user.header.id, name: user.name, role, token: store.token_id(), keys }))
+        let (id, token, ended) = (user.header.id, store.token_id(), AtomicBool::new(false));
+        let login = Arc::new(Login { user: id, name: user.name, role, token, keys, ended });
+        let given = &mut self.verifiers.write().given;
+        given.retain(|given| given.strong_count() > 0);
+        given.push(Arc::downgrade(&login));
+        Ok(login)
     }
 
     /// C_Login(CKU_CONTEXT_SPECIFIC): the password of the one who is logged in, again.

@@ -6,6 +6,7 @@
 
 mod cache;
 mod custody;
+mod deletion;
 mod handles;
 mod keychain;
 mod login;
@@ -237,8 +238,9 @@ impl Token {
         self.index_for_change().drop_sessions(|_| true);
     }
 
-    pub fn verify(&self) -> Result<Report> {
-        self.store()?.verify()
+    /// Checks every record; `watch` is told how many of how many are done.
+    pub fn verify(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
+        self.store()?.verify_watched(watch)
     }
 
     /// Where the token's file lies.

@@ -1,6 +1,7 @@
 //! What officers do: make the token and its users, set passwords, end locks, delete. And the token's own
 //! record, which says its label and what a reset does.
 
+use super::deletion::take_all;
 use super::keychain::{Stretch, UserKeys};
 use super::policy::{self, Operation};
 use super::reset;
@@ -51,17 +52,6 @@ fn check_name(name: &str) -> Result<()> {
 
 fn nobody(name: &str) -> Error {
     Error::ArgumentsBad.because(format_args!("there is no user {name}"))
-}
-
-/// Destroys a user's private objects and takes from him what others share with him.
-fn take_all(change: &mut Change<'_>, user: Id) -> Result<()> {
-    for header in change.find(Kind::Object, &[user], &[])? {
-        change.remove(Kind::Object, header.id)?;
-    }
-    for object in change.held_by(user)? {
-        change.remove_key(object, user)?;
-    }
-    Ok(())
 }
 
 /// A new password that an officer sets, stretched.
@@ -267,21 +257,6 @@ impl Token {
             let mut user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
             (user.failures, user.attempts) = (0, 0);
             user.save(change)
-        })
-    }
-
-    /// Deletes a user with his private objects; nobody deletes himself (`ActionProhibited`), so there is
-    /// always an officer.
-    pub fn delete_user(&self, access: Access<'_>, name: &str) -> Result<()> {
-        let officer = Self::officer(access, Operation::ManageUsers)?;
-        self.store()?.write(|change| {
-            super::custody::still_good(change, officer)?;
-            let user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
-            if user.header.id == officer.user {
-                return Err(Error::ActionProhibited.because("nobody deletes himself"));
-            }
-            take_all(change, user.header.id)?;
-            change.remove(Kind::User, user.header.id)
         })
     }
 }

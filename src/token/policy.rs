@@ -147,7 +147,7 @@ fn verdict(who: Who, operation: Operation, target: Target) -> Verdict {
 
 /// What the login is without regard to an object.
 fn who(login: Option<&Arc<Login>>) -> Who {
-    match login.map(|login| login.role) {
+    match login.filter(|login| !login.ended()).map(|login| login.role) {
         None => Who::Nobody,
         Some(Role::User) => Who::User,
         Some(Role::Officer) => Who::Officer,
@@ -156,7 +156,7 @@ fn who(login: Option<&Arc<Login>>) -> Who {
 
 /// What the login is to an object of the token's file.
 fn who_to(login: Option<&Arc<Login>>, found: &Opened) -> Who {
-    let Some(login) = login.filter(|login| login.role == Role::User) else { return who(login) };
+    let Some(login) = login.filter(|_| who(login) == Who::User) else { return who(login) };
     if found.header.owner != Id::NONE {
         return if found.header.owner == login.user { Who::User } else { Who::Sharer };
     }

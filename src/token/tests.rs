@@ -1,5 +1,7 @@
 //! People and their objects, several processes as several tokens on one file.
 
+mod deletion;
+
 use super::*;
 use crate::config::SealConfig;
 use crate::object::template::{Draft, Origin};

@@ -255,17 +255,26 @@ impl Token {
         let mut users = Vec::new();
         for header in store.list(Kind::User)? {
             let Some(record) = store.load(Kind::User, header.id)? else { continue };
-            let user = open(&store, &record)?;
-            users.push(UserInfo {
-                id: header.id,
-                locked: user.failures >= self.config.max_failures,
-                failures: user.failures,
-                name: user.name,
-                role: user.role,
-            });
+            users.push(self.told(open(&store, &record)?));
         }
         users.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(users)
+    }
+
+    /// One user, by name.
+    pub fn user(&self, name: &str) -> Result<Option<UserInfo>> {
+        let store = self.store()?;
+        Ok(self.find_user(&store, name)?.map(|user| self.told(user)))
+    }
+
+    fn told(&self, user: User) -> UserInfo {
+        UserInfo {
+            id: user.header.id,
+            locked: user.failures >= self.config.max_failures,
+            failures: user.failures,
+            name: user.name,
+            role: user.role,
+        }
     }
 }
 

@@ -1,4 +1,7 @@
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.KeyStoreException;
@@ -21,6 +24,7 @@ public final class Refusals {
             case "no-library" -> noProvider("no such library", config, "does not exist");
             case "no-token" -> noProvider("a token that nobody initialised", config, "CKR_TOKEN_NOT_RECOGNIZED");
             case "read-only" -> readOnly(config, arguments[2]);
+            case "removed" -> removed(config, arguments[2], Path.of(arguments[3]));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
@@ -67,9 +71,7 @@ public final class Refusals {
         Check.ok(what + ": ProviderException, " + words);
     }
 
-    private static void readOnly(String config, String pin) throws Exception {
-        Provider provider = Check.provider(config);
-        KeyStore token = Check.store(provider, pin);
+    private static boolean signs(Provider provider, KeyStore token) throws Exception {
         Signature signer = Signature.getInstance("SHA256withECDSA", provider);
         signer.initSign((PrivateKey) token.getKey("alice-ec", null));
         signer.update(new byte[100]);
@@ -77,7 +79,37 @@ public final class Refusals {
         Signature verifier = Signature.getInstance("SHA256withECDSA");
         verifier.initVerify(token.getCertificate("alice-ec"));
         verifier.update(new byte[100]);
-        Check.that("it signs", verifier.verify(signature));
+        return verifier.verify(signature);
+    }
+
+    /** The folder of the token's files is moved away, and comes back. */
+    private static void removed(String config, String pin, Path folder) throws Exception {
+        Provider provider = Check.provider(config);
+        KeyStore token = Check.store(provider, pin);
+        Check.that("it signs", signs(provider, token));
+        Path away = folder.resolveSibling("away");
+        Files.move(folder, away);
+        String without;
+        try {
+            Check.that("a signature without the files is right", signs(provider, token));
+            without = "signs on";
+        } catch (GeneralSecurityException | ProviderException refused) {
+            without = "says " + refused;
+        }
+        Check.refused("no key goes", KeyStoreException.class, "CKR_DEVICE_REMOVED", () -> {
+            token.deleteEntry("alice-ec");
+            return null;
+        });
+        Files.move(away, folder);
+        token.load(null, null); // Java's own list has lost the entry
+        Check.that("it signs again", signs(provider, token));
+        Check.ok("a token that is removed and comes back: meanwhile Java " + without + ", and changes nothing");
+    }
+
+    private static void readOnly(String config, String pin) throws Exception {
+        Provider provider = Check.provider(config);
+        KeyStore token = Check.store(provider, pin);
+        Check.that("it signs", signs(provider, token));
         Check.that("a session key is no change of the file",
                 KeyPairGenerator.getInstance("EC", provider).generateKeyPair() != null);
         Check.refused("no key goes", KeyStoreException.class, "token write-protected", () -> {

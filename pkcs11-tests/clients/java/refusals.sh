@@ -1,4 +1,4 @@
-# What Java says when the PIN is wrong, the user locked, the token missing, the file read-only.
+# What Java says when the PIN is wrong, the user locked, the token missing or taken away, the file read-only.
 
 says "keytool: a wrong PIN" CKR_PIN_INCORRECT keytool -v "${token[@]}" -storepass "not the PIN" -list
 says "jarsigner: a wrong PIN" "load failed" jarsigner "${token[@]}" -storepass "not the PIN" alice-ec.jar alice-ec
@@ -17,6 +17,8 @@ program Refusals no-slot no-slot.cfg
 config strongroom.cfg /nonexistent/libstrongroom.so >no-library.cfg
 program Refusals no-library no-library.cfg
 XDG_DATA_HOME=$work/nothing program Refusals no-token strongroom.cfg
+
+program Refusals removed strongroom.cfg "$pin" "$XDG_DATA_HOME/strongroom"
 
 # Files that their owner may read and nobody write; root may always, so somebody else tries.
 mkdir reader

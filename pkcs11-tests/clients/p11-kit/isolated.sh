@@ -6,13 +6,14 @@ tool=(pkcs11-tool --module "$remote")
 user=("${tool[@]}" --login --pin "$pin")
 
 answers() { "${app[@]}" "${tool[@]}" --list-slots | grep 'token label' >/dev/null; }
-serve() { # the server, as the README starts it; its pid in $server
-    background server.log "${keeper[@]}" p11-kit server --foreground --name "$socket" --provider "$module" \
+serve() { # serve [FOLDER]: the server, as the README starts it, over the data in FOLDER; its pid in $server
+    rm -f "$socket" # of the one before, which was killed
+    background server.log "${keeper[@]}" env XDG_DATA_HOME="${1:-$work/keeper/data}" p11-kit server --foreground --name "$socket" --provider "$module" \
         --user "$app_user" pkcs11:token=isolated
     server=$child
     wait_for test -S "$socket" || failed "p11-kit server"
     [ "$(id -u)" != 0 ] || chown "$app_user" "$socket"
-    wait_for answers || failed "p11-kit server answers"
+    wait_for ${answer:-answers} || failed "p11-kit server answers"
 }
 ended() { ! kill -0 "$1"; }
 
@@ -95,7 +96,22 @@ says "a client whose server was killed gets an error at once" 'C_Sign(Update|Fin
 says "without a server there are no slots, and no hang" 'No slots' "${app[@]}" "${tool[@]}" --list-slots
 serve
 says "with it back, the keys are there" 'label: *rsa' "${app[@]}" "${user[@]}" --list-objects --type privkey
-kill "$server"
+stop "$server"
+
+# --- the keeper's store cannot be written; the keeper has no token
+over_read_only() {
+    serve "$XDG_DATA_HOME" && "${app[@]}" "${user[@]}" --sign --id 01 -m SHA256-RSA-PKCS --input-file data --output-file by-reader
+}
+owner=("${keeper[@]}")
+XDG_DATA_HOME=$work/keeper/data step "over a read-only store the server signs" read_only over_read_only
+step "the same signature" "${app[@]}" cmp data.sig by-reader
+fails "and takes no new key" CKR_TOKEN_WRITE_PROTECTED "${app[@]}" "${user[@]}" --keygen --key-type AES:32 --label no
+stop "$server"
+"${keeper[@]}" mkdir "$work/keeper/nothing"
+answer="test -S $socket" serve "$work/keeper/nothing"
+says "a keeper without a token has no slots to offer" 'No slots' "${app[@]}" "${tool[@]}" --list-slots
+refused "and no keys" "${app[@]}" "${user[@]}" --list-objects
+stop "$server"
 
 # --- the same by systemd: a process for each connection
 units=$root/examples/isolated

@@ -1,109 +1,117 @@
-//! The `strongroom` command: one file per command group, over `token`; never through `ffi`.
+//! The `strongroom` command: one file per command group, over `session` and `token`; never through
+//! `ffi`.
+//!
+//! To add a group: a file with its commands and `impl Run`, a `mod` line, and a row in `commands!`
+//! below. A command answers a value (`output::Answer`), which is shown as a table or as JSON, or a
+//! sentence that says what to do next (`output::Failure`). It asks its `Context` for the token and for
+//! who is acting, and prints nothing by itself.
 
+mod cluster;
+mod context;
+mod crypto;
+mod doctor;
+mod explain;
+mod generate;
+mod identity;
+mod interactive;
 mod key;
+mod login;
 mod mechanism;
-mod passwords;
+mod output;
+mod parameters;
+mod progress;
 mod reset;
+mod slot;
 mod token;
 mod user;
 
-use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use clap::Parser;
+use context::{Context, Options};
+use output::Outcome;
 use std::process::ExitCode;
-use strongroom::config::{Config, SlotConfig};
-use strongroom::token::Token;
 
-/// Care for a Strongroom token.
+/// Care for a Strongroom token: its people, its keys, its files.
 #[derive(Parser)]
-#[command(version, about)]
-struct Arguments {
-    /// The configuration file (default: as the library finds it).
-    #[arg(long, global = true)]
-    config: Option<PathBuf>,
-    /// The slot's number.
-    #[arg(long, global = true, default_value_t = 0)]
-    slot: u64,
+#[command(version, name = "strongroom", arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
-enum Command {
+/// What every command can do.
+pub trait Run {
+    fn run(&self, context: &mut Context) -> Outcome;
+}
+
+macro_rules! commands {
+    ($($(#[$meta:meta])* $name:ident($group:ty),)*) => {
+        // There is one of it.
+        #[allow(clippy::large_enum_variant)]
+        #[derive(clap::Subcommand)]
+        pub enum Command { $($(#[$meta])* $name($group),)* }
+
+        impl Run for Command {
+            fn run(&self, context: &mut Context) -> Outcome {
+                match self { $(Command::$name(group) => group.run(context),)* }
+            }
+        }
+    };
+}
+
+commands! {
     /// What the token is and how it does.
-    Status {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Status(token::Status),
     /// Check every record of the token's file.
-    Verify,
+    Verify(token::Verify),
+    /// The token as a whole: its first password, and what it is.
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
-    /// Keys: whose they are and who may use them.
+    /// Keys: whose they are, and who may use them.
     #[command(subcommand)]
     Key(key::Command),
     /// New passwords by several officers together (reset policy `quorum`).
     #[command(subcommand)]
     Reset(reset::Command),
+    /// Log in for the rest of the interactive session.
+    Login(login::LogIn),
+    /// Log out.
+    Logout(login::LogOut),
+    /// Sign, verify, encrypt, decrypt and hash.
+    #[command(subcommand)]
+    Crypto(crypto::Command),
+    /// The slots of the configuration.
+    #[command(subcommand)]
+    Slot(slot::Command),
     /// The mechanisms.
     #[command(subcommand)]
     Mechanism(mechanism::Command),
-}
-
-/// A failure in words that tell what to do.
-pub type Outcome = Result<(), String>;
-
-impl Arguments {
-    fn slot(&self) -> Result<SlotConfig, String> {
-        let config = match &self.config {
-            Some(path) => Config::read(path),
-            None => Config::load(None),
-        };
-        let config =
-            config.map_err(|_| "The configuration cannot be used; the line above says why.".to_string())?;
-        let found = config.slots.into_iter().find(|slot| slot.id == self.slot);
-        found.ok_or_else(|| format!("There is no slot {} in the configuration.", self.slot))
-    }
-
-    fn run(&self) -> Outcome {
-        if let Command::Mechanism(command) = &self.command {
-            return command.run();
-        }
-        let slot = self.slot()?;
-        let token = Token::new(slot.clone());
-        match &self.command {
-            Command::Status { json } => token::status(&token, *json),
-            Command::Verify => token::verify(&token),
-            Command::User(command) => command.run(&token, &slot),
-            Command::Key(command) => command.run(&token, &slot),
-            Command::Reset(command) => command.run(&token, &slot),
-            Command::Mechanism(_) => Ok(()),
-        }
-    }
-}
-
-/// Reasons go to standard error: the library logs them, and this is where its log goes.
-struct Reasons;
-
-impl log::Log for Reasons {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-    fn log(&self, record: &log::Record<'_>) {
-        eprintln!("strongroom: {}", record.args());
-    }
-    fn flush(&self) {}
+    /// Look at the installation, its files and its clients, and say what is wrong.
+    Doctor(doctor::Doctor),
+    /// What a PKCS#11 error means and what to do about it.
+    Explain(explain::Explain),
+    /// A prompt with history and completion; a login lasts until logout.
+    Interactive(interactive::Interactive),
+    /// Completions for a shell, to standard output.
+    Completions(generate::Completions),
+    /// The manual page, or all of them into a folder.
+    Man(generate::Man),
 }
 
 fn main() -> ExitCode {
-    let _ = log::set_logger(&Reasons);
-    log::set_max_level(log::LevelFilter::Warn);
-    match Arguments::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(words) => {
-            eprintln!("strongroom: {words}");
-            ExitCode::FAILURE
+    output::collect_reasons();
+    // Also when the command line cannot be read.
+    let json = std::env::args_os().any(|word| word == "--json");
+    match Arguments::try_parse() {
+        Ok(arguments) => {
+            let mut context = Context::new(arguments.options);
+            let outcome = arguments.command.run(&mut context);
+            output::show(&outcome, context.options.json)
         }
+        Err(error) => output::show_usage(&error, json),
     }
 }

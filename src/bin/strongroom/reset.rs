@@ -1,81 +1,84 @@
 //! `strongroom reset`: officers who reset a user's password together (reset policy `quorum`).
 
-use crate::token::unusable;
-use crate::{Outcome, user};
-use strongroom::config::{ResetPolicy, SlotConfig};
+use crate::Run;
+use crate::context::Context;
+use crate::output::{Answer, Outcome};
+use crate::user::words;
+use serde::Serialize;
+use serde_json::json;
+use strongroom::config::ResetPolicy;
+use strongroom::error::Error;
 use strongroom::token::{Access, Token};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Ask the other officers for a reset of a user's password. Finish it with `user set-password`.
-    Request {
-        user: String,
-        #[command(flatten)]
-        officer: Officer,
-    },
+    /// Ask the other officers for a reset of a user's password; `user set-password` finishes it.
+    Request { name: String },
     /// Say yes to what another officer asks for.
-    Approve {
-        user: String,
-        #[command(flatten)]
-        officer: Officer,
-    },
+    Approve { name: String },
     /// Take a request back.
-    Cancel {
-        user: String,
-        #[command(flatten)]
-        officer: Officer,
-    },
+    Cancel { name: String },
     /// What is asked for.
-    List(Officer),
+    List,
 }
 
-/// Who asks. The password: STRONGROOM_OFFICER_PASSWORD, or asked for.
-#[derive(clap::Args)]
-pub struct Officer {
-    /// The officer's name, if not the slot's default officer.
-    #[arg(long)]
-    officer: Option<String>,
-}
-
-impl Command {
-    pub fn run(&self, token: &Token, slot: &SlotConfig) -> Outcome {
-        let (Command::Request { officer, .. }
-        | Command::Approve { officer, .. }
-        | Command::Cancel { officer, .. }
-        | Command::List(officer)) = self;
-        let login = user::officer_login(token, slot, officer.officer.as_deref())?;
-        let access = Access { login: Some(&login), write: true, session: 0 };
-        let done = match self {
-            Command::Request { user, .. } => token.request_reset(access, user),
-            Command::Approve { user, .. } => token.approve_reset(access, user),
-            Command::Cancel { user, .. } => token.cancel_reset(access, user),
-            Command::List(_) => return list(token, access),
-        };
-        done.map_err(|error| user::words(error, slot))
+impl Run for Command {
+    fn run(&self, context: &mut Context) -> Outcome {
+        match self {
+            Command::Request { name } => {
+                let done = "A reset is asked for; when enough officers approved it, finish it with \
+                            `strongroom user set-password`.";
+                change(context, name, Token::request_reset, done)
+            }
+            Command::Approve { name } => change(context, name, Token::approve_reset, "Approved."),
+            Command::Cancel { name } => {
+                change(context, name, Token::cancel_reset, "The request is taken back.")
+            }
+            Command::List => list(context),
+        }
     }
 }
 
-fn list(token: &Token, access: Access<'_>) -> Outcome {
-    println!("{:<24} {:<16} {:<10} approved by", "user", "asked by", "approved");
-    for reset in token.pending_resets(access).map_err(|_| unusable(token))? {
-        let count = format!("{} of {}", reset.approved.len(), reset.needed);
-        println!("{:<24} {:<16} {count:<10} {}", reset.user, reset.officer, reset.approved.join(", "));
-    }
-    Ok(())
+fn change(
+    context: &mut Context,
+    name: &str,
+    work: impl FnOnce(&Token, Access<'_>, &str) -> Result<(), Error>,
+    done: &str,
+) -> Outcome {
+    let officer = context.officer(false)?;
+    let token = context.ready_token()?;
+    work(token, officer.access(), name)
+        .map_err(|error| words(context, error, &format!("Nothing was done about a reset of {name}")))?;
+    Ok(Answer::done(done, json!({ "username": name })))
 }
 
-/// A reset policy in a word, and in words.
-pub fn said(policy: ResetPolicy) -> (&'static str, String) {
+#[derive(Serialize)]
+struct Row {
+    username: String,
+    asked_by: String,
+    approved_by: Vec<String>,
+    needed: u32,
+    /// Seconds since 1970.
+    expires: u64,
+}
+
+fn list(context: &mut Context) -> Outcome {
+    let officer = context.officer(false)?;
+    let resets = context.ready_token()?.pending_resets(officer.access())?.into_iter().map(|reset| Row {
+        username: reset.user,
+        asked_by: reset.officer,
+        approved_by: reset.approved,
+        needed: reset.needed,
+        expires: reset.expires,
+    });
+    Ok(Answer::rows("resets", resets.collect()))
+}
+
+/// A reset policy in a word.
+pub fn said(policy: ResetPolicy) -> String {
     match policy {
-        ResetPolicy::Keeps => {
-            ("keeps", "an officer's new password for a user keeps the user's objects".into())
-        }
-        ResetPolicy::Quorum { threshold } => (
-            "quorum",
-            format!("{threshold} officers together set a new password and keep the user's objects"),
-        ),
-        ResetPolicy::Destroys => {
-            ("destroys", "an officer's new password for a user destroys the user's private objects".into())
-        }
+        ResetPolicy::Keeps => "keeps".into(),
+        ResetPolicy::Quorum { threshold } => format!("quorum of {threshold}"),
+        ResetPolicy::Destroys => "destroys".into(),
     }
 }

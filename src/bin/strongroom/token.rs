@@ -1,56 +1,91 @@
 //! `strongroom status` and `strongroom verify`.
 
-use crate::{Outcome, reset};
-use strongroom::token::{Role, Token};
+use crate::Run;
+use crate::context::{Context, unusable};
+use crate::output::{Answer, Failure, Outcome};
+use crate::progress::Progress;
+use crate::reset;
+use serde::Serialize;
+use serde_json::json;
+use strongroom::config::SealConfig;
+use strongroom::token::Role;
 
-/// What can be said when a token does not answer.
-pub fn unusable(token: &Token) -> String {
-    format!("The token {} cannot be used; the line above says why.", token.path().display())
+#[derive(clap::Args)]
+pub struct Status {}
+
+#[derive(clap::Args)]
+pub struct Verify {}
+
+#[derive(Serialize)]
+struct Description {
+    slot: u64,
+    file: String,
+    initialized: bool,
+    label: String,
+    serial: String,
+    version: &'static str,
+    seal: String,
+    writable: bool,
+    officers: usize,
+    users: usize,
+    locked: usize,
+    reset_policy: String,
+    password_bytes: String,
 }
 
-pub fn status(token: &Token, json: bool) -> Outcome {
-    let info = token.info().map_err(|_| unusable(token))?;
+pub fn seal(config: &SealConfig) -> String {
+    match config {
+        SealConfig::KeyFile(path) => format!("key file {}", path.display()),
+        SealConfig::Passphrase(_) => "passphrase".into(),
+    }
+}
+
+/// What the token is, for `status` and `cluster info`.
+pub fn described(context: &mut Context) -> Outcome {
+    let (slot, token) = (context.slot()?, context.token()?);
+    let unusable = |error| unusable(token, error);
+    let info = token.info().map_err(unusable)?;
     let initialized = !info.serial.is_empty();
-    let users = if initialized { token.users().map_err(|_| unusable(token))? } else { Vec::new() };
-    let policy = if initialized { Some(token.reset_policy().map_err(|_| unusable(token))?) } else { None };
-    let (policy, policy_words) = policy.map(reset::said).unwrap_or_default();
-    let count = |role| users.iter().filter(|user| user.role == role).count();
-    let locked = users.iter().filter(|user| user.locked).count();
-    let (officers, people) = (count(Role::Officer), count(Role::User));
-    if json {
-        let text = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-        println!(
-            "{{\"file\":\"{}\",\"initialized\":{initialized},\"label\":\"{}\",\"serial\":\"{}\",\"officers\":{officers},\
-             \"users\":{people},\"locked\":{locked},\"reset_policy\":\"{policy}\"}}",
-            text(&token.path().display().to_string()),
-            text(&info.label),
-            info.serial
-        );
-        return Ok(());
-    }
-    println!("file          {}", token.path().display());
-    if !initialized {
-        println!(
-            "state         not initialised: pkcs11-tool --module … --init-token, or any client's C_InitToken"
-        );
-        return Ok(());
-    }
-    println!("state         initialised");
-    println!("label         {}", info.label);
-    println!("serial        {}", info.serial);
-    println!("people        {officers} officers (CO), {people} users (CU), {locked} locked");
-    println!("reset policy  {policy}: {policy_words}");
-    Ok(())
+    let people = if initialized { token.users().map_err(unusable)? } else { Vec::new() };
+    let policy = if initialized { Some(token.reset_policy().map_err(unusable)?) } else { None };
+    let count = |role| people.iter().filter(|user| user.role == role).count();
+    Ok(Answer::record(Description {
+        slot: slot.id,
+        file: slot.path.display().to_string(),
+        initialized,
+        label: info.label,
+        serial: info.serial,
+        version: env!("CARGO_PKG_VERSION"),
+        seal: seal(&slot.seal),
+        writable: info.flags & cryptoki_sys::CKF_WRITE_PROTECTED == 0,
+        officers: count(Role::Officer),
+        users: count(Role::User),
+        locked: people.iter().filter(|user| user.locked).count(),
+        reset_policy: policy.map(reset::said).unwrap_or_default(),
+        password_bytes: format!("{} to {}", info.min_pin_length, info.max_pin_length),
+    }))
 }
 
-pub fn verify(token: &Token) -> Outcome {
-    let report = token.verify().map_err(|_| unusable(token))?;
-    for fault in &report.faults {
-        println!("FAULT  {fault}");
+impl Run for Status {
+    fn run(&self, context: &mut Context) -> Outcome {
+        described(context)
     }
-    println!("{} records, {} faults", report.records, report.faults.len());
-    if report.faults.is_empty() {
-        return Ok(());
+}
+
+impl Run for Verify {
+    fn run(&self, context: &mut Context) -> Outcome {
+        let token = context.present_token()?;
+        let mut progress = Progress::new("records");
+        let report =
+            token.verify(&mut |done, all| progress.at(done, all)).map_err(|error| unusable(token, error))?;
+        progress.end();
+        let (records, faults) = (report.records, report.faults.len());
+        let sentence = format!("{records} records, {faults} faults");
+        if faults == 0 {
+            return Ok(Answer::done(sentence, json!({ "records": records, "faults": report.faults })));
+        }
+        let failure = Failure::new(format!("The token's file was altered or damaged: {sentence}."))
+            .next("restore it from a backup; what is named above is not served, everything else is.");
+        Err(report.faults.iter().fold(failure, |failure, fault| failure.because(format!("FAULT  {fault}"))))
     }
-    Err("The token's file was altered or damaged: restore it from a backup; what is named above is not served.".into())
 }

@@ -1,110 +1,178 @@
-//! `strongroom user`.
+//! `strongroom user`: the people of the token.
 
-use crate::token::unusable;
-use crate::{Outcome, passwords};
-use std::path::PathBuf;
-use std::sync::Arc;
-use strongroom::config::SlotConfig;
+use crate::Run;
+use crate::cluster::bad_length;
+use crate::context::{Context, Person};
+use crate::identity::{RoleName, noun, short};
+use crate::output::{Answer, Failure, Outcome};
+use serde::Serialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use strongroom::crypto::Secret;
 use strongroom::error::Error;
-use strongroom::token::{Access, Login, Role, Token};
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub enum RoleName {
-    /// Crypto user: owns and uses keys.
-    Cu,
-    /// Crypto officer: manages users, uses no key.
-    Co,
-}
+use strongroom::token::Role;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Everyone who can log in.
+    /// Everyone who can log in. Needs no login.
     List,
-    /// Make a user. Needs an officer: STRONGROOM_OFFICER_PASSWORD, or asked for.
+    /// Make a user. Needs an officer.
+    ///
+    /// The officer's password comes from STRONGROOM_OFFICER_PASSWORD or --officer-password-file, the new
+    /// user's from STRONGROOM_PASSWORD or --password-file; what is not there is asked for.
     Create {
+        /// 1 to 64 of letters, digits and . _ - @
         name: String,
-        #[arg(long, value_enum, default_value = "cu")]
+        #[arg(long, value_enum, ignore_case = true, default_value = "CU")]
         role: RoleName,
-        /// File with the new user's password (else STRONGROOM_PASSWORD, or asked for).
-        #[arg(long)]
-        password_file: Option<PathBuf>,
-        /// The officer's name, if not the slot's default officer.
-        #[arg(long)]
-        officer: Option<String>,
+        /// A file with the new user's password.
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
     },
-    /// Give a user a new password and end his lock. Needs an officer.
-    SetPassword {
+    /// Delete a user. Needs an officer; who is logged in as the user is logged out everywhere.
+    Delete {
         name: String,
+        /// Destroy the user's private objects too: without the user nobody can open them.
         #[arg(long)]
-        password_file: Option<PathBuf>,
-        #[arg(long)]
-        officer: Option<String>,
+        destroy_objects: bool,
+    },
+    /// End a user's lock and keep his password. Needs an officer.
+    Unlock { name: String },
+    /// A new password: of one's own, or, by an officer, for somebody whose lock it ends.
+    #[command(visible_alias = "set-password")]
+    ChangePassword {
+        /// Whose; without it one's own.
+        name: Option<String>,
+        /// A file with the new password.
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
     },
 }
 
-impl Command {
-    pub fn run(&self, token: &Token, slot: &SlotConfig) -> Outcome {
+impl Run for Command {
+    fn run(&self, context: &mut Context) -> Outcome {
         match self {
-            Command::List => list(token),
-            Command::Create { name, role, password_file, officer } => {
-                let login = officer_login(token, slot, officer.as_deref())?;
-                let password = passwords::read(
-                    password_file.as_deref(),
-                    "STRONGROOM_PASSWORD",
-                    &format!("Password for {name}"),
-                )?;
-                let role = match role {
-                    RoleName::Cu => Role::User,
-                    RoleName::Co => Role::Officer,
-                };
-                token.create_user(access(&login), name, role, &password).map(drop).map_err(|e| words(e, slot))
+            Command::List => list(context),
+            Command::Create { name, role, new_password_file } => {
+                create(context, name, (*role).into(), new_password_file.as_deref())
             }
-            Command::SetPassword { name, password_file, officer } => {
-                let login = officer_login(token, slot, officer.as_deref())?;
-                let password = passwords::read(
-                    password_file.as_deref(),
-                    "STRONGROOM_PASSWORD",
-                    &format!("New password for {name}"),
-                )?;
-                token.reset_password(access(&login), name, &password).map_err(|e| words(e, slot))
+            Command::Delete { name, destroy_objects } => delete(context, name, *destroy_objects),
+            Command::Unlock { name } => unlock(context, name),
+            Command::ChangePassword { name, new_password_file } => {
+                change_password(context, name.as_deref(), new_password_file.as_deref())
             }
         }
     }
 }
 
-fn access(login: &Arc<Login>) -> Access<'_> {
-    Access { login: Some(login), write: true, session: 0 }
+#[derive(Serialize)]
+struct Row {
+    username: String,
+    role: &'static str,
+    locked: bool,
+    failures: u32,
+    id: String,
 }
 
-pub fn officer_login(token: &Token, slot: &SlotConfig, officer: Option<&str>) -> Result<Arc<Login>, String> {
-    token.ready().map_err(|_| unusable(token))?;
-    let officer = officer.unwrap_or(&slot.default_officer);
-    let password =
-        passwords::read(None, "STRONGROOM_OFFICER_PASSWORD", &format!("Password of officer {officer}"))?;
-    token.log_in(Role::Officer, Some(officer), &password).map_err(|e| words(e, slot))
+fn list(context: &mut Context) -> Outcome {
+    let users = context.ready_token()?.users()?.into_iter().map(|user| Row {
+        username: user.name,
+        role: short(user.role),
+        locked: user.locked,
+        failures: user.failures,
+        id: user.id.to_string(),
+    });
+    Ok(Answer::rows("users", users.collect()))
 }
 
-pub fn words(error: Error, slot: &SlotConfig) -> String {
+/// What the token says of a change, in this command's words.
+pub fn words(context: &mut Context, error: Error, unchanged: &str) -> Failure {
     match error {
-        Error::PinIncorrect => "The officer's name or password is wrong; the attempt was counted.".into(),
-        Error::PinLocked => {
-            "That officer is locked after too many wrong passwords; another officer can set a new one.".into()
-        }
-        Error::PinLenRange => format!("A password has {} to 255 bytes.", slot.min_pin_length),
+        Error::PinLenRange => bad_length(context.slot().map_or(4, |slot| slot.min_pin_length)),
         Error::ArgumentsBad | Error::ActionProhibited => {
-            "Nothing was changed; the line above says why.".into()
+            Failure::new(format!("{unchanged}; nothing was changed."))
         }
-        Error::TokenWriteProtected => "The token's file cannot be written.".into(),
-        other => format!("It did not work ({other}); nothing was changed."),
+        other => other.into(),
     }
 }
 
-fn list(token: &Token) -> Outcome {
-    println!("{:<24} {:<6} {:<10} id", "name", "role", "state");
-    for user in token.users().map_err(|_| unusable(token))? {
-        let role = if user.role == Role::Officer { "CO" } else { "CU" };
-        let state = if user.locked { "locked" } else { "active" };
-        println!("{:<24} {role:<6} {state:<10} {}", user.name, user.id);
+fn create(context: &mut Context, name: &str, role: Role, file: Option<&Path>) -> Outcome {
+    let officer = context.officer(file.is_none())?;
+    let password = context.options.identity.new_password(file, name, false)?;
+    let token = context.ready_token()?;
+    let id = token
+        .create_user(officer.access(), name, role, &password)
+        .map_err(|error| words(context, error, &format!("{name} was not made")))?;
+    let data = json!({ "username": name, "role": short(role), "id": id.to_string() });
+    Ok(Answer::done(format!("{name} can log in now: {}.", noun(role)), data))
+}
+
+fn delete(context: &mut Context, name: &str, destroy: bool) -> Outcome {
+    let officer = context.officer(false)?;
+    let token = context.ready_token()?;
+    let destroyed = token.delete_user(officer.access(), name, destroy).map_err(|error| {
+        let failure = words(context, error, &format!("{name} was not deleted"));
+        match error {
+            Error::ActionProhibited if name != officer.login.name => failure.next(
+                "--destroy-objects destroys what the user owns, for good; or let the user move it elsewhere first.",
+            ),
+            _ => failure,
+        }
+    })?;
+    let data = json!({ "username": name, "destroyed_objects": destroyed });
+    Ok(Answer::done(format!("{name} is deleted, and {destroyed} private objects with the user."), data))
+}
+
+fn unlock(context: &mut Context, name: &str) -> Outcome {
+    let officer = context.officer(false)?;
+    let token = context.ready_token()?;
+    token
+        .unlock(officer.access(), name)
+        .map_err(|error| words(context, error, &format!("{name} was not unlocked")))?;
+    Ok(Answer::done(format!("{name} is not locked."), json!({ "username": name })))
+}
+
+fn change_password(context: &mut Context, name: Option<&str>, file: Option<&Path>) -> Outcome {
+    let own = whose(context, name)?;
+    let (name, token) = match own {
+        Whose::Own(person) => return change_own(context, &person, file),
+        Whose::Of(name) => (name, context.ready_token()?),
+    };
+    let officer = context.officer(file.is_none())?;
+    let password = context.options.identity.new_password(file, &name, false)?;
+    token
+        .reset_password(officer.access(), &name, &password)
+        .map_err(|error| words(context, error, &format!("{name} has no new password")))?;
+    Ok(Answer::done(format!("{name} has a new password and is not locked."), json!({ "username": name })))
+}
+
+enum Whose {
+    Own(Person),
+    Of(String),
+}
+
+/// One's own, when the one who acts is named and is the same; else an officer gives it.
+fn whose(context: &mut Context, name: Option<&str>) -> Result<Whose, Failure> {
+    let Some(name) = name else { return context.anyone().map(Whose::Own) };
+    let logged_in = context.logged_in()?.map(|login| login.name.clone());
+    let acting = logged_in.or_else(|| context.options.identity.said());
+    match acting.as_deref() == Some(name) {
+        true => context.anyone().map(Whose::Own),
+        false => Ok(Whose::Of(name.to_owned())),
     }
-    Ok(())
+}
+
+/// C_SetPIN's way: with the present password, and without an officer.
+fn change_own(context: &mut Context, person: &Person, file: Option<&Path>) -> Outcome {
+    let name = person.login.name.clone();
+    let identity = context.options.identity.clone();
+    let old = identity.present_password(person)?;
+    let new = identity.new_password(file, &name, true)?;
+    // With the name, so that a colon in a password is one.
+    let named = |password: &Secret| Secret::from([name.as_bytes(), b":", password].concat());
+    context
+        .ready_token()?
+        .set_pin(person.access(), &named(&old), &named(&new))
+        .map_err(|error| words(context, error, &format!("{name} has no new password")))?;
+    Ok(Answer::done(format!("{name} has a new password."), json!({ "username": name })))
 }

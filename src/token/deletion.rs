@@ -1,0 +1,63 @@
+//! Users who leave: deleted by an officer, with what is theirs, and out of every process.
+
+use super::custody::still_good;
+use super::policy::Operation;
+use super::{Access, Token};
+use crate::error::{Error, Result};
+use crate::store::{Change, Id, Kind, Store};
+
+/// Destroys a user's private objects, and takes from him what others share with him; answers how many
+/// objects went.
+pub fn take_all(change: &mut Change<'_>, user: Id) -> Result<usize> {
+    let owned = change.owned(user)?;
+    owned.iter().try_for_each(|header| change.remove(Kind::Object, header.id))?;
+    for object in change.held_by(user)? {
+        change.remove_key(object, user)?;
+    }
+    Ok(owned.len())
+}
+
+impl Token {
+    /// Deletes a user by an officer; answers how many objects went along. With `destroy` the user's
+    /// private objects go; without it one who owns any stays (`ActionProhibited`), because nobody else
+    /// could ever open them. Nobody deletes himself, so one officer always stays. `ArgumentsBad`: no
+    /// such user.
+    pub fn delete_user(&self, access: Access<'_>, name: &str, destroy: bool) -> Result<usize> {
+        let officer = Self::officer(access, Operation::ManageUsers)?;
+        let store = self.store()?;
+        let user = self.find_user(&store, name)?;
+        let user =
+            user.ok_or_else(|| Error::ArgumentsBad.because(format_args!("there is no user {name}")))?;
+        let id = user.header.id;
+        if id == officer.user {
+            return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
+        }
+        let destroyed = store.write(|change| {
+            still_good(change, officer)?;
+            let owned = change.owned(id)?;
+            if !owned.is_empty() && !destroy {
+                let many = owned.len();
+                return Err(
+                    Error::ActionProhibited.because(format_args!("{name} owns {many} private objects"))
+                );
+            }
+            let many = take_all(change, id)?;
+            change.remove(Kind::User, id)?;
+            Ok(many)
+        })?;
+        self.look(&store)?;
+        Ok(destroyed)
+    }
+
+    /// Ends the logins of this process whose users are no more, or have a new key chain after a reset
+    /// that destroys, among those whom `changed` names.
+    pub(super) fn end_logins(&self, store: &Store, changed: impl Fn(Id) -> bool) -> Result<()> {
+        let given = self.verifiers.read().given();
+        for login in given.iter().filter(|login| !login.ended() && changed(login.user)) {
+            if self.load_user(store, login.user)?.is_none_or(|user| user.public != login.keys.public) {
+                login.end();
+            }
+        }
+        Ok(())
+    }
+}
