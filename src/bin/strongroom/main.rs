@@ -1,7 +1,9 @@
 //! The `strongroom` command: one file per command group, over `token`; never through `ffi`.
 
+mod audit;
 mod mechanism;
 mod passwords;
+mod pem;
 mod token;
 mod user;
 
@@ -38,6 +40,9 @@ enum Command {
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
+    /// The log of what was done.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// The mechanisms.
     #[command(subcommand)]
     Mechanism(mechanism::Command),
@@ -64,12 +69,15 @@ impl Arguments {
         }
         let slot = self.slot()?;
         let token = Token::new(slot.clone());
-        match &self.command {
+        let outcome = match &self.command {
             Command::Status { json } => token::status(&token, *json),
             Command::Verify => token::verify(&token),
             Command::User(command) => command.run(&token, &slot),
+            Command::Audit(command) => command.run(&token, &slot),
             Command::Mechanism(_) => Ok(()),
-        }
+        };
+        token.close();
+        outcome
     }
 }
 

@@ -46,7 +46,12 @@ pub fn verify(token: &Token) -> Outcome {
     for fault in &report.faults {
         println!("FAULT  {fault}");
     }
-    println!("{} records, {} faults", report.records, report.faults.len());
+    println!(
+        "{} records, {} entries in the audit log, {} faults",
+        report.records,
+        report.entries,
+        report.faults.len()
+    );
     if report.faults.is_empty() {
         return Ok(());
     }

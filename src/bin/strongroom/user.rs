@@ -72,11 +72,11 @@ impl Command {
     }
 }
 
-fn access(login: &Arc<Login>) -> Access<'_> {
+pub fn access(login: &Arc<Login>) -> Access<'_> {
     Access { login: Some(login), write: true, session: 0 }
 }
 
-fn officer_login(token: &Token, slot: &SlotConfig, officer: Option<&str>) -> Result<Arc<Login>, String> {
+pub fn officer_login(token: &Token, slot: &SlotConfig, officer: Option<&str>) -> Result<Arc<Login>, String> {
     token.ready().map_err(|_| unusable(token))?;
     let officer = officer.unwrap_or(&slot.default_officer);
     let password =
