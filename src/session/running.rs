@@ -31,6 +31,8 @@ impl Purpose {
             Purpose::Digest => "digest",
             Purpose::Sign => "sign",
             Purpose::Verify => "verify",
+            Purpose::SignRecover => "sign-recover",
+            Purpose::VerifyRecover => "verify-recover",
         }
     }
 }

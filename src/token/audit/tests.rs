@@ -147,6 +147,24 @@ fn repeated_logins_are_counted_and_told_with_the_next_write() {
 }
 
 #[test]
+fn a_forked_child_tells_nothing_of_its_parents_logins() {
+    let house = House::new();
+    let token = house.process();
+    let login = token.log_in(Role::User, None, b"pw-user").unwrap();
+    let parents = Login {
+        user: login.user,
+        name: login.name.clone(),
+        role: login.role,
+        token: login.token,
+        process: std::process::id() + 1,
+        keys: login.keys.clone(),
+    };
+    token.log_out(Some(Arc::new(parents)));
+    token.close();
+    assert_eq!(house.told(6), ["login user", "login so"]);
+}
+
+#[test]
 fn a_call_that_fails_leaves_no_entry() {
     let house = House::new();
     let token = house.process();
