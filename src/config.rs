@@ -44,6 +44,9 @@ pub struct SlotConfig {
     pub min_pin_length: usize,
     /// `kdf`: what a new password costs.
     pub kdf: KdfCost,
+    /// `audit_syslog`: the system logger's socket (`/dev/log`), which gets a copy of each entry of the
+    /// audit log. Absent: none.
+    pub audit_syslog: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -59,6 +62,7 @@ impl SlotConfig {
             max_failures: 5,
             min_pin_length: 4,
             kdf: KdfCost { memory_kib: 8192, passes: 1 },
+            audit_syslog: None,
         }
     }
 }
@@ -203,6 +207,7 @@ struct FileSlot {
     default_officer: Option<String>,
     max_failures: Option<u32>,
     min_pin_length: Option<usize>,
+    audit_syslog: Option<PathBuf>,
     #[serde(default)]
     seal: FileSeal,
     #[serde(default)]
@@ -265,6 +270,7 @@ impl FileSlot {
             default_user: self.default_user.unwrap_or_else(|| "user".into()),
             default_officer: self.default_officer.unwrap_or_else(|| "so".into()),
             max_failures: within("max_failures", self.max_failures, 5, 1, 100)?,
+            audit_syslog: self.audit_syslog.map(|socket| folder.join(socket)),
             min_pin_length: within("min_pin_length", self.min_pin_length, 4, 4, 255)?,
             kdf: KdfCost {
                 memory_kib: within("kdf.memory_kib", self.kdf.memory_kib, 65536, 8192, 4 << 20)?,

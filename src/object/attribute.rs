@@ -43,6 +43,9 @@ pub const CKA_NSS_DB: AttributeType = 0xd5a0_db00;
 /// NSS: the mail address of a certificate.
 pub const CKA_NSS_EMAIL: AttributeType = 0xce53_4352;
 
+/// Ours: each cryptographic operation with the key is recorded in the audit log (`include/strongroom.h`).
+pub const CKA_STRONGROOM_AUDIT_USE: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0001;
+
 macro_rules! attributes {
     ($($shape:ident: $($name:ident),+;)*) => {
         /// Every known attribute: type, name, shape.
@@ -55,7 +58,8 @@ attributes! {
     Bool: CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE, CKA_TRUSTED, CKA_SENSITIVE,
         CKA_EXTRACTABLE, CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED,
         CKA_ALWAYS_AUTHENTICATE, CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_SIGN_RECOVER,
-        CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_DERIVE, CKA_ENCAPSULATE, CKA_DECAPSULATE;
+        CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_DERIVE, CKA_ENCAPSULATE, CKA_DECAPSULATE,
+        CKA_STRONGROOM_AUDIT_USE;
     Ulong: CKA_CLASS, CKA_KEY_TYPE, CKA_CERTIFICATE_TYPE, CKA_CERTIFICATE_CATEGORY, CKA_JAVA_MIDP_SECURITY_DOMAIN,
         CKA_NAME_HASH_ALGORITHM, CKA_KEY_GEN_MECHANISM, CKA_MODULUS_BITS, CKA_VALUE_LEN, CKA_PROFILE_ID,
         CKA_OBJECT_VALIDATION_FLAGS;

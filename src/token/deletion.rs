@@ -1,6 +1,7 @@
 //! Users who leave: deleted by an officer, with what is theirs, and out of every process.
 
 use super::{Access, Role, Token};
+use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::store::{Id, Kind, Store};
 
@@ -19,7 +20,7 @@ impl Token {
         if id == officer.user {
             return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
         }
-        let destroyed = store.write(|change| {
+        let destroyed = self.write(&store, |change| {
             change
                 .user(officer.user)?
                 .filter(|user| user.role == Role::Officer)
@@ -33,6 +34,9 @@ impl Token {
             }
             owned.iter().try_for_each(|header| change.remove(Kind::Object, header.id))?;
             change.remove(Kind::User, id)?;
+            let note = Note::of(Event::UserDeleted).user(user.person());
+            let note = owned.iter().fold(note, |note, header| note.object(header.id));
+            change.audit(access.login, note)?;
             Ok(owned.len())
         })?;
         self.look(&store)?;

@@ -1,21 +1,34 @@
 //! Objects: made, changed, copied, destroyed, found.
 
 use super::cache::key_purpose;
-use super::{Access, Handle, Token, keychain, policy};
+use super::{Access, Handle, Login, Token, keychain, policy};
+use crate::audit::{Event, Note};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
-use crate::object::{Object, Template, Value, search, template};
+use crate::object::{Object, Template, Value, attribute, search, template};
 use crate::store::{BodyKey, Change, Header, Id, Kind};
 use cryptoki_sys::*;
 use std::sync::Arc;
+
+/// The attributes that a template names, as lines of the audit log say them.
+fn names(template: &Template) -> String {
+    let name = |kind| attribute::name(kind).map_or_else(|| format!("{kind:#x}"), str::to_owned);
+    template.iter().map(|(kind, _)| name(*kind)).collect::<Vec<_>>().join(" ")
+}
 
 /// How often a change is tried again when another process was faster.
 const TRIES: usize = 5;
 
 impl Token {
     /// Stores complete objects (CKA_UNIQUE_ID is given here), all or nothing, and gives their handles.
-    pub fn insert_all(&self, access: Access<'_>, objects: Vec<Object>) -> Result<Vec<Handle>> {
+    /// `note`: how they came to be; recorded of those that are stored in the file.
+    pub fn insert_all(
+        &self,
+        access: Access<'_>,
+        objects: Vec<Object>,
+        mut note: Note,
+    ) -> Result<Vec<Handle>> {
         let mut named = Vec::new();
         for mut object in objects {
             policy::may_write(access, &object)?;
@@ -24,9 +37,12 @@ impl Token {
             named.push((id, object));
         }
         if named.iter().any(|(_, object)| object.is_token()) {
-            self.store()?.write(|change| {
-                let stored = named.iter().filter(|(_, object)| object.is_token());
-                stored.into_iter().try_for_each(|(id, object)| write_new(change, access, *id, object))
+            self.write(&*self.store()?, |change| {
+                for (id, object) in named.iter().filter(|(_, object)| object.is_token()) {
+                    write_new(change, access, *id, object)?;
+                    note = note.object(id);
+                }
+                change.audit(access.login, note)
             })?;
         }
         let mut index = self.index.write();
@@ -51,7 +67,7 @@ impl Token {
                 self.index_for_change().set_session(handle, Arc::new(Key::new(object)));
                 return Ok(());
             };
-            match self.rewrite(access, header, &object) {
+            match self.rewrite(access, header, &object, &names(&changes)) {
                 Err(Error::FunctionFailed) => {}
                 done => return done,
             }
@@ -60,7 +76,7 @@ impl Token {
     }
 
     /// The next version of a record.
-    fn rewrite(&self, access: Access<'_>, header: Header, object: &Object) -> Result<()> {
+    fn rewrite(&self, access: Access<'_>, header: Header, object: &Object, changed: &str) -> Result<()> {
         let store = self.store()?;
         let next = Header { version: header.version + 1, ..header };
         let data_key = match access.login {
@@ -68,15 +84,21 @@ impl Token {
             _ => None,
         };
         let key = data_key.as_ref().map_or(BodyKey::Seal, BodyKey::Data);
-        store.write(|change| change.put(next, key, &object.encode(), &search::terms(object)))?;
+        let note = Note::of(Event::Modify).object(header.id).detail("attributes", changed);
+        self.write(&store, |change| {
+            change.put(next, key, &object.encode(), &search::terms(object))?;
+            change.audit(access.login, note)
+        })?;
         self.index_for_change().forget(header.id);
         Ok(())
     }
 
-    /// C_CopyObject: what is to be stored.
-    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<Object> {
+    /// C_CopyObject: what is to be stored, and what is to be recorded of it.
+    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<(Object, Note)> {
         let key = self.object(access, handle)?;
-        template::copy(key.object(), changes, policy::asker(access.login))
+        let note = Note::of(Event::Copy).detail("from", key.id());
+        let note = note.detail("attributes", names(&changes));
+        Ok((template::copy(key.object(), changes, policy::asker(access.login))?, note))
     }
 
     /// C_DestroyObject.
@@ -87,7 +109,10 @@ impl Token {
         }
         policy::may_write(access, key.object())?;
         if let Some(header) = header {
-            self.store()?.write(|change| change.remove(Kind::Object, header.id))?;
+            self.write(&*self.store()?, |change| {
+                change.remove(Kind::Object, header.id)?;
+                change.audit(access.login, Note::of(Event::Destroy).object(header.id))
+            })?;
         }
         self.index_for_change().remove(handle);
         Ok(())
@@ -138,8 +163,12 @@ impl Token {
         drop(self.index_for_change());
     }
 
-    /// Forgets the keys of private objects in this process, private session objects too.
-    pub fn log_out(&self) {
+    /// Forgets the keys of private objects in this process, private session objects too. `login`: what
+    /// ends.
+    pub fn log_out(&self, login: Option<Arc<Login>>) {
+        if let Some(login) = login {
+            self.count_repeat(&login, false);
+        }
         let mut index = self.index_for_change();
         index.drop_sessions(|key| key.object().is_private());
         index.forget_opened(true);

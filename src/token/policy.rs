@@ -91,6 +91,12 @@ pub fn may_use(login: Option<&Arc<Login>>, key: &Key) -> Result<()> {
     if secret && who(login) == Who::Officer { Err(Error::KeyFunctionNotPermitted) } else { Ok(()) }
 }
 
+/// Whether the asker may read the audit log: officers, who manage. Nobody else, as with the model, whose
+/// users do not see its log either.
+pub fn may_read_log(login: Option<&Arc<Login>>) -> Result<()> {
+    if who(login) == Who::Officer { Ok(()) } else { Err(Error::UserNotLoggedIn) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,9 @@
 
 use super::keychain::{Stretch, UserKeys};
 use super::{Access, Login, MAX_PIN_LENGTH, Role, Token, UserInfo, policy};
+use crate::audit::{Event, Note, hex};
 use crate::crypto::Secret;
+use crate::crypto::ed25519::PrivateKey;
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use crate::store::{BodyKey, Change, Header, Id, Kind, Record, Store, Term};
@@ -29,6 +31,8 @@ const LABEL: u64 = 12;
 const RESET_POLICY: u64 = 13;
 /// Absent in records of before it was there.
 const ATTEMPTS: u64 = 14;
+/// The token's: the seed of the Ed25519 key that signs the audit log. Absent as above.
+pub const AUDIT_KEY: u64 = 20;
 
 /// `keeps`: an officer's reset keeps the user's objects.
 const KEEPS: u64 = 1;
@@ -188,14 +192,21 @@ impl Token {
     }
 
     /// C_InitToken: a new token with the officer `default_officer`; a present one needs that
-    /// officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything.
+    /// officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its audit log the new one
+    /// begins with the end.
     pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
+        let mut made = Note::of(Event::TokenInitialized);
         if Store::exists(&self.config) {
-            self.log_in(Role::Officer, Some(&self.config.default_officer), pin)?;
+            let officer = self.authenticate(Role::Officer, Some(&self.config.default_officer), pin, None)?;
+            let former = self.store()?;
+            let tip = former.log()?.tip;
+            made = made.by(Some(officer.person())).detail("former_token", former.token_id());
+            made = made.detail("former_sequence", tip.sequence).detail("former_hash", hex(&tip.hash));
         }
         self.check_password(pin)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let (keys, reset) = (UserKeys::random()?, Secret::random(32)?);
+        let audit_key = PrivateKey::generate()?;
         let store = Store::create(&self.config, |change| {
             let token = change.token_id();
             let header = Header {
@@ -210,12 +221,15 @@ impl Token {
             let fields = Object::new(vec![
                 (LABEL, Value::Bytes(label.as_bytes().to_vec())),
                 (RESET_POLICY, Value::Ulong(KEEPS)),
+                (AUDIT_KEY, Value::Secret(audit_key)),
             ]);
             change.put(header, BodyKey::Seal, &fields.encode(), &[])?;
             let mut officer = User::new(&self.config.default_officer, Role::Officer, token, stretch)?;
             let kek = stretch.kek(pin, &change.derived_secret(b"password pepper"))?;
             officer.set_password(stretch, &kek, &keys, &reset)?;
-            officer.save(change)
+            officer.save(change)?;
+            change.enter(made)?;
+            change.enter(Note::of(Event::UserCreated).user(officer.person()))
         })?;
         self.replace_store(Some(Arc::new(store)));
         Ok(())
@@ -279,7 +293,7 @@ impl Token {
     fn set_user(
         &self,
         store: &Store,
-        officer: &Login,
+        officer: &Arc<Login>,
         name: &str,
         role: Role,
         password: &[u8],
@@ -289,12 +303,13 @@ impl Token {
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(password, &Self::pepper(store))?;
         let present = self.find_user(store, name)?;
-        store.write(|change| {
+        self.write(store, |change| {
             change.user(officer.user)?.ok_or(Error::UserNotLoggedIn)?;
             let current = match &present {
                 Some(user) => change.user(user.header.id)?,
                 None => None,
             };
+            let event = if current.is_some() { Event::PasswordReset } else { Event::UserCreated };
             let (mut user, keys) = match current {
                 Some(user) => {
                     let keys = UserKeys::unwrap_for_reset(&reset, &user.keys_for_reset, user.public);
@@ -307,6 +322,7 @@ impl Token {
             };
             user.set_password(stretch, &kek, &keys, &reset)?;
             user.save(change)?;
+            change.audit(Some(officer), Note::of(event).user(user.person()))?;
             Ok(user.header.id)
         })
     }
@@ -328,17 +344,18 @@ impl Token {
         };
         let prefix = [name.as_bytes(), b":"].concat();
         let new = new.strip_prefix(&prefix[..]).unwrap_or(new);
-        let login = self.log_in(role, Some(&name), old_password)?;
+        let login = self.authenticate(role, Some(&name), old_password, None)?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(new, &Self::pepper(&store))?;
-        store.write(|change| {
+        self.write(&store, |change| {
             let mut user = change.user(login.user)?.ok_or(Error::PinIncorrect)?;
             user.stretch = stretch;
             user.keys = login.keys.wrap(&kek)?;
             (user.failures, user.attempts) = (0, 0);
             user.credential += 1;
-            user.save(change)
+            user.save(change)?;
+            change.audit(Some(&login), Note::of(Event::PasswordChanged).user(user.person()))
         })
     }
 
