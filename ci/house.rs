@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("token", 2),
     ("mechanism", 3),
     ("store", 3),
+    ("audit", 3),
     ("object", 4),
     ("crypto", 5),
     ("error", 6),
@@ -20,7 +21,7 @@ const FLOORS: &[(&str, u32)] = &[
 ];
 
 /// Rooms on one floor that may still look at each other, in this direction only.
-const SIDEWAYS: &[(&str, &str)] = &[("config", "error")];
+const SIDEWAYS: &[(&str, &str)] = &[("config", "error"), ("store", "audit")];
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {

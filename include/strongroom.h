@@ -1,18 +1,23 @@
-/* Strongroom's own numbers; everything else is the standard's (pkcs11.h). */
+/* Strongroom's own numbers, beside the standard's (pkcs11.h). */
 #ifndef STRONGROOM_H
 #define STRONGROOM_H
 
 #include "pkcs11.h"
 
+/* CK_BBOOL of keys, false when absent, may be changed: each C_SignInit and its like, C_WrapKey, C_UnwrapKey,
+ * C_DeriveKey and C_DigestKey with the key is recorded in the audit log before it begins; it costs a durable
+ * write each time. */
+#define CKA_STRONGROOM_AUDIT_USE (CKA_VENDOR_DEFINED | 0x53520001UL)
+
 /* Name of the user who owns the object: not NUL-terminated, empty for what nobody owns. Everybody who
-   sees the object reads it; it can be searched for. The owner gives the object away by setting it with
-   C_SetAttributeValue; a private object's handle is then no longer his. */
-#define CKA_STRONGROOM_OWNER       (CKA_VENDOR_DEFINED | 0x00535201UL)
+ * sees the object reads it; it can be searched for. The owner gives the object away by setting it with
+ * C_SetAttributeValue; a private object's handle is then no longer his. */
+#define CKA_STRONGROOM_OWNER (CKA_VENDOR_DEFINED | 0x53520002UL)
 
 /* Names of the users who may use a private token key (CKO_PRIVATE_KEY, CKO_SECRET_KEY with CKA_TOKEN and
-   CKA_PRIVATE), one a line ('\n' between them), empty for none. For the owner alone: he reads it, and
-   shares and unshares by setting the whole list with C_SetAttributeValue, or in the template that makes
-   the key. CKR_ATTRIBUTE_VALUE_INVALID: one of the names is no user's. */
-#define CKA_STRONGROOM_SHARED_WITH (CKA_VENDOR_DEFINED | 0x00535202UL)
+ * CKA_PRIVATE), one a line ('\n' between them), empty for none. For the owner alone: he reads it, and
+ * shares and unshares by setting the whole list with C_SetAttributeValue, or in the template that makes
+ * the key. CKR_ATTRIBUTE_VALUE_INVALID: one of the names is no user's. */
+#define CKA_STRONGROOM_SHARED_WITH (CKA_VENDOR_DEFINED | 0x53520003UL)
 
 #endif

@@ -48,6 +48,9 @@ pub struct SlotConfig {
     /// user does to the user's objects, of a token that is made. What a token was made with stays.
     /// With `reset_threshold`: how many officers a `quorum` is, 2..=8. Default 2.
     pub reset_policy: ResetPolicy,
+    /// `audit_syslog`: the system logger's socket (`/dev/log`), which gets a copy of each entry of the
+    /// audit log. Absent: none.
+    pub audit_syslog: Option<PathBuf>,
 }
 
 /// What stands behind a new password by an officer (design: three policies).
@@ -75,6 +78,7 @@ impl SlotConfig {
             min_pin_length: 4,
             kdf: KdfCost { memory_kib: 8192, passes: 1 },
             reset_policy: ResetPolicy::Keeps,
+            audit_syslog: None,
         }
     }
 }
@@ -221,6 +225,7 @@ struct FileSlot {
     min_pin_length: Option<usize>,
     reset_policy: Option<PolicyName>,
     reset_threshold: Option<u32>,
+    audit_syslog: Option<PathBuf>,
     #[serde(default)]
     seal: FileSeal,
     #[serde(default)]
@@ -302,6 +307,7 @@ impl FileSlot {
             default_user: self.default_user.unwrap_or_else(|| "user".into()),
             default_officer: self.default_officer.unwrap_or_else(|| "so".into()),
             max_failures: within("max_failures", self.max_failures, 5, 1, 100)?,
+            audit_syslog: self.audit_syslog.map(|socket| folder.join(socket)),
             min_pin_length: within("min_pin_length", self.min_pin_length, 4, 4, 255)?,
             kdf: KdfCost {
                 memory_kib: within("kdf.memory_kib", self.kdf.memory_kib, 65536, 8192, 4 << 20)?,

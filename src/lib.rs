@@ -3,7 +3,7 @@
 //! The map of the house. Arrows point down only; `ci/house.rs` enforces it.
 //!
 //! ```text
-//! ffi -> session -> token -> {mechanism, store} -> {object, crypto} -> {error, lock, config}
+//! ffi -> session -> token -> {mechanism, store, audit} -> {object, crypto} -> {error, lock, config}
 //! ```
 //!
 //! * [`ffi`]: the C boundary: pointers in, owned values down, results out.
@@ -11,12 +11,14 @@
 //! * [`token`]: what the HSM holds and who may do what.
 //! * [`mechanism`]: one file per family, one const row per mechanism.
 //! * [`store`]: sealed records in SQLite; knows bytes, ids and versions, not PKCS#11.
+//! * [`audit`]: the event list and the hash-chained log, as data.
 //! * [`object`]: attributes, templates, attribute rules, search terms: pure data, no I/O.
 //! * [`crypto`]: primitives; the only room that names a crypto library.
 //! * [`config`], [`lock`], [`error`]: the floor everything stands on.
 //!
 //! To add a mechanism of a known family, add a row in its file under `mechanism/`.
 
+pub mod audit;
 pub mod config;
 pub mod crypto;
 pub mod error;

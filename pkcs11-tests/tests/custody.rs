@@ -11,8 +11,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x0053_5201;
-const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x0053_5202;
+const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
+const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 const BOB: &[u8] = b"bob:bob-9876";
 
 fn find(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> Vec<CK_OBJECT_HANDLE> {

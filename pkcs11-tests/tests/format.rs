@@ -69,7 +69,7 @@ const KEYS: [(&str, CK_MECHANISM_TYPE, bool); 4] = [
 fn make_the_vectors() {
     let module = Module::load();
     for (name, seal) in SEALS {
-        let folder = vectors().join("format-1").join(name);
+        let folder = vectors().join("format-2").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("folder");
         if name == "passphrase" {
@@ -119,7 +119,22 @@ fn copied(vector: &Path, seal: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, config)
 }
 
+/// `strongroom` with these words says that all is well.
+fn tool(config: &Path, words: &[&str]) -> String {
+    let mut command = Command::new(tool_path());
+    command.args(words).arg("--config").arg(config).env("STRONGROOM_OFFICER_PASSWORD", "officer-1");
+    let ran = command.output().expect("strongroom");
+    assert!(ran.status.success(), "{words:?}: {}{}", text(&ran.stdout), text(&ran.stderr));
+    text(&ran.stdout)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 fn still_opens(module: &Module, folder: &Path, config: &Path) {
+    tool(config, &["verify"]);
+    let untouched = std::fs::read(folder.join("token.db")).expect("token file");
     module.initialize(config).expect("C_Initialize");
     let session = module.session(RW).expect("session");
     let note = |label: &str| module.find(session, &[bytes(CKA_LABEL, label.as_bytes())]).expect("find");
@@ -150,8 +165,12 @@ fn still_opens(module: &Module, folder: &Path, config: &Path) {
     module.login(session, CKU_USER, b"given-anew").expect("login");
     assert_eq!(note("private note").len(), 1, "an old token's reset keeps what is private");
     assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
-    let ran = Command::new(tool_path()).arg("verify").arg("--config").arg(config).output().expect("verify");
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+    tool(config, &["verify"]);
+    assert_ne!(std::fs::read(folder.join("token.db")).expect("token file"), untouched);
+    let log = tool(config, &["audit", "list"]);
+    assert!(log.contains("destroy") && log.contains("password-reset"), "{log}");
+    tool(config, &["audit", "export", "--output", &folder.join("log.jsonl").display().to_string()]);
+    assert!(tool(config, &["audit", "verify"]).contains("1 checkpoints"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use pkcs11_tests::params::mechanism;
 use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, make_user};
 use std::ptr::null_mut;
 
-const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x0053_5201;
-const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x0053_5202;
+const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
+const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 
 /// Who asks, in the order of the expectations.
 const ROLES: [(&str, Option<(CK_USER_TYPE, &[u8])>); 5] = [

@@ -5,9 +5,11 @@ use crate::crypto::pkcs8::PrivateKey;
 use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
+use crate::object::attribute::CKA_STRONGROOM_AUDIT_USE;
 use crate::object::{Object, Value};
 use cryptoki_sys::*;
 use once_cell::sync::OnceCell;
+use std::borrow::Cow;
 
 /// An unsealed object and, when it is a key, its parsed form. Shared by `Arc`, never changed: a
 /// changed object is a new `Key`.
@@ -29,6 +31,7 @@ struct Facts {
     token: bool,
     always_authenticate: bool,
     restricted: bool,
+    audits_use: bool,
     /// One bit for each of [`USAGES`].
     usages: u32,
 }
@@ -56,6 +59,7 @@ impl Facts {
             token: object.is_token(),
             always_authenticate: object.flag(CKA_ALWAYS_AUTHENTICATE),
             restricted: matches!(object.get(CKA_ALLOWED_MECHANISMS), Some(Value::Mechanisms(list)) if !list.is_empty()),
+            audits_use: object.flag(CKA_STRONGROOM_AUDIT_USE),
             usages: usages.fold(0, |bits, (place, usage)| bits | u32::from(object.flag(*usage)) << place),
         }
     }
@@ -132,6 +136,16 @@ impl Key {
 
     pub fn object(&self) -> &Object {
         &self.object
+    }
+
+    /// CKA_UNIQUE_ID: what the audit log calls it.
+    pub fn id(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.object.bytes(CKA_UNIQUE_ID))
+    }
+
+    /// CKA_STRONGROOM_AUDIT_USE: each operation with it is recorded before it begins.
+    pub fn audits_use(&self) -> bool {
+        self.facts.audits_use
     }
 
     /// CKA_VALUE: the bytes of a secret key.

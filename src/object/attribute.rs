@@ -44,9 +44,12 @@ pub const CKA_NSS_DB: AttributeType = 0xd5a0_db00;
 pub const CKA_NSS_EMAIL: AttributeType = 0xce53_4352;
 /// Ours: the owner's name; setting it gives the object away. Stored of public objects, as the owner's
 /// id; of private ones the record's header says it.
-pub const CKA_STRONGROOM_OWNER: AttributeType = 0x8053_5201;
+pub const CKA_STRONGROOM_OWNER: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0002;
 /// Ours: the names of those a key is shared with, one a line. Never stored: data keys say it.
-pub const CKA_STRONGROOM_SHARED_WITH: AttributeType = 0x8053_5202;
+pub const CKA_STRONGROOM_SHARED_WITH: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0003;
+
+/// Ours: each cryptographic operation with the key is recorded in the audit log (`include/strongroom.h`).
+pub const CKA_STRONGROOM_AUDIT_USE: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0001;
 
 macro_rules! attributes {
     ($($shape:ident: $($name:ident),+;)*) => {
@@ -60,7 +63,8 @@ attributes! {
     Bool: CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE, CKA_TRUSTED, CKA_SENSITIVE,
         CKA_EXTRACTABLE, CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_WRAP_WITH_TRUSTED,
         CKA_ALWAYS_AUTHENTICATE, CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_SIGN_RECOVER,
-        CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_DERIVE, CKA_ENCAPSULATE, CKA_DECAPSULATE;
+        CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_DERIVE, CKA_ENCAPSULATE, CKA_DECAPSULATE,
+        CKA_STRONGROOM_AUDIT_USE;
     Ulong: CKA_CLASS, CKA_KEY_TYPE, CKA_CERTIFICATE_TYPE, CKA_CERTIFICATE_CATEGORY, CKA_JAVA_MIDP_SECURITY_DOMAIN,
         CKA_NAME_HASH_ALGORITHM, CKA_KEY_GEN_MECHANISM, CKA_MODULUS_BITS, CKA_VALUE_LEN, CKA_PROFILE_ID,
         CKA_OBJECT_VALIDATION_FLAGS;

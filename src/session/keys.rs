@@ -4,6 +4,7 @@ use super::Library;
 use super::operation::check_key;
 use super::running::Output;
 use super::sessions::Session;
+use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, import, key};
 use crate::object::template::{Draft, Origin, merge};
@@ -16,6 +17,11 @@ use std::sync::Arc;
 /// The key type that a generating mechanism makes.
 fn made_type(mechanism: &Mechanism) -> Result<u64> {
     mechanism.keys.first().copied().ok_or(Error::MechanismInvalid)
+}
+
+/// What is recorded of a new key.
+fn note(event: Event, mechanism: &Mechanism) -> Note {
+    Note::of(event).detail("mechanism", mechanism.name)
 }
 
 fn made_by(mechanism: &Mechanism) -> (u64, Value) {
@@ -84,7 +90,7 @@ impl Library {
         policy::may_make(session.access(&login), draft.attributes())?;
         let mut material = generate(params, draft.attributes())?;
         material.push(made_by(mechanism));
-        session.insert_one(&login, draft.complete(material)?)
+        session.insert_one(&login, draft.complete(material)?, note(Event::Generate, mechanism))
     }
 
     /// (public, private).
@@ -110,7 +116,7 @@ impl Library {
         first.push(made_by(mechanism));
         second.push(made_by(mechanism));
         let objects = vec![public.complete(first)?, private.complete(second)?];
-        match session.insert(&login, objects)?[..] {
+        match session.insert(&login, objects, note(Event::GeneratePair, mechanism))?[..] {
             [public, private] => Ok((public, private)),
             _ => Err(Error::GeneralError),
         }
@@ -153,6 +159,9 @@ impl Library {
             other => of_wrapping(other),
         })?;
         if let Some(room) = output.room(wrapped.len())? {
+            let token = &session.slot.token;
+            token.record_use(access, &wrapping, "wrap", mechanism.name)?;
+            token.record_wrap(access, &key, &wrapping, mechanism.name)?;
             room.copy_from_slice(&wrapped);
         }
         Ok(())
@@ -179,11 +188,13 @@ impl Library {
         };
         let draft = Draft::new(Origin::Unwrapped, None, None, template, policy::asker(login.as_ref()))?;
         policy::may_make(access, draft.attributes())?;
+        session.slot.token.record_use(access, &unwrapping, "unwrap", mechanism.name)?;
         let bytes = unwrap(&unwrapping, params, wrapped).map_err(of_wrapped)?;
         let object = draft.attributes();
         let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
         let material = import::from_bytes(object.class(), key_type, &bytes).map_err(of_wrapped)?;
-        session.insert_one(&login, draft.complete(material)?)
+        let note = note(Event::Unwrap, mechanism).detail("under", unwrapping.id());
+        session.insert_one(&login, draft.complete(material)?, note)
     }
 
     pub fn derive_key(
@@ -222,9 +233,11 @@ impl Library {
         if length.is_none() && key_type == CKK_AES {
             return Err(Error::TemplateIncomplete);
         }
+        session.slot.token.record_use(access, &base, "derive", mechanism.name)?;
         let bytes = derive(&base, params, length)?;
         let material = import::from_bytes(CKO_SECRET_KEY, key_type, &bytes)?;
-        session.insert_one(&login, draft.complete(material)?)
+        let note = note(Event::Derive, mechanism).detail("from", base.id());
+        session.insert_one(&login, draft.complete(material)?, note)
     }
 }
 

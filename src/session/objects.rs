@@ -1,6 +1,7 @@
 //! Objects through a session: created, copied, changed, read, found.
 
 use super::Library;
+use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::mechanism::import;
 use crate::object::template::{Draft, Origin};
@@ -13,14 +14,14 @@ impl Library {
         let login = session.slot.login.read().clone();
         let draft = Draft::new(Origin::Created, None, None, template, policy::asker(login.as_ref()))?;
         let material = import::examine(draft.attributes())?;
-        session.insert_one(&login, draft.complete(material)?)
+        session.insert_one(&login, draft.complete(material)?, Note::of(Event::Create))
     }
 
     pub fn copy_object(&self, session: u64, object: Handle, template: Template) -> Result<Handle> {
         let session = self.session(session)?;
         let login = session.slot.login.read().clone();
-        let object = session.slot.token.copy(session.access(&login), object, template)?;
-        session.insert_one(&login, object)
+        let (object, note) = session.slot.token.copy(session.access(&login), object, template)?;
+        session.insert_one(&login, object, note)
     }
 
     pub fn destroy_object(&self, session: u64, object: Handle) -> Result<()> {

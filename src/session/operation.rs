@@ -74,11 +74,19 @@ impl Operation {
     }
 }
 
-/// A key as the slot's login may use it, and the generation at which that was so.
-fn look_up(session: &Session, handle: Handle) -> Result<(u64, Arc<Key>)> {
+/// A key as the slot's login may use it; sets the generation at which that was so. The use of a key that
+/// asks for it is recorded, once for all of an operation's tries.
+fn look_up(session: &Session, origin: &mut Origin, recorded: &mut bool) -> Result<Arc<Key>> {
     let login = session.slot.login.read();
-    let generation = session.slot.token.generation();
-    Ok((generation, session.slot.token.key(session.access(&login), handle)?))
+    let token = &session.slot.token;
+    origin.generation = token.generation();
+    let key = token.key(session.access(&login), origin.key)?;
+    if key.audits_use() && !std::mem::replace(recorded, true) {
+        let (usage, purpose) = (needs(origin.purpose).0, origin.purpose.name());
+        check_key(&key, origin.mechanism, usage)?;
+        token.record_use(session.access(&login), &key, purpose, origin.mechanism.name)?;
+    }
+    Ok(key)
 }
 
 fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
@@ -118,18 +126,23 @@ impl Library {
         let key = match state.operations.start_recent(&mut origin, params, valid) {
             Recent::Started => return Ok(()),
             Recent::Key(key) => key,
-            Recent::Other => loop {
-                // Let go while the key is looked up.
-                drop(state);
-                let key;
-                (origin.generation, key) = look_up(&session, origin.key)?;
-                state = session.state()?;
-                // A logout in between has ended this session's operations already, so none may begin.
-                if origin.generation == session.slot.token.generation() {
-                    state.operations.remember(&origin, Arc::clone(&key));
-                    break key;
+            Recent::Other => {
+                let mut recorded = false;
+                loop {
+                    // Let go while the key is looked up.
+                    drop(state);
+                    let key = look_up(&session, &mut origin, &mut recorded)?;
+                    state = session.state()?;
+                    // A logout in between has ended this session's operations already, so none may begin.
+                    if origin.generation == session.slot.token.generation() {
+                        // One whose use is recorded comes this way each time.
+                        if !recorded {
+                            state.operations.remember(&origin, Arc::clone(&key));
+                        }
+                        break key;
+                    }
                 }
-            },
+            }
         };
         state.operations.begin(Operation::keyed(origin, take(params), key)?)
     }
@@ -232,6 +245,7 @@ impl Library {
         if key.object().class() != CKO_SECRET_KEY || !matches!(readable()?[..], [Ok(_)]) {
             return Err(Error::KeyIndigestible);
         }
+        session.slot.token.record_use(session.access(&login), &key, "digest", "C_DigestKey")?;
         state.operations.step(Purpose::Digest, false, |operation| {
             operation.in_parts = true;
             operation.transform()?.update(key.value(), &mut []).map(Some)

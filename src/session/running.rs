@@ -22,6 +22,21 @@ pub enum Purpose {
     VerifyRecover,
 }
 
+impl Purpose {
+    /// As the audit log says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Purpose::Encrypt => "encrypt",
+            Purpose::Decrypt => "decrypt",
+            Purpose::Digest => "digest",
+            Purpose::Sign => "sign",
+            Purpose::Verify => "verify",
+            Purpose::SignRecover => "sign-recover",
+            Purpose::VerifyRecover => "verify-recover",
+        }
+    }
+}
+
 /// Where a result goes: the caller's buffer, or nowhere (a length query). `length` is set on Ok and
 /// on `BufferTooSmall`: bytes written, or needed.
 pub struct Output<'a> {

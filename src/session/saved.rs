@@ -94,6 +94,7 @@ impl Library {
                     Error::KeyHandleInvalid => Error::KeyChanged,
                     other => other,
                 })?;
+                token.record_use(session.access(&login), &key, saved.purpose.name(), mechanism.name)?;
                 Operation::keyed(origin, Params::None, key)?
             };
             operation.context().ok_or(Error::SavedStateInvalid)?.load(saved.hash)?;

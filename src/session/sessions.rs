@@ -2,6 +2,7 @@
 
 use super::Library;
 use super::running::Operations;
+use crate::audit::Note;
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{MutexGuard, Rank, RwLock};
@@ -46,8 +47,7 @@ impl Slot {
     fn log_out_if(&self, ends: impl FnOnce(&SessionCounts) -> bool) {
         let mut login = self.login.write();
         if ends(&self.counts.read()) {
-            *login = None;
-            self.token.log_out();
+            self.token.log_out(login.take());
         }
     }
 
@@ -115,13 +115,18 @@ impl Session {
 
     /// New objects of a call that began with this login: `UserNotLoggedIn` when it ended meanwhile, or
     /// what is private would outlive the logout. The same for a session that was closed.
-    pub fn insert(&self, began: &Option<Arc<Login>>, objects: Vec<Object>) -> Result<Vec<Handle>> {
+    pub fn insert(
+        &self,
+        began: &Option<Arc<Login>>,
+        objects: Vec<Object>,
+        note: Note,
+    ) -> Result<Vec<Handle>> {
         let login = self.slot.login.read();
         let same = |began: &Arc<Login>| login.as_ref().is_some_and(|login| Arc::ptr_eq(login, began));
         if !began.as_ref().is_none_or(same) {
             return Err(Error::UserNotLoggedIn);
         }
-        let handles = self.slot.token.insert_all(self.access(began), objects)?;
+        let handles = self.slot.token.insert_all(self.access(began), objects, note)?;
         if !self.is_open() {
             self.slot.token.close_session(self.handle);
             return Err(Error::SessionHandleInvalid);
@@ -130,8 +135,8 @@ impl Session {
     }
 
     /// As [`Session::insert`], of one.
-    pub fn insert_one(&self, began: &Option<Arc<Login>>, object: Object) -> Result<Handle> {
-        self.insert(began, vec![object])?.first().copied().ok_or(Error::GeneralError)
+    pub fn insert_one(&self, began: &Option<Arc<Login>>, object: Object, note: Note) -> Result<Handle> {
+        self.insert(began, vec![object], note)?.first().copied().ok_or(Error::GeneralError)
     }
 
     /// This session's access with the slot's login.

@@ -1,8 +1,9 @@
-//! A transaction under way: records, their keys and terms, the state digest and the change log in
-//! one commit.
+//! A transaction under way: records, their keys and terms, the state digest, the change log and the audit
+//! log in one commit.
 
 use super::connection::sql;
 use super::digest::{self, State, Sum};
+use super::format;
 use super::provider::{self, Wrapping};
 use super::seal::{self, Keys};
 use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, select};
@@ -15,10 +16,12 @@ const LOG_LENGTH: i64 = 10_000;
 
 /// A transaction under way.
 pub struct Change<'a> {
-    connection: &'a Connection,
-    keys: &'a Keys,
-    state: State,
+    pub(super) connection: &'a Connection,
+    pub(super) keys: &'a Keys,
+    pub(super) state: State,
     removed: bool,
+    /// Lines that this transaction added to the log.
+    pub(super) lines: Vec<Vec<u8>>,
     /// Records whose element must be made anew before the commit, with their old element.
     touched: Vec<(Kind, Id, Sum)>,
 }
@@ -46,6 +49,7 @@ pub fn transact_counted<T>(
         keys,
         state: state.unwrap_or_default(),
         removed: false,
+        lines: Vec::new(),
         touched: Vec::new(),
     };
     let before = change.state.root;
@@ -60,7 +64,7 @@ pub fn transact_counted<T>(
 impl Change<'_> {
     /// Empties the file and gives it these keys.
     pub(super) fn clear(&mut self, wrapping: &Wrapping) -> Result<()> {
-        for table in ["records", "keys", "terms", "digest", "changes", "meta"] {
+        for table in format::TABLES {
             self.connection.execute(&format!("DELETE FROM {table}"), []).map_err(sql)?;
         }
         self.state = State::default();
@@ -227,7 +231,7 @@ impl Change<'_> {
     /// New elements for what was touched, the state and the change log.
     fn settle(&mut self) -> Result<()> {
         if self.touched.is_empty() {
-            return Ok(());
+            return if self.lines.is_empty() { Ok(()) } else { self.state.save(self.connection, self.keys) };
         }
         for (kind, id, old) in std::mem::take(&mut self.touched) {
             let new = match select(self.connection, kind, id)? {

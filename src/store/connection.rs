@@ -1,6 +1,7 @@
-//! The file itself: making it, opening connections, schema version 1, SQLite's errors as ours.
+//! The file itself: making it, opening connections, SQLite's errors as ours.
 
 use super::claim::Claim;
+use super::format;
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
@@ -19,27 +20,7 @@ use std::time::Duration;
 /// mappings must not be carried into a child.
 pub static GATE: RwLock<()> = RwLock::new(Rank::StoreGate, ());
 
-/// "Strg": tells our files from others.
-const APPLICATION_ID: i64 = 0x5374_7267;
-const FORMAT: i64 = 1;
 const BUSY: Duration = Duration::from_secs(10);
-
-const SCHEMA: &str = "
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE records (
-    kind INTEGER NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    author BLOB NOT NULL, owner BLOB NOT NULL, flags INTEGER NOT NULL,
-    bucket INTEGER NOT NULL, element BLOB NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (kind, id)) STRICT;
-CREATE INDEX records_by_bucket ON records (bucket, element);
-CREATE INDEX records_by_owner ON records (kind, owner);
-CREATE TABLE keys (object BLOB NOT NULL, holder BLOB NOT NULL, wrapped BLOB NOT NULL,
-    PRIMARY KEY (object, holder)) STRICT, WITHOUT ROWID;
-CREATE TABLE terms (term BLOB NOT NULL, object BLOB NOT NULL, PRIMARY KEY (term, object)) STRICT, WITHOUT ROWID;
-CREATE INDEX terms_by_object ON terms (object);
-CREATE TABLE digest (bucket INTEGER PRIMARY KEY, sum BLOB NOT NULL) STRICT;
-CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, id BLOB NOT NULL) STRICT;
-";
 
 /// An error of SQLite as one of ours, the reason in the log.
 pub fn sql(error: rusqlite::Error) -> Error {
@@ -92,7 +73,7 @@ impl Link {
                 Err(_) => continue,
             };
             let writable = !connection.is_readonly("main").unwrap_or(true);
-            match check_format(&connection, &link.path) {
+            match format::check(&connection, &link.path) {
                 Err(Error::DeviceMemory | Error::TokenWriteProtected) => {}
                 Err(Error::DeviceError) if !alone && !writable => {}
                 Err(error) => return Err(error),
@@ -122,9 +103,7 @@ impl Link {
             connection
                 .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
                 .map_err(sql)?;
-            connection.execute_batch(SCHEMA).map_err(sql)?;
-            connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
-            connection.pragma_update(None, "user_version", FORMAT).map_err(sql)?;
+            format::make(&connection)?;
             fill(&connection)?;
             connection.pragma_update(None, "journal_mode", "WAL").map_err(sql)?;
             connection.close().map_err(|(_, e)| sql(e))?;
@@ -212,6 +191,7 @@ impl Link {
                 "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
             )
             .map_err(sql)?;
+        format::migrate(&connection)?;
         Ok(connection)
     }
 }
@@ -224,23 +204,6 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 pub fn close_quickly(connection: Option<Connection>) {
     if let Some(connection) = connection {
         let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    }
-}
-
-fn check_format(connection: &Connection, path: &Path) -> Result<()> {
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let not_ours = |why: &str| Error::TokenNotRecognized.because(format_args!("{}: {why}", path.display()));
-    let application = pragma("application_id").map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => not_ours("not a token file"),
-        _ => sql(error),
-    })?;
-    if application != APPLICATION_ID {
-        return Err(not_ours("not a Strongroom token file"));
-    }
-    match pragma("user_version").map_err(sql)? {
-        FORMAT => Ok(()),
-        newer if newer > FORMAT => Err(not_ours("made by a newer Strongroom")),
-        _ => Err(not_ours("of an unknown format")),
     }
 }
 

@@ -9,6 +9,7 @@
 use super::connection::{meta, sql};
 use super::seal::{Keys, header_bytes};
 use super::{Id, Kind, Record};
+use crate::audit::Tip;
 use crate::crypto::Hash;
 use crate::crypto::hash::{Context, Hmac};
 use crate::error::{Error, Result};
@@ -152,11 +153,13 @@ pub fn sum_of_buckets(connection: &Connection, keys: &Keys) -> Result<Sum> {
     Ok(root)
 }
 
-/// The `state` row of `meta`: root (32), number of records (u64 LE), HMAC over both (32).
+/// The `state` row of `meta`: root (32), number of records (u64 LE), the audit log's last sequence (u64
+/// LE) and the hash of its last line (32), HMAC over all (32). Without the log in files of format 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub root: Sum,
     pub records: u64,
+    pub log: Tip,
 }
 
 impl State {
@@ -169,16 +172,25 @@ impl State {
     /// The row as far as it is one under these keys: a token in the making has none.
     pub fn read(connection: &Connection, keys: &Keys) -> Result<Option<State>> {
         let row = meta(connection, "state")?.unwrap_or_default();
-        if row.len() != 72 || Hmac::sha256(&keys.state, &[&row[..40]]) != row[40..] {
+        let Some((said, mac)) = row.split_last_chunk::<32>() else { return Ok(None) };
+        if Hmac::sha256(&keys.state, &[said]) != *mac {
             return Ok(None);
         }
-        let Ok(records) = row[32..40].try_into().map(u64::from_le_bytes) else { return Ok(None) };
-        Ok(Some(State { root: Sum::from_bytes(&row[..32])?, records }))
+        let number = |at: usize| said.get(at..at + 8)?.try_into().map(u64::from_le_bytes).ok();
+        let log = match said.len() {
+            40 => Some(Tip::default()),
+            80 => number(40).zip(said[48..].try_into().ok()).map(|(sequence, hash)| Tip { sequence, hash }),
+            _ => None,
+        };
+        let (Some(log), Some(records)) = (log, number(32)) else { return Ok(None) };
+        Ok(Some(State { root: Sum::from_bytes(&said[..32])?, records, log }))
     }
 
     pub fn save(&self, connection: &Connection, keys: &Keys) -> Result<()> {
         let mut row = self.root.to_bytes().to_vec();
         row.extend_from_slice(&self.records.to_le_bytes());
+        row.extend_from_slice(&self.log.sequence.to_le_bytes());
+        row.extend_from_slice(&self.log.hash);
         let mac = Hmac::sha256(&keys.state, &[&row]);
         row.extend_from_slice(&mac);
         let mut statement = connection

@@ -3,12 +3,14 @@
 //! Contract: a `write` that answered Ok is on disk and survives kill -9 and power loss; one that
 //! failed changed nothing. Whatever was altered, dropped, added or put back from an older copy is
 //! noticed when it is touched and by `verify`, and never served. Many processes may hold the same
-//! file. The format is version 1, written down in ARCHITECTURE.md.
+//! file. The format is written down in ARCHITECTURE.md; `format.rs` has its numbers.
 
 mod change;
 pub mod claim;
 mod connection;
 mod digest;
+mod format;
+mod log;
 mod provider;
 mod seal;
 mod verify;
@@ -18,6 +20,7 @@ mod tests;
 
 pub use change::Change;
 pub use connection::GATE;
+pub use log::{Line, Log};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -130,6 +133,8 @@ pub struct Changes {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub records: u64,
+    /// Entries of the audit log.
+    pub entries: u64,
     /// One sentence per fault; empty when all is well.
     pub faults: Vec<String>,
 }

@@ -1,8 +1,9 @@
-//! The only place that seals or opens: keys that follow from the token's seal key S, record bodies.
+//! The only place that seals or opens: keys that follow from the token's seal key S, record bodies, lines of
+//! the audit log.
 //!
 //! Body: salt (16 bytes), then AES-256-GCM ciphertext and tag under HMAC(base key, salt) with a zero
 //! nonce: each salt makes a key of its own, so no nonce can repeat. Associated data: the token's id
-//! and every clear header field.
+//! and every clear header field; of a line, the token's id, "audit" and its sequence (u64 LE).
 
 use super::{BodyKey, Header, Id, Record, Term};
 use crate::crypto::aes::GcmKey;
@@ -19,6 +20,7 @@ pub struct Keys {
     pub token: Id,
     pub seal: Secret,
     bodies: Secret,
+    log: Secret,
     index: Secret,
     pub digest: Secret,
     pub state: Secret,
@@ -29,6 +31,7 @@ impl Keys {
         let sub = |purpose: &str| derive::hkdf_sha256(&token.0, &seal, purpose.as_bytes(), 32);
         Keys {
             bodies: sub("strongroom record bodies"),
+            log: sub("strongroom audit log"),
             index: sub("strongroom blind index"),
             digest: sub("strongroom state digest"),
             state: sub("strongroom state header"),
@@ -68,13 +71,15 @@ pub fn header_bytes(header: &Header) -> [u8; 65] {
     out
 }
 
-fn body_key(keys: &Keys, key: BodyKey<'_>, salt: &[u8]) -> Result<GcmKey> {
-    let base: &[u8] = match key {
+fn base<'a>(keys: &'a Keys, key: BodyKey<'a>) -> &'a Secret {
+    match key {
         BodyKey::Seal => &keys.bodies,
         BodyKey::Data(key) => key,
-    };
-    let record_key = Secret::from(&Hmac::sha256(base, &[b"record", salt])[..]);
-    GcmKey::new(&record_key)
+    }
+}
+
+fn salted(base: &Secret, salt: &[u8]) -> Result<GcmKey> {
+    GcmKey::new(&Secret::from(&Hmac::sha256(base, &[b"record", salt])[..]))
 }
 
 fn associated(keys: &Keys, header: &Header) -> Vec<u8> {
@@ -83,20 +88,41 @@ fn associated(keys: &Keys, header: &Header) -> Vec<u8> {
 
 /// The body of a record.
 pub fn seal(keys: &Keys, header: &Header, key: BodyKey<'_>, plain: &[u8]) -> Result<Vec<u8>> {
+    seal_bytes(base(keys, key), &associated(keys, header), plain)
+}
+
+fn seal_bytes(base: &Secret, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let mut body = vec![0; SALT + plain.len() + TAG];
     let (salt, sealed) = body.split_at_mut(SALT);
     crate::crypto::random::fill(salt)?;
-    body_key(keys, key, salt)?.seal(&NONCE, &associated(keys, header), TAG, plain, sealed)?;
+    salted(base, salt)?.seal(&NONCE, associated, TAG, plain, sealed)?;
     Ok(body)
 }
 
 /// What was sealed, or `DeviceError`.
 pub fn open(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
-    let damaged = || Error::DeviceError.because(format_args!("record {} does not open", record.header.id));
-    let (salt, sealed) = record.body.split_at_checked(SALT).ok_or_else(damaged)?;
-    let length = sealed.len().checked_sub(TAG).ok_or_else(damaged)?;
-    let mut plain = Secret::zeroed(length);
-    let aad = associated(keys, &record.header);
-    body_key(keys, key, salt)?.open(&NONCE, &aad, TAG, sealed, &mut plain).map_err(|_| damaged())?;
-    Ok(plain)
+    let opened = open_bytes(base(keys, key), &associated(keys, &record.header), &record.body);
+    opened
+        .ok_or_else(|| Error::DeviceError.because(format_args!("record {} does not open", record.header.id)))
+}
+
+fn open_bytes(base: &Secret, associated: &[u8], body: &[u8]) -> Option<Secret> {
+    let (salt, sealed) = body.split_at_checked(SALT)?;
+    let mut plain = Secret::zeroed(sealed.len().checked_sub(TAG)?);
+    salted(base, salt).ok()?.open(&NONCE, associated, TAG, sealed, &mut plain).ok()?;
+    Some(plain)
+}
+
+fn associated_with_line(keys: &Keys, sequence: u64) -> Vec<u8> {
+    [&keys.token.0[..], b"audit", &sequence.to_le_bytes()].concat()
+}
+
+/// A line of the audit log.
+pub fn seal_line(keys: &Keys, sequence: u64, line: &[u8]) -> Result<Vec<u8>> {
+    seal_bytes(&keys.log, &associated_with_line(keys, sequence), line)
+}
+
+/// The line again; `None` when it is not the one of this place.
+pub fn open_line(keys: &Keys, sequence: u64, body: &[u8]) -> Option<Vec<u8>> {
+    open_bytes(&keys.log, &associated_with_line(keys, sequence), body).map(|line| line.to_vec())
 }

@@ -9,6 +9,7 @@
 use super::cache::{Opened, open_data_key};
 use super::policy::Operation;
 use super::{Access, Handle, Login, Role, Token, keychain, policy};
+use crate::audit::{Event, Note, Person};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
@@ -164,10 +165,13 @@ pub fn write(
 ) -> Result<()> {
     still_good(change, login)?;
     let terms = search::terms(object);
+    let id = header.id;
     if !object.is_private() {
+        if let Some(Custody::Give(owner)) = custody.last() {
+            record(change, login, Event::Transfer, id, *owner)?;
+        }
         return change.put(header, BodyKey::Seal, &object.encode(), &terms);
     }
-    let id = header.id;
     let before: BTreeSet<Id> = change.holders(id)?.into_iter().collect();
     let (owner, holders) = settle(change, login, &header, &before, custody)?;
     let lost = before.iter().any(|holder| !holders.contains_key(holder));
@@ -176,6 +180,15 @@ pub fn write(
         _ => Secret::random(32)?,
     };
     let anew = lost || before.is_empty();
+    if header.owner != Id::NONE && header.owner != owner {
+        record(change, login, Event::Transfer, id, owner)?;
+    }
+    for holder in holders.keys().filter(|holder| **holder != owner && !before.contains(holder)) {
+        record(change, login, Event::Share, id, *holder)?;
+    }
+    for gone in before.iter().filter(|gone| !holders.contains_key(gone) && **gone != header.owner) {
+        record(change, login, Event::Unshare, id, *gone)?;
+    }
     header.owner = owner;
     change.put(header, BodyKey::Data(&data_key), &object.encode(), &terms)?;
     for gone in before.iter().filter(|holder| !holders.contains_key(holder)) {
@@ -196,6 +209,13 @@ pub fn write(
         }
     }
     Ok(())
+}
+
+/// Records what happens to someone's hold of an object.
+fn record(change: &mut Change<'_>, login: &Arc<Login>, event: Event, object: Id, user: Id) -> Result<()> {
+    let person = change.user(user)?.map(|user| user.person());
+    let gone = || Person { id: user.to_string(), ..Person::default() };
+    change.audit(Some(login), Note::of(event).object(object).user(person.unwrap_or_else(gone)))
 }
 
 /// The owner after the changes, and all holders with their public keys. `AttributeValueInvalid` when

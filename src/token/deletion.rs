@@ -3,6 +3,7 @@
 use super::custody::still_good;
 use super::policy::Operation;
 use super::{Access, Token};
+use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Kind, Store};
 
@@ -32,7 +33,7 @@ impl Token {
         if id == officer.user {
             return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
         }
-        let destroyed = store.write(|change| {
+        let destroyed = self.write(&store, |change| {
             still_good(change, officer)?;
             let owned = change.owned(id)?;
             if !owned.is_empty() && !destroy {
@@ -43,6 +44,9 @@ impl Token {
             }
             let many = take_all(change, id)?;
             change.remove(Kind::User, id)?;
+            let note = Note::of(Event::UserDeleted).user(user.person());
+            let note = owned.iter().fold(note, |note, header| note.object(header.id));
+            change.audit(access.login, note)?;
             Ok(many)
         })?;
         self.look(&store)?;

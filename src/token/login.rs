@@ -1,8 +1,10 @@
 //! Proving a password: PIN forms, lock-out, and the verifier that spares repeat logins the KDF.
 
+use super::audit::person;
 use super::keychain::{self, UserKeys};
 use super::users::User;
 use super::{Role, Token};
+use crate::audit::{Event, Note, Person};
 use crate::crypto::Secret;
 use crate::crypto::hash::Hmac;
 use crate::error::{Error, Result};
@@ -24,9 +26,11 @@ pub struct Login {
     pub role: Role,
     /// The token as it was then; one that is initialised anew knows this login no more.
     pub(super) token: Id,
+    /// The process that logged in: a forked child has its parent's login.
+    pub(super) process: u32,
     pub(super) keys: UserKeys,
     /// The user was deleted: to the policy this is nobody.
-    ended: AtomicBool,
+    pub(super) ended: AtomicBool,
 }
 
 impl Login {
@@ -99,6 +103,17 @@ impl Token {
     /// `UserPinNotInitialized`). Without `name`, the PIN may be `user:password`; a prefix that is
     /// no user's name belongs to the password of the slot's default user.
     pub fn log_in(&self, role: Role, name: Option<&str>, pin: &[u8]) -> Result<Arc<Login>> {
+        self.authenticate(role, name, pin, Some(Event::Login))
+    }
+
+    /// As `log_in`; a right password is recorded as this event, or is part of what is recorded later.
+    pub(super) fn authenticate(
+        &self,
+        role: Role,
+        name: Option<&str>,
+        pin: &[u8],
+        event: Option<Event>,
+    ) -> Result<Arc<Login>> {
         let store = self.store()?;
         let (user, password) = match name {
             Some(name) => (self.find_user(&store, name)?, pin),
@@ -115,14 +130,37 @@ impl Token {
                 }
             },
         };
-        let user = user.filter(|user| user.role == role).ok_or(Error::PinIncorrect)?;
-        let keys = self.prove(&store, &user, password)?;
-        let (id, token, ended) = (user.header.id, store.token_id(), AtomicBool::new(false));
-        let login = Arc::new(Login { user: id, name: user.name, role, token, keys, ended });
+        let user = match user {
+            Some(user) if user.role == role => user,
+            Some(other) => return self.refuse(&store, other.person(), Error::PinIncorrect),
+            None => {
+                let typed = Person { name: name.unwrap_or_default().to_owned(), ..Person::default() };
+                return self.refuse(&store, typed, Error::PinIncorrect);
+            }
+        };
+        let keys = self.prove(&store, &user, password, event)?;
+        let login = Arc::new(Login {
+            user: user.header.id,
+            name: user.name,
+            role,
+            token: store.token_id(),
+            process: std::process::id(),
+            keys,
+            ended: AtomicBool::new(false),
+        });
         let given = &mut self.verifiers.write().given;
         given.retain(|given| given.strong_count() > 0);
         given.push(Arc::downgrade(&login));
         Ok(login)
+    }
+
+    /// Records an attempt that was not even tried, and answers why.
+    fn refuse<T>(&self, store: &Store, user: Person, why: Error) -> Result<T> {
+        if !store.read_only() {
+            let note = Note::of(Event::LoginFailed).user(user).detail("answer", why);
+            self.write(store, |change| change.enter(note))?;
+        }
+        Err(why)
     }
 
     /// C_Login(CKU_CONTEXT_SPECIFIC): the password of the one who is logged in, again.
@@ -131,36 +169,44 @@ impl Token {
         let store = self.store()?;
         let user = self.find_user(&store, &login.name)?.ok_or(Error::PinIncorrect)?;
         let password = pin.strip_prefix(&prefix[..]).unwrap_or(pin);
-        self.prove(&store, &user, password).map(drop)
+        self.prove(&store, &user, password, None).map(drop)
     }
 
     /// The user's keys, if the password is right. An attempt is written down before it is tried, so
     /// that killing the process or trying from many at once gains nothing.
-    fn prove(&self, store: &Store, user: &User, password: &[u8]) -> Result<UserKeys> {
+    fn prove(&self, store: &Store, user: &User, password: &[u8], event: Option<Event>) -> Result<UserKeys> {
+        let right = || event.map(|event| Note::of(event).by(Some(user.person())));
         if user.failures >= self.config.max_failures {
-            return Err(Error::PinLocked);
+            return self.refuse(store, user.person(), Error::PinLocked);
         }
         let recalled = self.verifiers.read().recall(user, password);
         if let Some(kek) = recalled {
             if user.failures > 0 {
-                self.count(store, user, User::attempt_was_right)?;
+                self.count(store, user, right(), User::attempt_was_right)?;
+            } else if event.is_some() {
+                self.repeats.write().count(user.header.id, user.person(), true);
             }
             return UserKeys::unwrap(&kek, &user.keys, user.public).map_err(|_| Error::PinIncorrect);
         }
-        self.begin_attempt(store, user, PATIENCE)?;
+        if let Err(error) = self.begin_attempt(store, user, PATIENCE) {
+            let locked = error == Error::PinLocked;
+            return if locked { self.refuse(store, user.person(), error) } else { Err(error) };
+        }
         let kek = match user.stretch.kek(password, &Self::pepper(store)) {
             Ok(kek) => kek,
             // There was not the memory to try it: that is nobody's wrong guess.
             Err(error) => {
-                self.count(store, user, User::attempt_was_none)?;
+                self.count(store, user, None, User::attempt_was_none)?;
                 return Err(error);
             }
         };
         let Ok(keys) = UserKeys::unwrap(&kek, &user.keys, user.public) else {
-            self.count(store, user, User::attempt_was_wrong)?;
+            let wrong =
+                Note::of(Event::LoginFailed).user(user.person()).detail("answer", Error::PinIncorrect);
+            self.count(store, user, Some(wrong), User::attempt_was_wrong)?;
             return Err(Error::PinIncorrect.because(format_args!("user {}", user.name)));
         };
-        self.count(store, user, User::attempt_was_right)?;
+        self.count(store, user, right(), User::attempt_was_right)?;
         self.verifiers.write().remember(user, password, &kek)?;
         Ok(keys)
     }
@@ -180,7 +226,7 @@ impl Token {
                 return Err(Error::PinLocked);
             }
             if current.may_attempt(most) {
-                if self.count(store, user, |current| current.attempt(most))? {
+                if self.count(store, user, None, |current| current.attempt(most))? {
                     return Ok(());
                 }
                 continue;
@@ -188,27 +234,41 @@ impl Token {
             if current.header.version != seen {
                 (seen, since) = (current.header.version, Instant::now());
             } else if since.elapsed() >= patience {
-                self.count(store, user, |current| current.header.version == seen && current.end_attempts())?;
+                let ended = |current: &mut User| current.header.version == seen && current.end_attempts();
+                self.count(store, user, None, ended)?;
                 continue;
             }
             std::thread::sleep(LOOK);
         }
     }
 
-    /// Changes the user's counts and saves them if `change` says so; answers what it said. A file
-    /// that cannot be written counts nothing: who can write-protect it can also copy it.
-    fn count(&self, store: &Store, user: &User, change: impl FnOnce(&mut User) -> bool) -> Result<bool> {
+    /// Changes the user's counts and saves them if `change` says so, with what is to be recorded of it;
+    /// answers what it said. A file that cannot be written counts nothing: who can write-protect it can
+    /// also copy it.
+    fn count(
+        &self,
+        store: &Store,
+        user: &User,
+        note: Option<Note>,
+        change: impl FnOnce(&mut User) -> bool,
+    ) -> Result<bool> {
         if store.read_only() {
             return Ok(false);
         }
-        store.write(|writing| {
+        let most = self.config.max_failures;
+        self.write(store, |writing| {
             let mut current = writing.user(user.header.id)?.ok_or(Error::PinIncorrect)?;
             if current.credential != user.credential {
                 return Err(Error::PinIncorrect);
             }
+            let before = current.failures;
             let save = change(&mut current);
             if save {
                 current.save(writing)?;
+                note.map_or(Ok(()), |note| writing.enter(note))?;
+                if before < most && current.failures >= most {
+                    writing.enter(Note::of(Event::Locked).user(current.person()))?;
+                }
             }
             Ok(save)
         })
@@ -217,6 +277,10 @@ impl Token {
 
 /// The counts of a user's record.
 impl User {
+    pub(super) fn person(&self) -> Person {
+        person(self.header.id, &self.name, self.role)
+    }
+
     fn may_attempt(&self, most: u32) -> bool {
         self.failures.saturating_add(self.attempts) < most
     }

@@ -4,6 +4,7 @@
 //! asks the one table in `policy.rs`. No lock is held while a mechanism or a password KDF runs;
 //! nothing here is on the path of C_Sign but [`Token::key`] at C_SignInit, served from memory.
 
+mod audit;
 mod cache;
 mod custody;
 mod deletion;
@@ -19,6 +20,7 @@ mod reset;
 mod tests;
 mod users;
 
+pub use audit::{Filter, Verification};
 pub use login::Login;
 pub use reset::PendingReset;
 
@@ -26,6 +28,7 @@ use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{ForkGuard, Rank, RwLock, WriteGuard};
 use crate::store::{Id, Report, Store};
+use audit::Repeats;
 use cryptoki_sys::*;
 use handles::Index;
 use login::Verifiers;
@@ -86,6 +89,8 @@ pub struct Token {
     store: RwLock<Option<Arc<Store>>>,
     verifiers: RwLock<Verifiers>,
     index: RwLock<Index>,
+    /// What the audit log is still to be told of this process's logins.
+    repeats: RwLock<Repeats>,
     /// The last answer of `info` and the file's version it was true for.
     info: RwLock<Option<(i64, Info)>>,
     /// When the file was last looked at for other processes' changes, in milliseconds.
@@ -99,6 +104,7 @@ pub struct ForkGuards<'a> {
     store: ForkGuard<'a, Option<Arc<Store>>>,
     _verifiers: ForkGuard<'a, Verifiers>,
     _index: ForkGuard<'a, Index>,
+    _repeats: ForkGuard<'a, Repeats>,
     _info: ForkGuard<'a, Option<(i64, Info)>>,
 }
 
@@ -128,6 +134,7 @@ impl Token {
             store: RwLock::new(Rank::Login, None),
             verifiers: RwLock::new(Rank::Login, Verifiers::default()),
             index: RwLock::new(Rank::TokenIndex, Index::new()),
+            repeats: RwLock::new(Rank::Login, Repeats::default()),
             info: RwLock::new(Rank::Login, None),
             looked: AtomicU64::new(0),
             generation: AtomicU64::new(0),
@@ -172,6 +179,7 @@ impl Token {
     fn replace_store(&self, store: Option<Arc<Store>>) {
         *self.store.write() = store;
         *self.verifiers.write() = Verifiers::default();
+        *self.repeats.write() = Repeats::default();
         *self.info.write() = None;
         self.index_for_change().forget_token();
     }
@@ -234,13 +242,19 @@ impl Token {
 
     /// Wipes everything that is held in memory.
     pub fn close(&self) {
+        self.write_repeats();
         self.replace_store(None);
         self.index_for_change().drop_sessions(|_| true);
     }
 
-    /// Checks every record; `watch` is told how many of how many are done.
+    /// Reads everything, the audit log too, and compares it with what the token knows; `watch` is told
+    /// how many of how many records are done.
     pub fn verify(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
-        self.store()?.verify_watched(watch)
+        let mut report = self.store()?.verify_watched(watch)?;
+        let log = self.audit_verify(None)?.found;
+        report.entries = log.entries;
+        report.faults.extend(log.faults.into_iter().map(|fault| format!("audit log: {fault}")));
+        Ok(report)
     }
 
     /// Where the token's file lies.
@@ -254,6 +268,7 @@ impl Token {
             store: self.store.write_for_fork(),
             _verifiers: self.verifiers.write_for_fork(),
             _index: self.index.write_for_fork(),
+            _repeats: self.repeats.write_for_fork(),
             _info: self.info.write_for_fork(),
         }
     }

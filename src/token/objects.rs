@@ -3,21 +3,34 @@
 use super::cache::Opened;
 use super::custody::{self, Custody};
 use super::policy::Operation;
-use super::{Access, Handle, Token, policy};
+use super::{Access, Handle, Login, Token, policy};
+use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
 use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
-use crate::object::{Object, Template, Value, rules, search, template};
+use crate::object::{Object, Template, Value, attribute, rules, search, template};
 use crate::store::{Header, Id, Kind, Store};
 use cryptoki_sys::*;
 use std::sync::Arc;
+
+/// The attributes that a template names, as lines of the audit log say them.
+fn names(template: &Template) -> String {
+    let name = |kind| attribute::name(kind).map_or_else(|| format!("{kind:#x}"), str::to_owned);
+    template.iter().map(|(kind, _)| name(*kind)).collect::<Vec<_>>().join(" ")
+}
 
 /// How often a change is tried again when another process was faster.
 const TRIES: usize = 5;
 
 impl Token {
     /// Stores complete objects (CKA_UNIQUE_ID is given here), all or nothing, and gives their handles.
-    pub fn insert_all(&self, access: Access<'_>, objects: Vec<Object>) -> Result<Vec<Handle>> {
+    /// `note`: how they came to be; recorded of those that are stored in the file.
+    pub fn insert_all(
+        &self,
+        access: Access<'_>,
+        objects: Vec<Object>,
+        mut note: Note,
+    ) -> Result<Vec<Handle>> {
         let mut named = Vec::new();
         for mut object in objects {
             policy::may_make(access, &object)?;
@@ -27,22 +40,20 @@ impl Token {
             named.push((id, object, custody));
         }
         if named.iter().any(|(_, object, _)| object.is_token()) {
-            self.store()?.write(|change| {
-                let author = change.token_id();
-                let stored = named.iter().filter(|(_, object, _)| object.is_token());
-                stored.into_iter().try_for_each(|(id, object, custody)| {
-                    let header = Header {
-                        kind: Kind::Object,
-                        id: *id,
-                        version: 1,
-                        epoch: 1,
-                        author,
-                        owner: Id::NONE,
-                        flags: 0,
-                    };
-                    let login = access.login.ok_or(Error::UserNotLoggedIn)?;
-                    custody::write(change, login, header, object, custody)
-                })
+            self.write(&*self.store()?, |change| {
+                let (kind, epoch, author) = (Kind::Object, 1, change.token_id());
+                let login = access.login.ok_or(Error::UserNotLoggedIn)?;
+                for (id, ..) in named.iter().filter(|(_, object, _)| object.is_token()) {
+                    note = note.object(id);
+                }
+                change.audit(access.login, note)?;
+                named.iter().filter(|(_, object, _)| object.is_token()).try_for_each(
+                    |(id, object, custody)| {
+                        let owner = Id::NONE;
+                        let header = Header { kind, id: *id, version: 1, epoch, author, owner, flags: 0 };
+                        custody::write(change, login, header, object, custody)
+                    },
+                )
             })?;
         }
         let mut index = self.index.write();
@@ -107,7 +118,7 @@ impl Token {
                 self.index_for_change().set_session(handle, Arc::new(Key::new(object)));
                 return Ok(());
             };
-            match self.rewrite(access, &found, object, custody) {
+            match self.rewrite(access, &found, object, custody, &names(&changes)) {
                 Err(Error::FunctionFailed) => {}
                 done => return done,
             }
@@ -122,13 +133,20 @@ impl Token {
         found: &Opened,
         mut object: Object,
         custody: &[Custody],
+        changed: &str,
     ) -> Result<()> {
         let next = Header { version: found.header.version + 1, ..found.header };
         let login = access.login.ok_or(Error::UserNotLoggedIn)?;
         if let (Id::NONE, [.., Custody::Give(owner)]) = (next.owner, custody) {
             object.set(CKA_STRONGROOM_OWNER, Value::Bytes(owner.0.to_vec()));
         }
-        self.store()?.write(|change| custody::write(change, login, next, &object, custody))?;
+        self.write(&*self.store()?, |change| {
+            if !changed.is_empty() || custody.is_empty() {
+                let note = Note::of(Event::Modify).object(next.id).detail("attributes", changed);
+                change.audit(access.login, note)?;
+            }
+            custody::write(change, login, next, &object, custody)
+        })?;
         self.index_for_change().forget(next.id);
         Ok(())
     }
@@ -145,10 +163,12 @@ impl Token {
         Ok(kinds.iter().map(|kind| self.attribute(access, whole, *kind)).collect())
     }
 
-    /// C_CopyObject: what is to be stored.
-    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<Object> {
+    /// C_CopyObject: what is to be stored, and what is to be recorded of it.
+    pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<(Object, Note)> {
         let (_, key) = self.resolve_for(access, Operation::Copy, handle)?;
-        template::copy(key.object(), changes, policy::asker(access.login))
+        let note = Note::of(Event::Copy).detail("from", key.id());
+        let note = note.detail("attributes", names(&changes));
+        Ok((template::copy(key.object(), changes, policy::asker(access.login))?, note))
     }
 
     /// C_DestroyObject.
@@ -159,7 +179,11 @@ impl Token {
         }
         policy::may(access, Operation::Destroy, &key, found.as_ref())?;
         if let Some(found) = found {
-            self.store()?.write(|change| change.remove(Kind::Object, found.header.id))?;
+            let id = found.header.id;
+            self.write(&*self.store()?, |change| {
+                change.remove(Kind::Object, id)?;
+                change.audit(access.login, Note::of(Event::Destroy).object(id))
+            })?;
         }
         self.index_for_change().remove(handle);
         Ok(())
@@ -232,8 +256,12 @@ impl Token {
         drop(self.index_for_change());
     }
 
-    /// Forgets the keys of private objects in this process, private session objects too.
-    pub fn log_out(&self) {
+    /// Forgets the keys of private objects in this process, private session objects too. `login`: what
+    /// ends.
+    pub fn log_out(&self, login: Option<Arc<Login>>) {
+        if let Some(login) = login {
+            self.count_repeat(&login, false);
+        }
         let mut index = self.index_for_change();
         index.drop_sessions(|key| key.object().is_private());
         index.forget_opened(true);

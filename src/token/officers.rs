@@ -5,10 +5,12 @@ use super::deletion::take_all;
 use super::keychain::{Stretch, UserKeys};
 use super::policy::{self, Operation};
 use super::reset;
-use super::users::User;
+use super::users::{AUDIT_KEY, User};
 use super::{Access, Login, MAX_PIN_LENGTH, Role, Token};
+use crate::audit::{Event, Note, hex};
 use crate::config::ResetPolicy;
 use crate::crypto::Secret;
+use crate::crypto::ed25519::PrivateKey;
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use crate::store::{BodyKey, Change, Header, Id, Kind, Store};
@@ -135,16 +137,23 @@ impl Token {
     }
 
     /// C_InitToken: a new token with the officer `default_officer` and the configured reset policy; a
-    /// present one needs that officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything.
+    /// present one needs that officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its
+    /// audit log the new one begins with the end.
     pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
+        let mut made = Note::of(Event::TokenInitialized);
         if Store::exists(&self.config) {
-            self.log_in(Role::Officer, Some(&self.config.default_officer), pin)?;
+            let officer = self.authenticate(Role::Officer, Some(&self.config.default_officer), pin, None)?;
+            let former = self.store()?;
+            let tip = former.log()?.tip;
+            made = made.by(Some(officer.person())).detail("former_token", former.token_id());
+            made = made.detail("former_sequence", tip.sequence).detail("former_hash", hex(&tip.hash));
         }
         self.check_password(pin)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let policy = self.config.reset_policy;
         let keys = UserKeys::random()?;
         let reset = if policy == ResetPolicy::Keeps { Some(Secret::random(32)?) } else { None };
+        let audit_key = PrivateKey::generate()?;
         let store = Store::create(&self.config, |change| {
             let token = change.token_id();
             let header = Header {
@@ -156,12 +165,15 @@ impl Token {
                 owner: Id::NONE,
                 flags: 0,
             };
-            let fields = token_fields(label, policy);
+            let mut fields = token_fields(label, policy);
+            fields.set(AUDIT_KEY, Value::Secret(audit_key));
             change.put(header, BodyKey::Seal, &fields.encode(), &[])?;
             let mut officer = User::new(&self.config.default_officer, Role::Officer, token, stretch)?;
             let kek = stretch.kek(pin, &change.derived_secret(b"password pepper"))?;
             NewPassword { stretch, kek, policy, reset }.set(change, &mut officer, &keys)?;
-            officer.save(change)
+            officer.save(change)?;
+            change.enter(made)?;
+            change.enter(Note::of(Event::UserCreated).user(officer.person()))
         })?;
         self.replace_store(Some(Arc::new(store)));
         Ok(())
@@ -215,7 +227,7 @@ impl Token {
     fn set_user(
         &self,
         store: &Store,
-        officer: &Login,
+        officer: &Arc<Login>,
         name: &str,
         role: Role,
         present: bool,
@@ -230,7 +242,8 @@ impl Token {
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(password, &Self::pepper(store))?;
         let new = NewPassword { stretch, kek, policy, reset };
-        store.write(|change| {
+        let event = if present { Event::PasswordReset } else { Event::UserCreated };
+        self.write(store, |change| {
             super::custody::still_good(change, officer)?;
             let (mut user, keys) = match (change.user_named(name)?, present) {
                 (Some(user), true) if user.role == role => {
@@ -245,6 +258,7 @@ impl Token {
             };
             new.set(change, &mut user, &keys)?;
             user.save(change)?;
+            change.audit(Some(officer), Note::of(event).user(user.person()))?;
             Ok(user.header.id)
         })
     }
@@ -252,11 +266,12 @@ impl Token {
     /// Ends a user's lock and keeps his password: what a forgotten one costs is the reset policy's.
     pub fn unlock(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        self.store()?.write(|change| {
+        self.write(&*self.store()?, |change| {
             super::custody::still_good(change, officer)?;
             let mut user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
             (user.failures, user.attempts) = (0, 0);
-            user.save(change)
+            user.save(change)?;
+            change.audit(Some(officer), Note::of(Event::Unlocked).user(user.person()))
         })
     }
 }

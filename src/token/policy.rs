@@ -50,6 +50,8 @@ pub enum Operation {
     Transfer,
     /// Make users, set their passwords, delete them; approve such a thing.
     ManageUsers,
+    /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
+    ReadLog,
 }
 
 /// What it is done to.
@@ -119,7 +121,7 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers],            &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES]),
+    row(&[ManageUsers, ReadLog],   &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES]),
 ];
 
 impl Operation {
@@ -218,7 +220,7 @@ mod tests {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
         let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
-        for (operation, target) in cells.chain([(ManageUsers, Token)]) {
+        for (operation, target) in cells.chain([(ManageUsers, Token), (ReadLog, Token)]) {
             let rows = TABLE.iter();
             let rows =
                 rows.filter(|row| row.operations.contains(&operation) && row.targets.contains(&target));

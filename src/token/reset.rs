@@ -11,11 +11,13 @@ use super::keychain::{self, UserKeys};
 use super::policy::{self, Operation};
 use super::users::User;
 use super::{Access, Login, Role, Token};
+use crate::audit::{Event, Note};
 use crate::config::ResetPolicy;
 use crate::crypto::{Secret, random, shamir};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use crate::store::{Change, Id, Kind};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A request that is older, in seconds, is void: a day.
@@ -169,7 +171,7 @@ impl Token {
         let officer = Self::officer(access, Operation::ManageUsers)?;
         let mut nonce = [0; 16];
         random::fill(&mut nonce)?;
-        self.change_request(officer, name, |_, user| {
+        self.change_request(officer, name, Event::ResetRequested, |_, user| {
             let approvals = Vec::new();
             user.request = Some(Request { officer: officer.user, nonce, begun: now(), approvals });
             Ok(())
@@ -180,7 +182,7 @@ impl Token {
     /// what he asks himself, or has no share.
     pub fn approve_reset(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        self.change_request(officer, name, |change, user| {
+        self.change_request(officer, name, Event::ResetApproved, |change, user| {
             let refused = |why| Error::ActionProhibited.because(format_args!("reset of {name}: {why}"));
             let share = own_share(officer, user);
             let id = user.header.id;
@@ -204,7 +206,7 @@ impl Token {
     /// Takes a request back, with its approvals: any officer may.
     pub fn cancel_reset(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        self.change_request(officer, name, |_, user| {
+        self.change_request(officer, name, Event::ResetCanceled, |_, user| {
             user.request = None;
             Ok(())
         })
@@ -212,21 +214,23 @@ impl Token {
 
     fn change_request(
         &self,
-        officer: &Login,
+        officer: &Arc<Login>,
         name: &str,
+        event: Event,
         work: impl FnOnce(&mut Change<'_>, &mut User) -> Result<()>,
     ) -> Result<()> {
         let store = self.store()?;
         if !matches!(self.policy_of(&store)?, ResetPolicy::Quorum { .. }) {
             return Err(Error::ActionProhibited.because("the token's reset policy is not quorum"));
         }
-        store.write(|change| {
+        self.write(&store, |change| {
             super::custody::still_good(change, officer)?;
             let user = change.user_named(name)?.filter(|user| user.role == Role::User);
             let mut user = user
                 .ok_or_else(|| Error::ArgumentsBad.because(format_args!("there is no user (CU) {name}")))?;
             work(change, &mut user)?;
-            user.save(change)
+            user.save(change)?;
+            change.audit(Some(officer), Note::of(event).user(user.person()))
         })
     }
 

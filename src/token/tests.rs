@@ -3,6 +3,7 @@
 mod deletion;
 
 use super::*;
+use crate::audit::{Event, Note};
 use crate::config::SealConfig;
 use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
@@ -10,15 +11,15 @@ use crate::object::{Object, Value};
 mod custody;
 mod reset;
 
-struct House {
+pub struct House {
     _folder: tempfile::TempDir,
-    config: SlotConfig,
+    pub config: SlotConfig,
 }
 
-const OFFICER: &[u8] = b"officer-1";
+pub const OFFICER: &[u8] = b"officer-1";
 
 impl House {
-    fn new() -> House {
+    pub fn new() -> House {
         House::of(crate::config::ResetPolicy::Keeps, &[])
     }
 
@@ -41,22 +42,22 @@ impl House {
     }
 
     /// A token as another process would have it.
-    fn process(&self) -> Token {
+    pub fn process(&self) -> Token {
         Token::new(self.config.clone())
     }
 }
 
-fn access(login: &Arc<Login>) -> Access<'_> {
+pub fn access(login: &Arc<Login>) -> Access<'_> {
     Access { login: Some(login), write: true, session: 1 }
 }
 
-fn insert(token: &Token, access: Access<'_>, object: Object) -> Result<Handle> {
-    token.insert_all(access, vec![object]).map(|handles| handles[0])
+pub fn insert(token: &Token, access: Access<'_>, object: Object) -> Result<Handle> {
+    token.insert_all(access, vec![object], Note::of(Event::Generate)).map(|handles| handles[0])
 }
 
 const NOBODY: Access<'static> = Access { login: None, write: true, session: 1 };
 
-fn key(label: &str, private: bool) -> Object {
+pub fn key(label: &str, private: bool) -> Object {
     let template = vec![
         (CKA_TOKEN, Value::Bool(true)),
         (CKA_PRIVATE, Value::Bool(private)),
@@ -67,7 +68,7 @@ fn key(label: &str, private: bool) -> Object {
     draft.complete(vec![(CKA_VALUE, Value::Secret([7; 32][..].into()))]).unwrap()
 }
 
-fn named(label: &str) -> crate::object::Template {
+pub fn named(label: &str) -> crate::object::Template {
     vec![(CKA_LABEL, Value::Bytes(label.as_bytes().to_vec()))]
 }
 

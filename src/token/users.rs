@@ -5,6 +5,7 @@
 use super::keychain::{Stretch, UserKeys};
 use super::reset::{self, Request, Shares};
 use super::{Access, Role, Token, UserInfo};
+use crate::audit::{Event, Note};
 use crate::config::ResetPolicy;
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
@@ -32,6 +33,8 @@ const ATTEMPTS: u64 = 14;
 const RESET_SHARES: u64 = 16;
 /// The reset that is asked for; absent for none.
 const REQUEST: u64 = 17;
+/// The token's: the seed of the Ed25519 key that signs the audit log. Absent as above.
+pub const AUDIT_KEY: u64 = 20;
 
 /// A user record, opened.
 #[derive(Clone)]
@@ -230,12 +233,12 @@ impl Token {
         };
         let prefix = [name.as_bytes(), b":"].concat();
         let new = new.strip_prefix(&prefix[..]).unwrap_or(new);
-        let login = self.log_in(role, Some(&name), old_password)?;
+        let login = self.authenticate(role, Some(&name), old_password, None)?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(new, &Self::pepper(&store))?;
         let policy = self.policy_of(&store)?;
-        store.write(|change| {
+        self.write(&store, |change| {
             super::custody::still_good(change, &login)?;
             let mut user = change.user(login.user)?.ok_or(Error::PinIncorrect)?;
             user.set_password(stretch, &kek, &login.keys)?;
@@ -246,7 +249,8 @@ impl Token {
                     Err(error) => return Err(error),
                 }
             }
-            user.save(change)
+            user.save(change)?;
+            change.audit(Some(&login), Note::of(Event::PasswordChanged).user(user.person()))
         })
     }
 

@@ -92,6 +92,13 @@ impl Context {
         self.library.ok_or_else(|| Error::GeneralError.into())
     }
 
+    /// The library's end, which writes down what is to be recorded of the logins.
+    pub fn close(&mut self) {
+        if self.library.take().is_some() {
+            let _ = Library::finalize();
+        }
+    }
+
     /// The slot's token, initialised or not.
     pub fn token(&mut self) -> Result<&'static Token, Failure> {
         let id = self.slot()?.id;

@@ -6,6 +6,7 @@
 //! sentence that says what to do next (`output::Failure`). It asks its `Context` for the token and for
 //! who is acting, and prints nothing by itself.
 
+mod audit;
 mod cluster;
 mod context;
 mod crypto;
@@ -19,6 +20,7 @@ mod login;
 mod mechanism;
 mod output;
 mod parameters;
+mod pem;
 mod progress;
 mod reset;
 mod slot;
@@ -84,6 +86,9 @@ commands! {
     /// Sign, verify, encrypt, decrypt and hash.
     #[command(subcommand)]
     Crypto(crypto::Command),
+    /// The log of what was done.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// The slots of the configuration.
     #[command(subcommand)]
     Slot(slot::Command),
@@ -110,6 +115,7 @@ fn main() -> ExitCode {
         Ok(arguments) => {
             let mut context = Context::new(arguments.options);
             let outcome = arguments.command.run(&mut context);
+            context.close();
             output::show(&outcome, context.options.json)
         }
         Err(error) => output::show_usage(&error, json),

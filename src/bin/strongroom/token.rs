@@ -79,10 +79,13 @@ impl Run for Verify {
         let report =
             token.verify(&mut |done, all| progress.at(done, all)).map_err(|error| unusable(token, error))?;
         progress.end();
-        let (records, faults) = (report.records, report.faults.len());
-        let sentence = format!("{records} records, {faults} faults");
+        let (records, entries, faults) = (report.records, report.entries, report.faults.len());
+        let sentence = format!("{records} records, {entries} entries in the audit log, {faults} faults");
         if faults == 0 {
-            return Ok(Answer::done(sentence, json!({ "records": records, "faults": report.faults })));
+            return Ok(Answer::done(
+                sentence,
+                json!({ "records": records, "entries": entries, "faults": report.faults }),
+            ));
         }
         let failure = Failure::new(format!("The token's file was altered or damaged: {sentence}."))
             .next("restore it from a backup; what is named above is not served, everything else is.");

@@ -8,7 +8,9 @@ use super::{
     bytes, flag, follows, number,
 };
 use crate::object::AttributeType;
-use crate::object::attribute::{CKA_NSS_DB, CKA_NSS_EMAIL, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
+use crate::object::attribute::{
+    CKA_NSS_DB, CKA_NSS_EMAIL, CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH,
+};
 use cryptoki_sys::*;
 
 /// What a key may be used for.
@@ -70,6 +72,8 @@ const KEY: &[Rule] = &[
     flag(CKA_LOCAL, false, COMPUTED),
     bytes(CKA_KEY_GEN_MECHANISM, COMPUTED),
     bytes(CKA_ALLOWED_MECHANISMS, 0),
+    // Stored only when it is given: keys of before are not audited either.
+    bytes(CKA_STRONGROOM_AUDIT_USE, CHANGE | COPY),
     number(CKA_OBJECT_VALIDATION_FLAGS, 0, COMPUTED),
 ];
 

@@ -186,3 +186,47 @@ fn what_cannot_be_shared_is_not() {
     let stored = token.resolve(access(&alice), made).unwrap().1;
     assert!(rules::read(stored.object(), CKA_STRONGROOM_SHARED_WITH).unwrap().same(&Value::Bytes(vec![])));
 }
+
+#[test]
+fn what_happens_to_custody_is_recorded() {
+    let house = House::new();
+    let token = house.process();
+    let (alice, officer) = (person(&token, "alice"), token.log_in(Role::Officer, None, OFFICER).unwrap());
+    let hers = insert(&token, access(&alice), key("hers", true)).unwrap();
+    token.share(access(&alice), hers, &["bob", "user"]).unwrap();
+    token.unshare(access(&alice), hers, &["user"]).unwrap();
+    token.modify(access(&alice), hers, [names(""), named("renamed")].concat()).unwrap();
+    let open = insert(&token, access(&alice), key("open", false)).unwrap();
+    token.transfer(access(&alice), open, "user").unwrap();
+    token.transfer(access(&alice), hers, "bob").unwrap();
+    token.unlock(access(&officer), "alice").unwrap();
+    let mut entries = Vec::new();
+    let take = |entry, _: &[u8]| {
+        entries.push(entry);
+        true
+    };
+    token.audit_lines(access(&officer), 1, take).unwrap();
+    let told: Vec<String> = entries
+        .into_iter()
+        .filter(|entry: &crate::audit::Entry| {
+            ["share", "unshare", "transfer", "modify", "unlocked"].contains(&entry.event.as_str())
+        })
+        .map(|entry| {
+            let user = entry.user.map_or_else(String::new, |user| user.name);
+            format!("{} {} {user}", entry.actor.unwrap().name, entry.event)
+        })
+        .collect();
+    let mut shares = told[..2].to_vec();
+    shares.sort();
+    assert_eq!(shares, ["alice share bob", "alice share user"]);
+    let rest = [
+        "alice unshare user",
+        "alice modify ",
+        "alice unshare bob",
+        "alice transfer user",
+        "alice transfer bob",
+        "so unlocked alice",
+    ];
+    assert_eq!(told[2..], rest);
+    assert!(token.verify(&mut |_, _| {}).unwrap().faults.is_empty());
+}

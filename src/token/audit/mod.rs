@@ -1,0 +1,160 @@
+//! Recording what happens, in the transaction that does it, and the token's signatures over it.
+//!
+//! To record something: `change.audit(access.login, Note::of(Event::…).object(id))` inside the write that
+//! does it. Writes go through [`Token::write`], never to the store alone: it adds what this process still
+//! has to say of repeated logins, and tells the system's logger after the commit.
+
+mod read;
+mod repeats;
+
+pub use read::{Filter, Verification};
+pub(super) use repeats::Repeats;
+
+use super::users::AUDIT_KEY;
+use super::{Access, Login, Role, Token};
+use crate::audit::{Entry, Event, Note, Person, chain, syslog};
+use crate::crypto::Secret;
+use crate::crypto::ed25519::PrivateKey;
+use crate::error::{Error, Result};
+use crate::mechanism::Key;
+use crate::object::{Object, Value};
+use crate::store::{BodyKey, Change, Header, Id, Kind, Store};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A checkpoint stands at each sequence that this divides.
+const EVERY: u64 = 256;
+
+/// Someone as a line says it.
+pub(super) fn person(id: Id, name: &str, role: Role) -> Person {
+    let role = if role == Role::Officer { "CO" } else { "CU" };
+    Person { name: name.to_owned(), id: id.to_string(), role: role.to_owned() }
+}
+
+impl Login {
+    pub(super) fn person(&self) -> Person {
+        person(self.user, &self.name, self.role)
+    }
+}
+
+impl Change<'_> {
+    /// Records in this transaction what `who` does.
+    pub(super) fn audit(&mut self, who: Option<&Arc<Login>>, note: Note) -> Result<()> {
+        self.enter(note.by(who.map(|login| login.person())))
+    }
+
+    /// Records a note that knows its actor.
+    pub(super) fn enter(&mut self, note: Note) -> Result<()> {
+        self.append_note(note)?;
+        if (self.tip().sequence + 1).is_multiple_of(EVERY) { self.checkpoint(None) } else { Ok(()) }
+    }
+
+    fn append_note(&mut self, note: Note) -> Result<()> {
+        let line = Entry::new(note, self.tip(), SystemTime::now()).line()?;
+        self.append(line)
+    }
+
+    /// Signs everything that was recorded so far.
+    pub(super) fn checkpoint(&mut self, who: Option<&Arc<Login>>) -> Result<()> {
+        let seed = self.audit_seed()?;
+        let note = chain::checkpoint(&seed, &self.token_id().to_string(), &self.tip())?;
+        self.append_note(note.by(who.map(|login| login.person())))
+    }
+
+    /// The seed of the key that signs; made now in a token of before there was one.
+    fn audit_seed(&mut self) -> Result<Secret> {
+        let id = self.token_id();
+        let missing = || Error::DeviceError.because("the token's own record is missing");
+        let record = self.load(Kind::Token, id)?.ok_or_else(missing)?;
+        let mut fields = Object::decode(&self.open_body(&record, BodyKey::Seal)?)?;
+        if let Some(seed) = seed_in(&fields) {
+            return Ok(seed);
+        }
+        let seed = PrivateKey::generate()?;
+        fields.set(AUDIT_KEY, Value::Secret(seed.clone()));
+        let next = Header { version: record.header.version + 1, ..record.header };
+        self.put(next, BodyKey::Seal, &fields.encode(), &[])?;
+        Ok(seed)
+    }
+}
+
+/// The seed in the fields of the token's own record.
+fn seed_in(fields: &Object) -> Option<Secret> {
+    Some(fields.bytes(AUDIT_KEY)).filter(|seed| !seed.is_empty()).map(Secret::from)
+}
+
+impl Token {
+    /// One transaction, as [`Store::write`]; what it records is told to the system's logger after it.
+    pub(super) fn write<T>(
+        &self,
+        store: &Store,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let repeats = std::mem::take(&mut *self.repeats.write());
+        let mut lines = Vec::new();
+        let result = store.write(|change| {
+            repeats.notes().into_iter().try_for_each(|note| change.enter(note))?;
+            let result = work(change)?;
+            if self.config.audit_syslog.is_some() {
+                lines = change.lines().to_vec();
+            }
+            Ok(result)
+        });
+        match (&result, &self.config.audit_syslog) {
+            (Err(_), _) => self.repeats.write().add(repeats),
+            (Ok(_), Some(socket)) if !lines.is_empty() => syslog::send(socket, &lines),
+            _ => {}
+        }
+        result
+    }
+
+    /// Records something that changes nothing else. A file that cannot be written records nothing: who
+    /// can write-protect it can also copy it.
+    pub fn record(&self, access: Access<'_>, note: Note) -> Result<()> {
+        let store = self.store()?;
+        if store.read_only() {
+            return Ok(());
+        }
+        self.write(&store, |change| change.audit(access.login, note))
+    }
+
+    /// Records the use of a key that asks for it; nothing at all for others.
+    pub fn record_use(&self, access: Access<'_>, key: &Key, purpose: &str, mechanism: &str) -> Result<()> {
+        if !key.audits_use() {
+            return Ok(());
+        }
+        let note = Note::of(Event::Use).object(key.id());
+        self.record(access, note.detail("purpose", purpose).detail("mechanism", mechanism))
+    }
+
+    /// Records that a key left the token under another one. A session's keys leave no trace unless they ask
+    /// for it.
+    pub fn record_wrap(&self, access: Access<'_>, key: &Key, wrapping: &Key, mechanism: &str) -> Result<()> {
+        if !key.is_token() && !key.audits_use() {
+            return Ok(());
+        }
+        let note = Note::of(Event::Wrap).object(key.id());
+        self.record(access, note.detail("under", wrapping.id()).detail("mechanism", mechanism))
+    }
+
+    /// A login or logout that is only counted for now.
+    pub(super) fn count_repeat(&self, login: &Login, logs_in: bool) {
+        let same = self.store.read().as_ref().is_some_and(|store| store.token_id() == login.token);
+        // A forked child ends a login that its parent still has.
+        if same && login.process == std::process::id() {
+            self.repeats.write().count(login.user, login.person(), logs_in);
+        }
+    }
+
+    /// What was counted is written down: the library ends. Nothing can be done when that fails.
+    pub(super) fn write_repeats(&self) {
+        let store = self.store.read().clone();
+        let anything = !self.repeats.read().notes().is_empty();
+        if let Some(store) = store.filter(|store| anything && !store.read_only()) {
+            let _ = self.write(&store, |_| Ok(()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
