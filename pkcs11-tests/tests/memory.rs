@@ -12,6 +12,7 @@ use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom};
 use std::process::Command;
 use std::ptr::null_mut;
+use std::sync::mpsc;
 
 /// A secret of the test, masked so that its own copy is not found.
 struct Masked {
@@ -196,22 +197,42 @@ fn role_host() {
         (CKM_EDDSA, ed),
         (CKM_SHA256_RSA_PKCS, rsa),
     ];
-    for (kind, key) in running {
-        work(&module, module.session(RW).expect("session"), kind, key);
-    }
+    let use_all = || {
+        for (kind, key) in running {
+            work(&module, module.session(RW).expect("session"), kind, key);
+        }
+    };
+    use_all();
+    // A second thread, which waits until the end: its stack is searched too.
+    std::thread::scope(|scope| {
+        let (used, uses) = mpsc::channel();
+        let (searched, end) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            use_all();
+            used.send(()).expect("a listener");
+            end.recv().expect_err("an end");
+        });
+        uses.recv().expect("the second thread's work");
+        search(&module, &secrets);
+        drop(searched);
+    });
+    println!("searched");
+}
+
+/// Says what a dump would hold now and when the library is no longer in use, and that it can say so.
+fn search(module: &Module, secrets: &[Masked]) {
     let witness = masked("the witness", &mut b"a text that is there for sure".map(|byte| byte));
     let plain = black_box(witness.plain());
     assert!(!leaks(&[witness]).is_empty(), "the search finds nothing at all");
     drop(plain);
-    let in_use = leaks(&secrets);
+    let in_use = leaks(secrets);
     assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
-    let after = leaks(&secrets);
+    let after = leaks(secrets);
     for (when, leaks) in [("in use", in_use), ("after C_Finalize", after)] {
         for leak in leaks {
             println!("leak {when}: {leak}");
         }
     }
-    println!("searched");
 }
 
 #[test]

@@ -158,8 +158,9 @@ impl Link {
         let connection = connection.map_err(sql)?;
         connection.busy_timeout(BUSY).map_err(sql)?;
         connection.set_prepared_statement_cache_capacity(64);
-        // Of what was read, in KiB; taken as it is used. Ten thousand keys fit.
-        connection.pragma_update(None, "cache_size", -16_000).map_err(sql)?;
+        // Of what was read, in KiB; taken as it is used. Ten thousand keys fit. It reads the file: what is wrong with
+        // that, `check_format` says better.
+        let _ = connection.pragma_update(None, "cache_size", -16_000);
         // Or SQLite would plan a prepared statement anew each time a value is bound to it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sql)?;
         Ok(connection)
