@@ -1,4 +1,4 @@
-//! The guards of the house: arrows point down only, `unsafe` stays in two rooms, crypto libraries
+//! The guards of the house: arrows point down only, `unsafe` stays in its rooms, crypto libraries
 //! and C structs keep to theirs, mechanisms are listed once, files stay readable.
 #![allow(clippy::expect_used)]
 

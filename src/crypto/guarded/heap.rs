@@ -217,10 +217,13 @@ impl Heap {
     #[cold]
     #[inline(never)]
     unsafe fn free_large(start: *mut u8, size: usize) {
-        // SAFETY: what `large` made, given back once. The kernel wipes its pages itself.
+        // SAFETY: what `large` made, given back once. The kernel wipes its pages itself, but may lack what it
+        // needs to take some out of the middle: then they are lost.
         unsafe {
             if start.addr().is_multiple_of(PAGE) {
-                libc::munmap(start.cast(), size.next_multiple_of(PAGE));
+                if libc::munmap(start.cast(), size.next_multiple_of(PAGE)) != 0 {
+                    wipe(start, size);
+                }
             } else if let Some(layout) = off_page(size) {
                 wipe(start, size);
                 System.dealloc(start.sub(OFF_PAGE), layout);
