@@ -132,6 +132,7 @@ fn crypto_libraries_are_named_in_crypto_only() {
         "hkdf::",
         "hmac::",
         "hpke::",
+        "vsss_rs::",
         "k256::",
         "p256::",
         "p384::",

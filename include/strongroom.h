@@ -9,4 +9,15 @@
  * write each time. */
 #define CKA_STRONGROOM_AUDIT_USE (CKA_VENDOR_DEFINED | 0x53520001UL)
 
+/* Name of the user who owns the object: not NUL-terminated, empty for what nobody owns. Everybody who
+ * sees the object reads it; it can be searched for. The owner gives the object away by setting it with
+ * C_SetAttributeValue; a private object's handle is then no longer his. */
+#define CKA_STRONGROOM_OWNER (CKA_VENDOR_DEFINED | 0x53520002UL)
+
+/* Names of the users who may use a private token key (CKO_PRIVATE_KEY, CKO_SECRET_KEY with CKA_TOKEN and
+ * CKA_PRIVATE), one a line ('\n' between them), empty for none. For the owner alone: he reads it, and
+ * shares and unshares by setting the whole list with C_SetAttributeValue, or in the template that makes
+ * the key. CKR_ATTRIBUTE_VALUE_INVALID: one of the names is no user's. */
+#define CKA_STRONGROOM_SHARED_WITH (CKA_VENDOR_DEFINED | 0x53520003UL)
+
 #endif

@@ -44,9 +44,24 @@ pub struct SlotConfig {
     pub min_pin_length: usize,
     /// `kdf`: what a new password costs.
     pub kdf: KdfCost,
+    /// `reset_policy`: `keeps` (default), `quorum` or `destroys`: what an officer's new password for a
+    /// user does to the user's objects, of a token that is made. What a token was made with stays.
+    /// With `reset_threshold`: how many officers a `quorum` is, 2..=8. Default 2.
+    pub reset_policy: ResetPolicy,
     /// `audit_syslog`: the system logger's socket (`/dev/log`), which gets a copy of each entry of the
     /// audit log. Absent: none.
     pub audit_syslog: Option<PathBuf>,
+}
+
+/// What stands behind a new password by an officer (design: three policies).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetPolicy {
+    /// Any officer: the user's objects stay.
+    Keeps,
+    /// So many officers together: the user's objects stay.
+    Quorum { threshold: u32 },
+    /// Any officer, and the user's private objects are gone.
+    Destroys,
 }
 
 #[cfg(test)]
@@ -62,6 +77,7 @@ impl SlotConfig {
             max_failures: 5,
             min_pin_length: 4,
             kdf: KdfCost { memory_kib: 8192, passes: 1 },
+            reset_policy: ResetPolicy::Keeps,
             audit_syslog: None,
         }
     }
@@ -207,11 +223,32 @@ struct FileSlot {
     default_officer: Option<String>,
     max_failures: Option<u32>,
     min_pin_length: Option<usize>,
+    reset_policy: Option<PolicyName>,
+    reset_threshold: Option<u32>,
     audit_syslog: Option<PathBuf>,
     #[serde(default)]
     seal: FileSeal,
     #[serde(default)]
     kdf: FileKdf,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PolicyName {
+    Keeps,
+    Quorum,
+    Destroys,
+}
+
+fn reset_policy(name: Option<PolicyName>, threshold: Option<u32>) -> Result<ResetPolicy> {
+    match (name, threshold) {
+        (Some(PolicyName::Quorum), threshold) => {
+            Ok(ResetPolicy::Quorum { threshold: within("reset_threshold", threshold, 2, 2, 8)? })
+        }
+        (_, Some(_)) => Err(Error::ArgumentsBad.because("reset_threshold needs reset_policy = \"quorum\"")),
+        (Some(PolicyName::Destroys), None) => Ok(ResetPolicy::Destroys),
+        (Some(PolicyName::Keeps) | None, None) => Ok(ResetPolicy::Keeps),
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -276,6 +313,7 @@ impl FileSlot {
                 memory_kib: within("kdf.memory_kib", self.kdf.memory_kib, 65536, 8192, 4 << 20)?,
                 passes: within("kdf.passes", self.kdf.passes, 3, 1, 64)?,
             },
+            reset_policy: reset_policy(self.reset_policy, self.reset_threshold)?,
         })
     }
 }
@@ -307,10 +345,26 @@ mod tests {
     }
 
     #[test]
+    fn reset_policies() {
+        let policy = |text: &str| parse(&format!("[[slot]]\n{text}")).unwrap().slots[0].reset_policy;
+        assert_eq!(policy(""), ResetPolicy::Keeps);
+        assert_eq!(policy("reset_policy = 'destroys'"), ResetPolicy::Destroys);
+        assert_eq!(policy("reset_policy = 'quorum'"), ResetPolicy::Quorum { threshold: 2 });
+        let three = policy("reset_policy = 'quorum'\nreset_threshold = 3");
+        assert_eq!(three, ResetPolicy::Quorum { threshold: 3 });
+    }
+
+    #[test]
     fn mistakes_are_named() {
-        for wrong in
-            ["slots = 1", "[[slot]]\nid = -1", "[[slot]]\nmax_failures = 0", "[[slot]]\nid=1\n[[slot]]\nid=1"]
-        {
+        for wrong in [
+            "slots = 1",
+            "[[slot]]\nid = -1",
+            "[[slot]]\nmax_failures = 0",
+            "[[slot]]\nid=1\n[[slot]]\nid=1",
+            "[[slot]]\nreset_policy = 'none'",
+            "[[slot]]\nreset_threshold = 2",
+            "[[slot]]\nreset_policy = 'quorum'\nreset_threshold = 1",
+        ] {
             assert_eq!(parse(wrong).err(), Some(Error::ArgumentsBad), "{wrong}");
         }
     }

@@ -145,6 +145,21 @@ pub fn cheap_config() -> (tempfile::TempDir, PathBuf) {
     (folder, config)
 }
 
+/// Makes a user (CU) with the `strongroom` command; the officer is the default one with [`SO_PIN`].
+pub fn make_user(config: &std::path::Path, name: &str, pin: &[u8]) {
+    let file = config.with_file_name(format!("{name}.pin"));
+    std::fs::write(&file, pin).expect("password file");
+    let made = std::process::Command::new(tool_path())
+        .args(["user", "create", name, "--role", "CU", "--password-file"])
+        .arg(&file)
+        .arg("--config")
+        .arg(config)
+        .env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"))
+        .output()
+        .expect("strongroom");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
 /// The module with a fresh token, an officer, a user, and the user logged in.
 pub struct Fixture {
     pub module: Module,

@@ -3,7 +3,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{P256, bytes, yes};
-use pkcs11_tests::{Module, PIN, RW, Result, SO_PIN, call, cheap_config, check, tool_path};
+use pkcs11_tests::{Module, PIN, RW, Result, SO_PIN, call, cheap_config, check, make_user};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::ptr::null_mut;
@@ -121,18 +121,7 @@ fn every_call_counts(module: &Module) {
 
 /// Prefixes that are users' names, that are not, and PINs with colons.
 fn names_and_colons(module: &Module, config: &Path) {
-    let file = config.with_file_name("alice.pin");
-    std::fs::write(&file, ALICE).expect("password file");
-    let officer = std::str::from_utf8(SO_PIN).expect("text");
-    let made = Command::new(tool_path())
-        .args(["user", "create", "alice", "--role", "cu", "--password-file"])
-        .arg(&file)
-        .arg("--config")
-        .arg(config)
-        .env("STRONGROOM_OFFICER_PASSWORD", officer)
-        .output()
-        .expect("strongroom");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    make_user(config, "alice", ALICE);
     let session = module.session(RW).expect("session");
     module.login(session, CKU_USER, b"alice:alice-9876").expect("alice");
     // A PIN of someone else's is no PIN of hers.

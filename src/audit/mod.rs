@@ -56,6 +56,14 @@ events! {
     PasswordChanged = "password-changed",
     /// By an officer (CN_CHANGE_PSWD).
     PasswordReset = "password-reset",
+    /// An officer ends a user's lock; the password stays.
+    Unlocked = "unlocked",
+    /// An officer asks the others for a reset of a user's password (reset policy `quorum`).
+    ResetRequested = "reset-requested",
+    /// Another one says yes.
+    ResetApproved = "reset-approved",
+    /// The request is taken back.
+    ResetCanceled = "reset-canceled",
     /// C_CreateObject (CN_CREATE_OBJECT).
     Create = "create",
     /// C_GenerateKey (CN_GENERATE_KEY).

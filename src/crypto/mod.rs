@@ -23,6 +23,7 @@ pub mod pkcs1;
 pub mod pkcs8;
 pub mod portable;
 pub mod secret;
+pub mod shamir;
 
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;

@@ -9,8 +9,16 @@ use crate::object::{Template, Value};
 use cryptoki_sys::*;
 
 /// Bytes that name things: shown as text or in hexadecimal.
-const OPEN: &[CK_ATTRIBUTE_TYPE] =
-    &[CKA_LABEL, CKA_APPLICATION, CKA_ID, CKA_OBJECT_ID, CKA_EC_PARAMS, CKA_PUBLIC_EXPONENT];
+const OPEN: &[CK_ATTRIBUTE_TYPE] = &[
+    CKA_LABEL,
+    CKA_APPLICATION,
+    CKA_ID,
+    CKA_OBJECT_ID,
+    CKA_EC_PARAMS,
+    CKA_PUBLIC_EXPONENT,
+    attribute::CKA_STRONGROOM_OWNER as CK_ATTRIBUTE_TYPE,
+    attribute::CKA_STRONGROOM_SHARED_WITH as CK_ATTRIBUTE_TYPE,
+];
 /// Longer ones are cut.
 const MOST: usize = 64;
 

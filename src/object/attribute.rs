@@ -42,6 +42,11 @@ pub enum Value {
 pub const CKA_NSS_DB: AttributeType = 0xd5a0_db00;
 /// NSS: the mail address of a certificate.
 pub const CKA_NSS_EMAIL: AttributeType = 0xce53_4352;
+/// Ours: the owner's name; setting it gives the object away. Stored of public objects, as the owner's
+/// id; of private ones the record's header says it.
+pub const CKA_STRONGROOM_OWNER: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0002;
+/// Ours: the names of those a key is shared with, one a line. Never stored: data keys say it.
+pub const CKA_STRONGROOM_SHARED_WITH: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0003;
 
 /// Ours: each cryptographic operation with the key is recorded in the audit log (`include/strongroom.h`).
 pub const CKA_STRONGROOM_AUDIT_USE: AttributeType = CKA_VENDOR_DEFINED as AttributeType | 0x5352_0001;
@@ -65,7 +70,8 @@ attributes! {
         CKA_OBJECT_VALIDATION_FLAGS;
     Bytes: CKA_LABEL, CKA_UNIQUE_ID, CKA_APPLICATION, CKA_OBJECT_ID, CKA_ID, CKA_SUBJECT, CKA_ISSUER,
         CKA_SERIAL_NUMBER, CKA_URL, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_HASH_OF_ISSUER_PUBLIC_KEY, CKA_CHECK_VALUE,
-        CKA_PUBLIC_KEY_INFO, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_NSS_DB, CKA_NSS_EMAIL;
+        CKA_PUBLIC_KEY_INFO, CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_NSS_DB, CKA_NSS_EMAIL,
+        CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH;
     Secret: CKA_VALUE, CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2, CKA_COEFFICIENT;
     Date: CKA_START_DATE, CKA_END_DATE;
     Mechanisms: CKA_ALLOWED_MECHANISMS;

@@ -46,6 +46,11 @@ impl Object {
         }
     }
 
+    /// Takes an attribute out.
+    pub fn take(&mut self, kind: AttributeType) -> Option<Value> {
+        self.place(kind).ok().map(|place| self.attributes.remove(place).1)
+    }
+
     /// A CK_BBOOL attribute; absent is false.
     pub fn flag(&self, kind: AttributeType) -> bool {
         matches!(self.get(kind), Some(Value::Bool(true)))

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, import, key};
 use crate::object::template::{Draft, Origin, merge};
 use crate::object::{Template, Value, search};
-use crate::token::{Access, Handle, policy};
+use crate::token::policy::{self, Operation};
+use crate::token::{Access, Handle};
 use cryptoki_sys::*;
 use std::sync::Arc;
 
@@ -86,7 +87,7 @@ impl Library {
         let asker = policy::asker(login.as_ref());
         let key_type = Some(made_type(mechanism)?);
         let draft = Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), key_type, template, asker)?;
-        policy::may_write(session.access(&login), draft.attributes())?;
+        policy::may_make(session.access(&login), draft.attributes())?;
         let mut material = generate(params, draft.attributes())?;
         material.push(made_by(mechanism));
         session.insert_one(&login, draft.complete(material)?, note(Event::Generate, mechanism))
@@ -109,8 +110,8 @@ impl Library {
         let public = Draft::new(Origin::Generated, Some(CKO_PUBLIC_KEY), key_type, public, asker)?;
         let private = Draft::new(Origin::Generated, Some(CKO_PRIVATE_KEY), key_type, private, asker)?;
         let access = session.access(&login);
-        policy::may_write(access, public.attributes())?;
-        policy::may_write(access, private.attributes())?;
+        policy::may_make(access, public.attributes())?;
+        policy::may_make(access, private.attributes())?;
         let (mut first, mut second) = generate(params, public.attributes(), private.attributes())?;
         first.push(made_by(mechanism));
         second.push(made_by(mechanism));
@@ -136,13 +137,15 @@ impl Library {
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
         let wrapping = resolve(&session, access, wrapping, Error::WrappingKeyHandleInvalid)?;
         check_key(&wrapping, mechanism, CKA_WRAP).map_err(of_wrapping)?;
-        let key = resolve(&session, access, key, Error::KeyHandleInvalid)?;
+        let wanted = key;
+        let key = resolve(&session, access, wanted, Error::KeyHandleInvalid)?;
         if !matches!(key.object().class(), CKO_SECRET_KEY | CKO_PRIVATE_KEY) {
             return Err(Error::KeyNotWrappable);
         }
         if !key.object().flag(CKA_EXTRACTABLE) {
             return Err(Error::KeyUnextractable);
         }
+        session.slot.token.may(access, Operation::Export, wanted)?;
         if key.object().flag(CKA_WRAP_WITH_TRUSTED) && !wrapping.object().flag(CKA_TRUSTED) {
             return Err(Error::KeyNotWrappable);
         }
@@ -184,7 +187,7 @@ impl Library {
             None => template,
         };
         let draft = Draft::new(Origin::Unwrapped, None, None, template, policy::asker(login.as_ref()))?;
-        policy::may_write(access, draft.attributes())?;
+        policy::may_make(access, draft.attributes())?;
         session.slot.token.record_use(access, &unwrapping, "unwrap", mechanism.name)?;
         let bytes = unwrap(&unwrapping, params, wrapped).map_err(of_wrapped)?;
         let object = draft.attributes();
@@ -220,7 +223,7 @@ impl Library {
             never_extractable: base.object().flag(CKA_NEVER_EXTRACTABLE),
         };
         let draft = Draft::new(origin, Some(CKO_SECRET_KEY), None, template, policy::asker(login.as_ref()))?;
-        policy::may_write(access, draft.attributes())?;
+        policy::may_make(access, draft.attributes())?;
         let object = draft.attributes();
         let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
         let length = object.number(CKA_VALUE_LEN).map(|length| length as usize);

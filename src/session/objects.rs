@@ -5,7 +5,7 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::mechanism::import;
 use crate::object::template::{Draft, Origin};
-use crate::object::{AttributeType, Template, Value, rules};
+use crate::object::{AttributeType, Template, Value};
 use crate::token::{Handle, policy};
 
 impl Library {
@@ -46,8 +46,7 @@ impl Library {
     ) -> Result<Vec<Result<Value>>> {
         let session = self.session(session)?;
         let login = session.slot.login.read().clone();
-        let key = session.slot.token.object(session.access(&login), object)?;
-        Ok(kinds.iter().map(|kind| rules::read(key.object(), *kind)).collect())
+        session.slot.token.attributes(session.access(&login), object, kinds)
     }
 
     pub fn set_attributes(&self, session: u64, object: Handle, template: Template) -> Result<()> {

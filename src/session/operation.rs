@@ -239,10 +239,10 @@ impl Library {
         let login = session.slot.login.read();
         let mut state = session.state()?;
         state.operations.running(Purpose::Digest)?;
-        let key = session.slot.token.key(session.access(&login), key)?;
-        if key.object().class() != CKO_SECRET_KEY
-            || crate::object::rules::read(key.object(), CKA_VALUE).is_err()
-        {
+        let (access, handle) = (session.access(&login), key);
+        let key = session.slot.token.key(access, handle)?;
+        let readable = || session.slot.token.attributes(access, handle, &[CKA_VALUE]);
+        if key.object().class() != CKO_SECRET_KEY || !matches!(readable()?[..], [Ok(_)]) {
             return Err(Error::KeyIndigestible);
         }
         session.slot.token.record_use(session.access(&login), &key, "digest", "C_DigestKey")?;

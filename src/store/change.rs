@@ -119,7 +119,7 @@ impl Change<'_> {
 
     /// Seals and writes. A present record must have `header.version - 1`, a new one version 1:
     /// otherwise `FunctionFailed` (someone else was faster) and the transaction should end.
-    /// `terms` replace the former ones, in the scope of `header.owner`.
+    /// `terms`, in the scope of `header.owner`, replace the former ones of all scopes.
     pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
         let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
         if header.version != present + 1 {
@@ -147,12 +147,27 @@ impl Change<'_> {
             .map_err(sql)?;
         let mut forget = self.connection.prepare_cached("DELETE FROM terms WHERE object = ?").map_err(sql)?;
         forget.execute([header.id.0]).map_err(sql)?;
+        self.write_terms(header.id, header.owner, terms)
+    }
+
+    /// Terms of an object in one more scope: who searches there finds it too.
+    pub fn add_terms(&mut self, object: Id, scope: Id, terms: &[Term]) -> Result<()> {
+        self.touch(Kind::Object, object)?;
+        self.write_terms(object, scope, terms)
+    }
+
+    fn write_terms(&self, object: Id, scope: Id, terms: &[Term]) -> Result<()> {
         let mut remember =
             self.connection.prepare_cached("INSERT OR IGNORE INTO terms VALUES (?, ?)").map_err(sql)?;
         for term in terms {
-            remember.execute(params![self.keys.term(header.owner, term), header.id.0]).map_err(sql)?;
+            remember.execute(params![self.keys.term(scope, term), object.0]).map_err(sql)?;
         }
         Ok(())
+    }
+
+    /// As `Store::find`, of what this transaction sees.
+    pub fn find(&self, kind: Kind, scopes: &[Id], terms: &[Term]) -> Result<Vec<Header>> {
+        super::find(self.connection, self.keys, kind, scopes, terms)
     }
 
     pub fn put_key(&mut self, object: Id, holder: Id, wrapped: &[u8]) -> Result<()> {
@@ -165,6 +180,28 @@ impl Change<'_> {
 
     pub fn load_key(&mut self, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {
         load_key(self.connection, object, holder)
+    }
+
+    /// Takes a data key away from a holder, overwriting the page.
+    pub fn remove_key(&mut self, object: Id, holder: Id) -> Result<()> {
+        self.touch(Kind::Object, object)?;
+        self.removed = true;
+        let mut statement = self
+            .connection
+            .prepare_cached("DELETE FROM keys WHERE object = ? AND holder = ?")
+            .map_err(sql)?;
+        statement.execute(params![object.0, holder.0]).map_err(sql)?;
+        Ok(())
+    }
+
+    /// Who holds a data key of an object.
+    pub fn holders(&self, object: Id) -> Result<Vec<Id>> {
+        holders(self.connection, object)
+    }
+
+    /// The objects whose data key someone holds. Reads all keys.
+    pub fn held_by(&self, holder: Id) -> Result<Vec<Id>> {
+        ids(self.connection, "SELECT object FROM keys WHERE holder = ?", holder)
     }
 
     /// Removes a record with its terms and wrapped keys, overwriting the pages.
@@ -238,6 +275,21 @@ pub fn list(connection: &Connection, kind: Kind) -> Result<Vec<Header>> {
         headers.push(header(row)?);
     }
     Ok(headers)
+}
+
+fn ids(connection: &Connection, query: &str, of: Id) -> Result<Vec<Id>> {
+    let mut statement = connection.prepare_cached(query).map_err(sql)?;
+    let mut rows = statement.query([of.0]).map_err(sql)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(sql)? {
+        found.push(Id::from_row(row.get(0).map_err(sql)?)?);
+    }
+    Ok(found)
+}
+
+/// Who holds a data key of an object, in order.
+pub fn holders(connection: &Connection, object: Id) -> Result<Vec<Id>> {
+    ids(connection, "SELECT holder FROM keys WHERE object = ? ORDER BY holder", object)
 }
 
 pub fn load_key(connection: &Connection, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {

@@ -92,7 +92,8 @@ pub struct Header {
     pub epoch: u32,
     /// Who wrote this version (a peer; the token's own id on a single host).
     pub author: Id,
-    /// Whose it is; also the scope its search terms live in. `Id::NONE`: everybody's.
+    /// Whose it is; also the scope its search terms live in, with those of others it is shared to.
+    /// `Id::NONE`: everybody's.
     pub owner: Id,
     /// Bits given meaning by `token`.
     pub flags: u32,
@@ -115,7 +116,7 @@ pub enum BodyKey<'a> {
     Data(&'a Secret),
 }
 
-/// A searchable value: attribute type and value; stored only as a keyed hash with its owner.
+/// A searchable value: attribute type and value; stored only as a keyed hash with its scope.
 pub type Term = (u64, Vec<u8>);
 
 /// What changed since some point.
@@ -301,18 +302,16 @@ impl Store {
         self.read(|connection| change::load_key(connection, object, holder))
     }
 
-    /// Headers of records of a kind that carry all the terms and belong to one of these owners (by
-    /// the blind index, so terms should be checked again on the opened object); no terms: all
-    /// records of these owners. Terms should come with the most selective first.
-    pub fn find(&self, kind: Kind, owners: &[Id], terms: &[Term]) -> Result<Vec<Header>> {
-        self.read(|connection| {
-            let mut found = Vec::new();
-            for owner in owners {
-                let hashes: Vec<_> = terms.iter().map(|term| self.keys.term(*owner, term)).collect();
-                search(connection, kind, *owner, &hashes, &mut found)?;
-            }
-            Ok(found)
-        })
+    /// Who holds a data key of an object.
+    pub fn holders(&self, object: Id) -> Result<Vec<Id>> {
+        self.read(|connection| change::holders(connection, object))
+    }
+
+    /// Headers of records of a kind that carry all the terms in one of these scopes (by the blind
+    /// index, so terms should be checked again on the opened object); no terms: all records whose
+    /// owner is one of them. Terms should come with the most selective first.
+    pub fn find(&self, kind: Kind, scopes: &[Id], terms: &[Term]) -> Result<Vec<Header>> {
+        self.read(|connection| find(connection, &self.keys, kind, scopes, terms))
     }
 
     /// A number that differs after any commit to the file by any process; 2 microseconds.
@@ -396,7 +395,23 @@ fn select(connection: &Connection, kind: Kind, id: Id) -> Result<Option<(Record,
     row.map(|(header, body, element)| Ok((Record { header: header?, body }, element))).transpose()
 }
 
-/// Adds the headers of one owner's records under all the hashes: the first leads, the rest filter.
+fn find(
+    connection: &Connection,
+    keys: &Keys,
+    kind: Kind,
+    scopes: &[Id],
+    terms: &[Term],
+) -> Result<Vec<Header>> {
+    let mut found = Vec::new();
+    for scope in scopes {
+        let hashes: Vec<_> = terms.iter().map(|term| keys.term(*scope, term)).collect();
+        search(connection, kind, *scope, &hashes, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Adds the headers of the records under all the hashes: the first leads, the rest filter. Without
+/// hashes: of an owner's records. (A hash is of one scope; it needs no owner beside it.)
 fn search(
     connection: &Connection,
     kind: Kind,
@@ -405,21 +420,23 @@ fn search(
     found: &mut Vec<Header>,
 ) -> Result<()> {
     let mut query = format!("SELECT {HEADER} FROM records r WHERE kind = ?1 AND owner = ?2");
+    let mut values: Vec<rusqlite::types::Value> = vec![i64::from(kind as u8).into()];
     if let Some(rest) = hashes.len().checked_sub(1) {
         // CROSS JOIN keeps SQLite's planner from starting anywhere but at the first term.
         query = format!(
             "SELECT {HEADER} FROM terms t0 CROSS JOIN records r ON r.kind = ?1 AND r.id = t0.object \
-             WHERE t0.term = ?3 AND r.owner = ?2"
+             WHERE t0.term = ?2"
         );
         for number in 0..rest {
-            let parameter = number + 4;
+            let parameter = number + 3;
             query += &format!(
                 " AND EXISTS (SELECT 1 FROM terms WHERE term = ?{parameter} AND object = t0.object)"
             );
         }
+    } else {
+        values.push(owner.0.to_vec().into());
     }
     let mut statement = connection.prepare_cached(&query).map_err(sql)?;
-    let mut values: Vec<rusqlite::types::Value> = vec![i64::from(kind as u8).into(), owner.0.to_vec().into()];
     values.extend(hashes.iter().map(|hash| hash.to_vec().into()));
     let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(sql)?;
     while let Some(row) = rows.next().map_err(sql)? {

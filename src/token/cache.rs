@@ -2,7 +2,8 @@
 //! lookup, and within [`FRESH_MS`] when a key is used.
 
 use super::handles::Place;
-use super::{Access, Handle, Login, Token, keychain, policy};
+use super::policy::Operation;
+use super::{Access, Handle, Login, Token, policy};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
@@ -21,15 +22,21 @@ fn now_ms() -> u64 {
     now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }
 
-/// What a wrapped data key is bound to.
-pub fn key_purpose(object: Id, holder: Id) -> Vec<u8> {
-    [&b"data key"[..], &object.0, &holder.0].concat()
+/// An object of the file, opened.
+#[derive(Clone)]
+pub struct Opened {
+    pub header: Header,
+    /// With whose keys it was opened; [`Id::NONE`] for a public one. Nobody else is served it.
+    pub holder: Id,
+    pub key: Arc<Key>,
 }
 
-/// Whether the asker may know of a record with this owner.
-fn sees(login: Option<&Arc<Login>>, owner: Id) -> bool {
-    policy::may_read(login, true, owner != Id::NONE)
-        && (owner == Id::NONE || login.is_some_and(|l| l.user == owner))
+impl Opened {
+    /// Whether the asker may know of it.
+    fn seen_by(&self, login: Option<&Arc<Login>>) -> bool {
+        policy::may_see(login, true, self.holder != Id::NONE)
+            && (self.holder == Id::NONE || login.is_some_and(|login| login.user == self.holder))
+    }
 }
 
 impl Token {
@@ -66,20 +73,6 @@ impl Token {
         Ok(())
     }
 
-    /// The data key of an object for the one who is logged in.
-    pub(super) fn data_key(&self, store: &Store, login: &Login, object: Id) -> Result<Secret> {
-        let wrapped = store.load_key(object, login.user)?.ok_or(Error::ObjectHandleInvalid)?;
-        open_data_key(login, object, &wrapped)
-    }
-}
-
-fn open_data_key(login: &Login, object: Id, wrapped: &[u8]) -> Result<Secret> {
-    keychain::unwrap(&login.keys.own, &key_purpose(object, login.user), wrapped).map_err(|_| {
-        Error::DeviceError.because(format_args!("the data key of object {object} does not open"))
-    })
-}
-
-impl Token {
     /// A record opened for the asker, from memory or from the file; `None` when there is none or it
     /// is not the asker's to see.
     pub(super) fn open_record(
@@ -87,36 +80,39 @@ impl Token {
         store: &Store,
         login: Option<&Arc<Login>>,
         id: Id,
-    ) -> Result<Option<(Header, Arc<Key>)>> {
+    ) -> Result<Option<Opened>> {
         let (before, known) = {
             let index = self.index.read();
             ((index.version, self.generation()), index.opened(id).cloned())
         };
-        if let Some((header, key)) = known {
-            return Ok(sees(login, header.owner).then_some((header, key)));
+        // What another login opened is opened again: its keys may not be this one's.
+        if let Some(known) = known.filter(|known| known.seen_by(login)) {
+            return Ok(Some(known));
         }
         let holder = login.map_or(Id::NONE, |login| login.user);
         let Some((record, wrapped)) = store.load_with_key(Kind::Object, id, holder)? else { return Ok(None) };
         let header = record.header;
-        if !sees(login, header.owner) {
+        let private = header.owner != Id::NONE;
+        if !policy::may_see(login, true, private) {
             return Ok(None);
         }
-        let body = match login {
-            Some(login) if header.owner != Id::NONE => {
-                let key = open_data_key(login, id, &wrapped.ok_or(Error::ObjectHandleInvalid)?)?;
-                store.open_body(&record, BodyKey::Data(&key))?
+        let body = match (login, wrapped) {
+            (_, _) if !private => store.open_body(&record, BodyKey::Seal)?,
+            (Some(login), Some(wrapped)) => {
+                store.open_body(&record, BodyKey::Data(&open_data_key(login, id, &wrapped)?))?
             }
-            _ => store.open_body(&record, BodyKey::Seal)?,
+            _ => return Ok(None),
         };
         let key = Arc::new(Key::new(Object::decode(&body)?));
+        let opened = Opened { header, holder: if private { holder } else { Id::NONE }, key };
         let mut index = self.index.write();
         // If someone looked at the file or changed it meanwhile, this form may be the older one: do not
         // keep it.
         if (index.version, self.generation()) == before {
             let handle = index.handle(id);
-            index.set_open(handle, Some((header, Arc::clone(&key))));
+            index.set_open(handle, Some(opened.clone()));
         }
-        Ok(Some((header, key)))
+        Ok(Some(opened))
     }
 
     /// The object as of now, other processes' commits included; `ObjectHandleInvalid` when it is
@@ -125,12 +121,12 @@ impl Token {
         self.resolve(access, handle).map(|(_, key)| key)
     }
 
-    /// The object with its record's header, `None` for one in memory only.
-    pub(super) fn resolve(&self, access: Access<'_>, handle: Handle) -> Result<(Option<Header>, Arc<Key>)> {
+    /// The object with its record, `None` for one in memory only.
+    pub(super) fn resolve(&self, access: Access<'_>, handle: Handle) -> Result<(Option<Opened>, Arc<Key>)> {
         let id = match self.index.read().place(handle) {
             None => return Err(Error::ObjectHandleInvalid),
             Some(Place::Session { key, .. }) => {
-                let seen = policy::may_read(access.login, key.is_token(), key.is_private());
+                let seen = policy::may_see(access.login, key.is_token(), key.is_private());
                 return if seen { Ok((None, Arc::clone(key))) } else { Err(Error::ObjectHandleInvalid) };
             }
             Some(Place::Token { id, .. }) => *id,
@@ -138,9 +134,29 @@ impl Token {
         let store = self.store()?;
         self.look(&store)?;
         match self.open_record(&store, access.login, id)? {
-            Some((header, key)) => Ok((Some(header), key)),
+            Some(opened) => {
+                let key = Arc::clone(&opened.key);
+                Ok((Some(opened), key))
+            }
             None => Err(Error::ObjectHandleInvalid),
         }
+    }
+
+    /// As [`Token::resolve`], for one who may do it: the policy's word, `SessionReadOnly`.
+    pub(super) fn resolve_for(
+        &self,
+        access: Access<'_>,
+        operation: Operation,
+        handle: Handle,
+    ) -> Result<(Option<Opened>, Arc<Key>)> {
+        let (found, key) = self.resolve(access, handle)?;
+        policy::may(access, operation, &key, found.as_ref())?;
+        Ok((found, key))
+    }
+
+    /// Whether the asker may do it to an object: `ObjectHandleInvalid`, the policy's word.
+    pub fn may(&self, access: Access<'_>, operation: Operation, handle: Handle) -> Result<()> {
+        self.resolve_for(access, operation, handle).map(drop)
     }
 
     /// Whether a key that was looked up at this generation may be used without another look.
@@ -153,32 +169,39 @@ impl Token {
     }
 
     /// For an operation: from memory when it is there and was looked at within 50 ms;
-    /// `KeyHandleInvalid`. The officer gets no private or secret key.
+    /// `KeyHandleInvalid`, the policy's word.
     pub fn key(&self, access: Access<'_>, handle: Handle) -> Result<Arc<Key>> {
         if access.login.is_some() && !self.is_fresh() {
             // Keys in memory only end with their user, too.
             self.look(&*self.store()?)?;
         }
-        let known = match self.index.read().place(handle) {
-            Some(Place::Session { key, .. }) => {
-                let seen = policy::may_read(access.login, key.is_token(), key.is_private());
-                seen.then(|| Arc::clone(key))
-            }
-            Some(Place::Token { open: Some((header, key)), .. })
-                if self.is_fresh() && sees(access.login, header.owner) =>
+        let may = |key: &Arc<Key>, found: Option<&Opened>| {
+            policy::may(access, policy::using(key), key, found).map(|()| Arc::clone(key))
+        };
+        match self.index.read().place(handle) {
+            Some(Place::Session { key, .. })
+                if policy::may_see(access.login, key.is_token(), key.is_private()) =>
             {
-                Some(Arc::clone(key))
+                return may(key, None);
             }
-            _ => None,
-        };
-        let key = match known {
-            Some(key) => key,
-            None => self.object(access, handle).map_err(|error| match error {
-                Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
-                other => other,
-            })?,
-        };
-        policy::may_use(access.login, &key)?;
-        Ok(key)
+            Some(Place::Token { open: Some(opened), .. })
+                if self.is_fresh() && opened.seen_by(access.login) =>
+            {
+                return may(&opened.key, Some(opened));
+            }
+            _ => {}
+        }
+        let (found, key) = self.resolve(access, handle).map_err(|error| match error {
+            Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
+            other => other,
+        })?;
+        may(&key, found.as_ref())
     }
+}
+
+/// The data key of an object, as wrapped for the login.
+pub fn open_data_key(login: &Login, object: Id, wrapped: &[u8]) -> Result<Secret> {
+    login.keys.open_data_key(object, login.user, wrapped).map_err(|_| {
+        Error::DeviceError.because(format_args!("the data key of object {object} does not open"))
+    })
 }

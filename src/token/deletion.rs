@@ -1,9 +1,22 @@
 //! Users who leave: deleted by an officer, with what is theirs, and out of every process.
 
-use super::{Access, Role, Token};
+use super::custody::still_good;
+use super::policy::Operation;
+use super::{Access, Token};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
-use crate::store::{Id, Kind, Store};
+use crate::store::{Change, Id, Kind, Store};
+
+/// Destroys a user's private objects, and takes from him what others share with him; answers how many
+/// objects went.
+pub fn take_all(change: &mut Change<'_>, user: Id) -> Result<usize> {
+    let owned = change.owned(user)?;
+    owned.iter().try_for_each(|header| change.remove(Kind::Object, header.id))?;
+    for object in change.held_by(user)? {
+        change.remove_key(object, user)?;
+    }
+    Ok(owned.len())
+}
 
 impl Token {
     /// Deletes a user by an officer; answers how many objects went along. With `destroy` the user's
@@ -11,7 +24,7 @@ impl Token {
     /// could ever open them. Nobody deletes himself, so one officer always stays. `ArgumentsBad`: no
     /// such user.
     pub fn delete_user(&self, access: Access<'_>, name: &str, destroy: bool) -> Result<usize> {
-        let officer = Self::officer(access)?;
+        let officer = Self::officer(access, Operation::ManageUsers)?;
         let store = self.store()?;
         let user = self.find_user(&store, name)?;
         let user =
@@ -21,10 +34,7 @@ impl Token {
             return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
         }
         let destroyed = self.write(&store, |change| {
-            change
-                .user(officer.user)?
-                .filter(|user| user.role == Role::Officer)
-                .ok_or(Error::UserNotLoggedIn)?;
+            still_good(change, officer)?;
             let owned = change.owned(id)?;
             if !owned.is_empty() && !destroy {
                 let many = owned.len();
@@ -32,22 +42,23 @@ impl Token {
                     Error::ActionProhibited.because(format_args!("{name} owns {many} private objects"))
                 );
             }
-            owned.iter().try_for_each(|header| change.remove(Kind::Object, header.id))?;
+            let many = take_all(change, id)?;
             change.remove(Kind::User, id)?;
             let note = Note::of(Event::UserDeleted).user(user.person());
             let note = owned.iter().fold(note, |note, header| note.object(header.id));
             change.audit(access.login, note)?;
-            Ok(owned.len())
+            Ok(many)
         })?;
         self.look(&store)?;
         Ok(destroyed)
     }
 
-    /// Ends the logins of this process whose users are no more, among those whom `changed` names.
+    /// Ends the logins of this process whose users are no more, or have a new key chain after a reset
+    /// that destroys, among those whom `changed` names.
     pub(super) fn end_logins(&self, store: &Store, changed: impl Fn(Id) -> bool) -> Result<()> {
         let given = self.verifiers.read().given();
         for login in given.iter().filter(|login| !login.ended() && changed(login.user)) {
-            if store.load(Kind::User, login.user)?.is_none() {
+            if self.load_user(store, login.user)?.is_none_or(|user| user.public != login.keys.public) {
                 login.end();
             }
         }

@@ -1,8 +1,9 @@
 //! Handles: which number C sees for which object, and the opened objects themselves.
 
+use super::cache::Opened;
 use super::{Handle, profile};
 use crate::mechanism::Key;
-use crate::store::{Header, Id};
+use crate::store::Id;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::RangeInclusive;
@@ -30,7 +31,7 @@ type HandleMap<T> = HashMap<u64, T, BuildHasherDefault<HandleHasher>>;
 /// What a handle stands for.
 pub enum Place {
     /// A record of the file, and its opened form while that is known to be current.
-    Token { id: Id, open: Option<(Header, Arc<Key>)> },
+    Token { id: Id, open: Option<Opened> },
     /// An object in memory only, of a session (0: built in).
     Session { session: u64, key: Arc<Key> },
 }
@@ -69,7 +70,7 @@ impl Index {
     }
 
     /// The opened form of a record, if it is known.
-    pub fn opened(&self, id: Id) -> Option<&(Header, Arc<Key>)> {
+    pub fn opened(&self, id: Id) -> Option<&Opened> {
         match self.places.get(self.by_id.get(&id)?)? {
             Place::Token { open, .. } => open.as_ref(),
             Place::Session { .. } => None,
@@ -99,7 +100,7 @@ impl Index {
         handle
     }
 
-    pub fn set_open(&mut self, handle: Handle, opened: Option<(Header, Arc<Key>)>) {
+    pub fn set_open(&mut self, handle: Handle, opened: Option<Opened>) {
         if let Some(Place::Token { open, .. }) = self.places.get_mut(&handle) {
             *open = opened;
         }
@@ -167,7 +168,7 @@ impl Index {
     pub fn forget_opened(&mut self, private_only: bool) {
         for place in self.places.values_mut() {
             if let Place::Token { open, .. } = place
-                && (!private_only || open.as_ref().is_some_and(|(header, _)| header.owner != Id::NONE))
+                && (!private_only || open.as_ref().is_some_and(|opened| opened.holder != Id::NONE))
             {
                 *open = None;
             }

@@ -1,17 +1,23 @@
 //! The chain of keys from a password to a user's objects, and the officers' way to reset.
 //!
-//! password --Argon2id--> p; KEK = HKDF(p, token secret); U under KEK; data keys under U. With reset
+//! password --Argon2id--> p; KEK = HKDF(p, token secret); U under KEK; data keys under U, and as HPKE
+//! ciphertexts to others' public keys where an object is shared or was given away. With reset
 //! policy `keeps`, U also lies under the token's reset key R, and R in an HPKE ciphertext to each
-//! officer.
+//! officer; with `quorum` under a key of the user's own, of which each officer has a share.
 
 use crate::config::KdfCost;
 use crate::crypto::aes::GcmKey;
 use crate::crypto::{Secret, argon2id, derive, hpke, random};
 use crate::error::{Error, Result};
+use crate::store::Id;
 
 const NONCE: usize = 12;
 const TAG: usize = 16;
 const RESET: &[u8] = b"strongroom reset key";
+const RESET_SHARE: &[u8] = b"strongroom share of a reset key";
+const SHARED: &[u8] = b"strongroom shared data key";
+/// Bytes of a data key under U: what is longer is an HPKE ciphertext.
+const OWN: usize = NONCE + 32 + TAG;
 
 /// A key under another: nonce, ciphertext, tag; `purpose` is bound to it.
 pub fn wrap(key: &Secret, purpose: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
@@ -29,6 +35,22 @@ pub fn unwrap(key: &Secret, purpose: &[u8], wrapped: &[u8]) -> Result<Secret> {
     let mut plain = Secret::zeroed(length);
     GcmKey::new(key)?.open(nonce, purpose, TAG, sealed, &mut plain)?;
     Ok(plain)
+}
+
+/// What a wrapped data key is bound to.
+fn data_key_purpose(object: Id, holder: Id) -> Vec<u8> {
+    [&b"data key"[..], &object.0, &holder.0].concat()
+}
+
+/// The data key of an object for another, who has this public key.
+pub fn give_data_key(public: &[u8; 32], object: Id, holder: Id, data_key: &Secret) -> Result<Vec<u8>> {
+    hpke::seal(public, SHARED, &data_key_purpose(object, holder), data_key)
+}
+
+/// A share of a user's reset key for an officer, or for the one who asked for a reset; bound to
+/// `purpose`.
+pub fn give_reset_share(officer: &[u8; 32], purpose: &[u8], share: &Secret) -> Result<Vec<u8>> {
+    hpke::seal(officer, RESET_SHARE, purpose, share)
 }
 
 /// How a password was stretched.
@@ -84,6 +106,21 @@ impl UserKeys {
         Ok(UserKeys { own: own.into(), private: private.into(), public })
     }
 
+    /// The data key of an object for its user himself.
+    pub fn wrap_data_key(&self, object: Id, holder: Id, data_key: &Secret) -> Result<Vec<u8>> {
+        wrap(&self.own, &data_key_purpose(object, holder), data_key)
+    }
+
+    /// The data key of an object, wrapped by the user himself or given by another.
+    pub fn open_data_key(&self, object: Id, holder: Id, wrapped: &[u8]) -> Result<Secret> {
+        let purpose = data_key_purpose(object, holder);
+        if wrapped.len() == OWN {
+            unwrap(&self.own, &purpose, wrapped)
+        } else {
+            hpke::open(&self.private, SHARED, &purpose, wrapped)
+        }
+    }
+
     /// Both secrets under the reset key.
     pub fn wrap_for_reset(&self, reset: &Secret) -> Result<Vec<u8>> {
         let both = Secret::from([&self.own[..], &self.private].concat());
@@ -97,6 +134,10 @@ impl UserKeys {
     /// The reset key for an officer.
     pub fn give_reset_key(officer: &[u8; 32], reset: &Secret) -> Result<Vec<u8>> {
         hpke::seal(officer, RESET, b"", reset)
+    }
+
+    pub fn take_reset_share(&self, purpose: &[u8], sealed: &[u8]) -> Result<Secret> {
+        hpke::open(&self.private, RESET_SHARE, purpose, sealed)
     }
 
     pub fn take_reset_key(&self, sealed: &[u8]) -> Result<Secret> {

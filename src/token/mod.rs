@@ -6,19 +6,23 @@
 
 mod audit;
 mod cache;
+mod custody;
 mod deletion;
 mod handles;
 mod keychain;
 mod login;
 mod objects;
+mod officers;
 pub mod policy;
 mod profile;
+mod reset;
 #[cfg(test)]
 mod tests;
 mod users;
 
 pub use audit::{Filter, Verification};
 pub use login::Login;
+pub use reset::PendingReset;
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};

@@ -1,13 +1,15 @@
 //! Objects: made, changed, copied, destroyed, found.
 
-use super::cache::key_purpose;
-use super::{Access, Handle, Login, Token, keychain, policy};
+use super::cache::Opened;
+use super::custody::{self, Custody};
+use super::policy::Operation;
+use super::{Access, Handle, Login, Token, policy};
 use crate::audit::{Event, Note};
-use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
-use crate::object::{Object, Template, Value, attribute, search, template};
-use crate::store::{BodyKey, Change, Header, Id, Kind};
+use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
+use crate::object::{Object, Template, Value, attribute, rules, search, template};
+use crate::store::{Header, Id, Kind, Store};
 use cryptoki_sys::*;
 use std::sync::Arc;
 
@@ -31,22 +33,31 @@ impl Token {
     ) -> Result<Vec<Handle>> {
         let mut named = Vec::new();
         for mut object in objects {
-            policy::may_write(access, &object)?;
+            policy::may_make(access, &object)?;
+            let custody = self.custody_of_new(access, &mut object)?;
             let id = Id::random()?;
             object.set(CKA_UNIQUE_ID, Value::Bytes(id.to_string().into_bytes()));
-            named.push((id, object));
+            named.push((id, object, custody));
         }
-        if named.iter().any(|(_, object)| object.is_token()) {
+        if named.iter().any(|(_, object, _)| object.is_token()) {
             self.write(&*self.store()?, |change| {
-                for (id, object) in named.iter().filter(|(_, object)| object.is_token()) {
-                    write_new(change, access, *id, object)?;
+                let (kind, epoch, author) = (Kind::Object, 1, change.token_id());
+                let login = access.login.ok_or(Error::UserNotLoggedIn)?;
+                for (id, ..) in named.iter().filter(|(_, object, _)| object.is_token()) {
                     note = note.object(id);
                 }
-                change.audit(access.login, note)
+                change.audit(access.login, note)?;
+                named.iter().filter(|(_, object, _)| object.is_token()).try_for_each(
+                    |(id, object, custody)| {
+                        let owner = Id::NONE;
+                        let header = Header { kind, id: *id, version: 1, epoch, author, owner, flags: 0 };
+                        custody::write(change, login, header, object, custody)
+                    },
+                )
             })?;
         }
         let mut index = self.index.write();
-        let handles = named.into_iter().map(|(id, object)| {
+        let handles = named.into_iter().map(|(id, object, _)| {
             if object.is_token() {
                 index.handle(id)
             } else {
@@ -56,18 +67,58 @@ impl Token {
         Ok(handles.collect())
     }
 
-    /// C_SetAttributeValue.
+    /// What a template said of custody, taken out of a new object; a public object remembers its maker.
+    fn custody_of_new(&self, access: Access<'_>, object: &mut Object) -> Result<Vec<Custody>> {
+        object.take(CKA_STRONGROOM_OWNER);
+        let shared =
+            object.take(CKA_STRONGROOM_SHARED_WITH).filter(|names| !names.same(&Value::Bytes(vec![])));
+        if object.is_token() && !object.is_private() {
+            let maker = access.login.map_or(Id::NONE, |login| login.user);
+            object.set(CKA_STRONGROOM_OWNER, Value::Bytes(maker.0.to_vec()));
+        }
+        let Some(names) = shared else { return Ok(Vec::new()) };
+        if !(object.is_token() && object.is_private()) {
+            return Err(Error::TemplateInconsistent);
+        }
+        self.custody(&vec![(CKA_STRONGROOM_SHARED_WITH, names)])
+    }
+
+    /// C_SetAttributeValue. Custody changes with the rest, or not at all.
     pub fn modify(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<()> {
+        let (custody, changes) = custody::split(changes);
+        let (_, key) = self.resolve(access, handle)?;
+        custody.iter().try_for_each(|(kind, _)| rules::read(key.object(), *kind).map(drop))?;
+        self.change(access, handle, &self.custody(&custody)?, changes)
+    }
+
+    pub(super) fn change(
+        &self,
+        access: Access<'_>,
+        handle: Handle,
+        custody: &[Custody],
+        changes: Template,
+    ) -> Result<()> {
         let asker = policy::asker(access.login);
         for _ in 0..TRIES {
-            let (header, key) = self.resolve(access, handle)?;
-            policy::may_write(access, key.object())?;
-            let object = template::modify(key.object(), changes.clone(), asker)?;
-            let Some(header) = header else {
+            let (found, key) = self.resolve(access, handle)?;
+            for change in custody {
+                let operation = match change {
+                    Custody::Give(_) => Operation::Transfer,
+                    _ => Operation::Share,
+                };
+                policy::may(access, operation, &key, found.as_ref())?;
+            }
+            let mut object = key.object().clone();
+            // Whether an object is CKA_MODIFIABLE is no matter of custody.
+            if custody.is_empty() || !changes.is_empty() {
+                policy::may(access, Operation::Change, &key, found.as_ref())?;
+                object = template::modify(&object, changes.clone(), asker)?;
+            }
+            let Some(found) = found else {
                 self.index_for_change().set_session(handle, Arc::new(Key::new(object)));
                 return Ok(());
             };
-            match self.rewrite(access, header, &object, &names(&changes)) {
+            match self.rewrite(access, &found, object, custody, &names(&changes)) {
                 Err(Error::FunctionFailed) => {}
                 done => return done,
             }
@@ -76,26 +127,45 @@ impl Token {
     }
 
     /// The next version of a record.
-    fn rewrite(&self, access: Access<'_>, header: Header, object: &Object, changed: &str) -> Result<()> {
-        let store = self.store()?;
-        let next = Header { version: header.version + 1, ..header };
-        let data_key = match access.login {
-            Some(login) if header.owner != Id::NONE => Some(self.data_key(&store, login, header.id)?),
-            _ => None,
-        };
-        let key = data_key.as_ref().map_or(BodyKey::Seal, BodyKey::Data);
-        let note = Note::of(Event::Modify).object(header.id).detail("attributes", changed);
-        self.write(&store, |change| {
-            change.put(next, key, &object.encode(), &search::terms(object))?;
-            change.audit(access.login, note)
+    fn rewrite(
+        &self,
+        access: Access<'_>,
+        found: &Opened,
+        mut object: Object,
+        custody: &[Custody],
+        changed: &str,
+    ) -> Result<()> {
+        let next = Header { version: found.header.version + 1, ..found.header };
+        let login = access.login.ok_or(Error::UserNotLoggedIn)?;
+        if let (Id::NONE, [.., Custody::Give(owner)]) = (next.owner, custody) {
+            object.set(CKA_STRONGROOM_OWNER, Value::Bytes(owner.0.to_vec()));
+        }
+        self.write(&*self.store()?, |change| {
+            if !changed.is_empty() || custody.is_empty() {
+                let note = Note::of(Event::Modify).object(next.id).detail("attributes", changed);
+                change.audit(access.login, note)?;
+            }
+            custody::write(change, login, next, &object, custody)
         })?;
-        self.index_for_change().forget(header.id);
+        self.index_for_change().forget(next.id);
         Ok(())
+    }
+
+    /// One answer for each asked attribute, in order.
+    pub fn attributes(
+        &self,
+        access: Access<'_>,
+        handle: Handle,
+        kinds: &[AttributeType],
+    ) -> Result<Vec<Result<Value>>> {
+        let (found, key) = self.resolve(access, handle)?;
+        let whole = (found.as_ref(), key.object());
+        Ok(kinds.iter().map(|kind| self.attribute(access, whole, *kind)).collect())
     }
 
     /// C_CopyObject: what is to be stored, and what is to be recorded of it.
     pub fn copy(&self, access: Access<'_>, handle: Handle, changes: Template) -> Result<(Object, Note)> {
-        let key = self.object(access, handle)?;
+        let (_, key) = self.resolve_for(access, Operation::Copy, handle)?;
         let note = Note::of(Event::Copy).detail("from", key.id());
         let note = note.detail("attributes", names(&changes));
         Ok((template::copy(key.object(), changes, policy::asker(access.login))?, note))
@@ -103,15 +173,16 @@ impl Token {
 
     /// C_DestroyObject.
     pub fn destroy(&self, access: Access<'_>, handle: Handle) -> Result<()> {
-        let (header, key) = self.resolve(access, handle)?;
+        let (found, key) = self.resolve(access, handle)?;
         if !key.object().flag(CKA_DESTROYABLE) {
             return Err(Error::ActionProhibited);
         }
-        policy::may_write(access, key.object())?;
-        if let Some(header) = header {
+        policy::may(access, Operation::Destroy, &key, found.as_ref())?;
+        if let Some(found) = found {
+            let id = found.header.id;
             self.write(&*self.store()?, |change| {
-                change.remove(Kind::Object, header.id)?;
-                change.audit(access.login, Note::of(Event::Destroy).object(header.id))
+                change.remove(Kind::Object, id)?;
+                change.audit(access.login, Note::of(Event::Destroy).object(id))
             })?;
         }
         self.index_for_change().remove(handle);
@@ -122,18 +193,15 @@ impl Token {
     pub fn find(&self, access: Access<'_>, template: &Template) -> Result<Vec<Handle>> {
         let store = self.store()?;
         self.look(&store)?;
-        let mut owners = vec![Id::NONE];
-        if policy::may_read(access.login, true, true) {
-            owners.extend(access.login.map(|login| login.user));
-        }
+        let (custody, template) = custody::split(template.clone());
         let mut found = Vec::new();
-        for header in store.find(Kind::Object, &owners, &search::query(template))? {
+        for header in self.candidates(&store, access, &template)? {
             // A damaged object is named in the log and left out; the others are served.
             let opened = match self.open_record(&store, access.login, header.id) {
                 Err(Error::DeviceError) => None,
                 other => other?,
             };
-            if opened.is_some_and(|(_, key)| search::matches(key.object(), template)) {
+            if opened.is_some_and(|opened| self.matches(access, &opened, &template, &custody)) {
                 found.push(header.id);
             }
         }
@@ -141,13 +209,38 @@ impl Token {
         let mut handles: Vec<Handle> = found.into_iter().map(|id| index.handle(id)).collect();
         for (handle, key) in index.sessions() {
             let object = key.object();
-            let seen = policy::may_read(access.login, object.is_token(), object.is_private());
-            if seen && search::matches(object, template) {
+            let seen = policy::may_see(access.login, object.is_token(), object.is_private());
+            if seen && custody.is_empty() && search::matches(object, &template) {
                 handles.push(handle);
             }
         }
         handles.sort_unstable();
         Ok(handles)
+    }
+
+    /// What the blind index gives for a search: the public, the asker's own, what is shared with him.
+    fn candidates(&self, store: &Store, access: Access<'_>, template: &Template) -> Result<Vec<Header>> {
+        let terms = search::query(template);
+        let own = access.login.filter(|login| policy::may_see(Some(login), true, true));
+        let mut scopes = vec![Id::NONE];
+        scopes.extend(own.map(|login| login.user));
+        let mut headers = store.find(Kind::Object, &scopes, &terms)?;
+        if let (Some(login), true) = (own, terms.is_empty()) {
+            headers.extend(store.find(Kind::Object, &[login.user], &[custody::shared_term()])?);
+        }
+        Ok(headers)
+    }
+
+    /// Whether an object is what the asker searches: what he may not read tells him nothing.
+    fn matches(&self, access: Access<'_>, opened: &Opened, template: &Template, custody: &Template) -> bool {
+        let object = opened.key.object();
+        let secret = || template.iter().any(|(kind, _)| rules::is_hidden(object, *kind));
+        let same = |(kind, wanted): &(AttributeType, Value)| {
+            self.attribute(access, (Some(opened), object), *kind).is_ok_and(|value| value.same(wanted))
+        };
+        search::matches(object, template)
+            && (!secret() || policy::may(access, Operation::Reveal, &opened.key, Some(opened)).is_ok())
+            && custody.iter().all(same)
     }
 
     /// The session objects of a closed session go.
@@ -173,26 +266,4 @@ impl Token {
         index.drop_sessions(|key| key.object().is_private());
         index.forget_opened(true);
     }
-}
-
-/// Version 1 of a record: public objects under the seal key, private ones under a data key of their
-/// own, wrapped for the owner.
-fn write_new(change: &mut Change<'_>, access: Access<'_>, id: Id, object: &Object) -> Result<()> {
-    let author = change.token_id();
-    let mut header =
-        Header { kind: Kind::Object, id, version: 1, epoch: 1, author, owner: Id::NONE, flags: 0 };
-    let (plain, terms) = (object.encode(), search::terms(object));
-    if let Some(login) = access.login {
-        // Deleted meanwhile: what came now would stay for good.
-        change.user(login.user)?.ok_or(Error::UserNotLoggedIn)?;
-    }
-    if !object.is_private() {
-        return change.put(header, BodyKey::Seal, &plain, &terms);
-    }
-    let login = access.login.filter(|login| login.token == author).ok_or(Error::UserNotLoggedIn)?;
-    let data_key = Secret::random(32)?;
-    header.owner = login.user;
-    change.put(header, BodyKey::Data(&data_key), &plain, &terms)?;
-    let wrapped = keychain::wrap(&login.keys.own, &key_purpose(id, login.user), &data_key)?;
-    change.put_key(id, login.user, &wrapped)
 }

@@ -1,58 +1,154 @@
 //! Who may do what: the one table. Nobody above this room decides permissions.
+//!
+//! A row says for an operation, on such objects, what each kind of asker is told. What the objects
+//! themselves forbid (CKA_DESTROYABLE, CKA_SIGN and the like) comes on top. To add an operation: a
+//! name in [`Operation`], its rows, and a call of [`may`] where it is done.
 
+use super::cache::Opened;
 use super::{Access, Login, Role};
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
 use crate::object::Object;
+use crate::object::attribute::CKA_STRONGROOM_OWNER;
 use crate::object::template::Asker;
+use crate::store::Id;
 use cryptoki_sys::*;
 use std::sync::Arc;
 
-/// Who asks.
+/// What an asker is to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Nobody,
+    /// A CU: of what he makes or owns, of session objects, and of what has no owner.
     User,
+    /// A CU with whom the owner shares the object.
+    Sharer,
+    /// A CU, of what another owns and everybody may see.
+    Stranger,
     Officer,
 }
 
-/// What kind of object it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    pub token: bool,
-    pub private: bool,
+pub enum Operation {
+    /// Find it, read its attributes.
+    See,
+    /// Sign, decrypt, unwrap, derive with a private or secret key.
+    UseSecret,
+    /// Verify, encrypt, wrap with a public key.
+    UsePublic,
+    /// Read key material that the key does not hide, digest it.
+    Reveal,
+    /// Wrap it: it leaves the token.
+    Export,
+    Make,
+    Change,
+    Copy,
+    Destroy,
+    /// Share and unshare it, and know with whom.
+    Share,
+    /// Give it to another owner.
+    Transfer,
+    /// Make users, set their passwords, delete them; approve such a thing.
+    ManageUsers,
+    /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
+    ReadLog,
 }
 
-/// One row: may this one make, change and destroy such objects (PKCS#11 3.2 §5.6, stricter where
-/// a public session would write to the token).
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    pub who: Who,
-    pub target: Target,
-    pub write: std::result::Result<(), Error>,
-    pub read: bool,
+/// What it is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    SessionPublic,
+    SessionPrivate,
+    TokenPublic,
+    TokenPrivate,
+    /// The token itself.
+    Token,
 }
 
-const fn row(who: Who, token: bool, private: bool, write: std::result::Result<(), Error>, read: bool) -> Row {
-    Row { who, target: Target { token, private }, write, read }
+use Operation::*;
+use Target::*;
+
+type Verdict = std::result::Result<(), Error>;
+
+struct Row {
+    operations: &'static [Operation],
+    targets: &'static [Target],
+    /// In the order of [`Who`].
+    verdicts: [Verdict; 5],
 }
 
-pub const TABLE: &[Row] = &[
-    row(Who::Nobody, false, false, Ok(()), true),
-    row(Who::Nobody, false, true, Err(Error::UserNotLoggedIn), false),
-    row(Who::Nobody, true, false, Err(Error::UserNotLoggedIn), true),
-    row(Who::Nobody, true, true, Err(Error::UserNotLoggedIn), false),
-    row(Who::User, false, false, Ok(()), true),
-    row(Who::User, false, true, Ok(()), true),
-    row(Who::User, true, false, Ok(()), true),
-    row(Who::User, true, true, Ok(()), true),
-    row(Who::Officer, false, false, Ok(()), true),
-    row(Who::Officer, false, true, Err(Error::UserNotLoggedIn), false),
-    row(Who::Officer, true, false, Ok(()), true),
-    row(Who::Officer, true, true, Err(Error::UserNotLoggedIn), false),
+const fn row(operations: &'static [Operation], targets: &'static [Target], verdicts: [Verdict; 5]) -> Row {
+    Row { operations, targets, verdicts }
+}
+
+const YES: Verdict = Ok(());
+/// For the asker there is no such object.
+const GONE: Verdict = Err(Error::ObjectHandleInvalid);
+const LOGIN: Verdict = Err(Error::UserNotLoggedIn);
+const FORBIDDEN: Verdict = Err(Error::ActionProhibited);
+const NO_USE: Verdict = Err(Error::KeyFunctionNotPermitted);
+const SECRET: Verdict = Err(Error::AttributeSensitive);
+/// CKR_KEY_NOT_WRAPPABLE: the key is extractable, but not by this one.
+const KEPT: Verdict = Err(Error::KeyNotWrappable);
+
+const PUBLIC: &[Target] = &[SessionPublic, TokenPublic];
+const PRIVATE: &[Target] = &[SessionPrivate, TokenPrivate];
+
+/// Ownership and sharing as AWS CloudHSM has them; officers manage people and touch no key. Sharers
+/// derive, too: none of our derivations gives away its base key, and one that does must not be added
+/// without a row of its own.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    //                                                  nobody  user  sharer     stranger   officer
+    row(&[See],                            PUBLIC,     [YES,    YES,  YES,       YES,       YES]),
+    row(&[UsePublic],                      PUBLIC,     [YES,    YES,  YES,       YES,       YES]),
+    row(&[UseSecret],                      PUBLIC,     [YES,    YES,  YES,       YES,       NO_USE]),
+    row(&[Reveal],                         PUBLIC,     [YES,    YES,  SECRET,    YES,       SECRET]),
+    row(&[Export],                         PUBLIC,     [YES,    YES,  KEPT,      YES,       KEPT]),
+    row(&[Copy],                           PUBLIC,     [YES,    YES,  FORBIDDEN, YES,       YES]),
+    row(&[Make, Change, Destroy],  &[SessionPublic],   [YES,    YES,  FORBIDDEN, FORBIDDEN, YES]),
+    row(&[Make, Change, Destroy],  &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, YES]),
+    row(&[See, UsePublic, UseSecret],      PRIVATE,    [GONE,   YES,  YES,       GONE,      GONE]),
+    row(&[Reveal],                         PRIVATE,    [GONE,   YES,  SECRET,    GONE,      GONE]),
+    row(&[Export],                         PRIVATE,    [GONE,   YES,  KEPT,      GONE,      GONE]),
+    row(&[Copy, Change, Destroy],          PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
+    row(&[Make],                           PRIVATE,    [LOGIN,  YES,  YES,       YES,       LOGIN]),
+    row(&[Share],                  &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
+    // There is nothing to share of what everybody sees, and of what dies with its session.
+    row(&[Share],  &[SessionPublic, SessionPrivate, TokenPublic],
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Transfer],               &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
+    row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Transfer],  &[SessionPublic, SessionPrivate],
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[ManageUsers, ReadLog],   &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES]),
 ];
 
-pub fn who(login: Option<&Arc<Login>>) -> Who {
+impl Operation {
+    /// Whether it writes: on the token it needs a read-write session.
+    const fn writes(self) -> bool {
+        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers)
+    }
+}
+
+impl Target {
+    pub fn of(token: bool, private: bool) -> Target {
+        match (token, private) {
+            (false, false) => SessionPublic,
+            (false, true) => SessionPrivate,
+            (true, false) => TokenPublic,
+            (true, true) => TokenPrivate,
+        }
+    }
+}
+
+fn verdict(who: Who, operation: Operation, target: Target) -> Verdict {
+    let row = TABLE.iter().find(|row| row.operations.contains(&operation) && row.targets.contains(&target));
+    row.map_or(Err(Error::GeneralError), |row| row.verdicts[who as usize])
+}
+
+/// What the login is without regard to an object.
+fn who(login: Option<&Arc<Login>>) -> Who {
     match login.filter(|login| !login.ended()).map(|login| login.role) {
         None => Who::Nobody,
         Some(Role::User) => Who::User,
@@ -60,41 +156,59 @@ pub fn who(login: Option<&Arc<Login>>) -> Who {
     }
 }
 
+/// What the login is to an object of the token's file.
+fn who_to(login: Option<&Arc<Login>>, found: &Opened) -> Who {
+    let Some(login) = login.filter(|_| who(login) == Who::User) else { return who(login) };
+    if found.header.owner != Id::NONE {
+        return if found.header.owner == login.user { Who::User } else { Who::Sharer };
+    }
+    let owner = found.key.object().bytes(CKA_STRONGROOM_OWNER);
+    if owner.is_empty() || owner == login.user.0 { Who::User } else { Who::Stranger }
+}
+
 pub fn asker(login: Option<&Arc<Login>>) -> Asker {
     match who(login) {
         Who::Nobody => Asker::Public,
-        Who::User => Asker::User,
         Who::Officer => Asker::Officer,
+        _ => Asker::User,
     }
 }
 
-/// The rows stand in the order of (who, token, private), so that finding one is arithmetic.
-fn find(who: Who, token: bool, private: bool) -> Option<&'static Row> {
-    TABLE.get(who as usize * 4 + usize::from(token) * 2 + usize::from(private))
+fn writable(access: Access<'_>, operation: Operation, target: Target) -> Result<()> {
+    let read_only = operation.writes() && !matches!(target, SessionPublic | SessionPrivate) && !access.write;
+    if read_only { Err(Error::SessionReadOnly) } else { Ok(()) }
 }
 
-/// Whether the asker may make, change or destroy this object: `UserNotLoggedIn`, `SessionReadOnly`.
-pub fn may_write(access: Access<'_>, object: &Object) -> Result<()> {
-    let row = find(who(access.login), object.is_token(), object.is_private()).ok_or(Error::GeneralError)?;
-    row.write?;
-    if object.is_token() && !access.write { Err(Error::SessionReadOnly) } else { Ok(()) }
+/// Whether the asker may make such an object: `UserNotLoggedIn`, `SessionReadOnly`.
+pub fn may_make(access: Access<'_>, object: &Object) -> Result<()> {
+    let target = Target::of(object.is_token(), object.is_private());
+    verdict(who(access.login), Make, target)?;
+    writable(access, Make, target)
 }
 
-/// Whether the asker may see objects of this kind at all (owners are checked besides).
-pub fn may_read(login: Option<&Arc<Login>>, token: bool, private: bool) -> bool {
-    find(who(login), token, private).is_some_and(|row| row.read)
+/// Whether the asker may do it to an object: the table's word, `SessionReadOnly`. `found` is `None`
+/// for one in memory only.
+pub fn may(access: Access<'_>, operation: Operation, key: &Key, found: Option<&Opened>) -> Result<()> {
+    let who = found.map_or_else(|| who(access.login), |found| who_to(access.login, found));
+    let target = Target::of(key.is_token(), key.is_private());
+    verdict(who, operation, target)?;
+    writable(access, operation, target)
 }
 
-/// Whether the asker may use this key in a mechanism: an officer uses public keys only.
-pub fn may_use(login: Option<&Arc<Login>>, key: &Key) -> Result<()> {
-    let secret = matches!(key.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY);
-    if secret && who(login) == Who::Officer { Err(Error::KeyFunctionNotPermitted) } else { Ok(()) }
+/// Whether the asker may do it to the token, or to its people.
+pub fn may_manage(access: Access<'_>, operation: Operation) -> Result<()> {
+    verdict(who(access.login), operation, Token)?;
+    writable(access, operation, Token)
 }
 
-/// Whether the asker may read the audit log: officers, who manage. Nobody else, as with the model, whose
-/// users do not see its log either.
-pub fn may_read_log(login: Option<&Arc<Login>>) -> Result<()> {
-    if who(login) == Who::Officer { Ok(()) } else { Err(Error::UserNotLoggedIn) }
+/// Whether the asker may see objects of this kind at all (owners and sharers are checked besides).
+pub fn may_see(login: Option<&Arc<Login>>, token: bool, private: bool) -> bool {
+    verdict(who(login), See, Target::of(token, private)).is_ok()
+}
+
+/// What using this key is.
+pub fn using(key: &Key) -> Operation {
+    if matches!(key.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY) { UseSecret } else { UsePublic }
 }
 
 #[cfg(test)]
@@ -102,11 +216,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_found_at_its_place() {
-        for row in TABLE {
-            let found = find(row.who, row.target.token, row.target.private).unwrap();
-            assert_eq!((found.who, found.target), (row.who, row.target));
+    fn every_question_has_one_answer() {
+        let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
+        let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
+        let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
+        for (operation, target) in cells.chain([(ManageUsers, Token), (ReadLog, Token)]) {
+            let rows = TABLE.iter();
+            let rows =
+                rows.filter(|row| row.operations.contains(&operation) && row.targets.contains(&target));
+            assert_eq!(rows.count(), 1, "{operation:?} {target:?}");
         }
-        assert_eq!(TABLE.len(), 12);
+    }
+
+    #[test]
+    fn what_must_hold() {
+        for target in [SessionPrivate, TokenPrivate] {
+            for operation in [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy] {
+                for who in [Who::Nobody, Who::Stranger, Who::Officer] {
+                    assert!(verdict(who, operation, target).is_err(), "{who:?} {operation:?}");
+                }
+            }
+        }
+        for operation in [UseSecret, Reveal, Export] {
+            assert!(verdict(Who::Officer, operation, TokenPublic).is_err(), "{operation:?}");
+        }
+        for operation in [Reveal, Export, Change, Copy, Destroy, Share, Transfer] {
+            assert!(verdict(Who::Sharer, operation, TokenPrivate).is_err(), "{operation:?}");
+        }
+        for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {
+            assert_eq!(verdict(who, ManageUsers, Token), LOGIN);
+        }
     }
 }

@@ -8,6 +8,9 @@ use crate::config::SealConfig;
 use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
+mod custody;
+mod reset;
+
 pub struct House {
     _folder: tempfile::TempDir,
     pub config: SlotConfig,
@@ -17,12 +20,21 @@ pub const OFFICER: &[u8] = b"officer-1";
 
 impl House {
     pub fn new() -> House {
+        House::of(crate::config::ResetPolicy::Keeps, &[])
+    }
+
+    /// With more officers, who have `pw-name` as users have.
+    fn of(reset_policy: crate::config::ResetPolicy, officers: &[&str]) -> House {
         let folder = tempfile::tempdir().unwrap();
-        let config = SlotConfig::for_test(folder.path());
+        let config = SlotConfig { reset_policy, ..SlotConfig::for_test(folder.path()) };
         let house = House { _folder: folder, config };
         let token = house.process();
         token.initialize(OFFICER, "test").unwrap();
         let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
+        for name in officers {
+            let password = format!("pw-{name}");
+            token.create_user(access(&officer), name, Role::Officer, password.as_bytes()).unwrap();
+        }
         for name in ["user", "alice", "bob"] {
             token.create_user(access(&officer), name, Role::User, format!("pw-{name}").as_bytes()).unwrap();
         }

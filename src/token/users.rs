@@ -1,16 +1,16 @@
-//! Users as records, the token's own record, and what officers do with users.
+//! Users as records, and what a user does with his own password.
 //!
 //! The fields of a record are numbered and stored in an object's stored form.
 
 use super::keychain::{Stretch, UserKeys};
-use super::{Access, Login, MAX_PIN_LENGTH, Role, Token, UserInfo, policy};
-use crate::audit::{Event, Note, hex};
+use super::reset::{self, Request, Shares};
+use super::{Access, Role, Token, UserInfo};
+use crate::audit::{Event, Note};
+use crate::config::ResetPolicy;
 use crate::crypto::Secret;
-use crate::crypto::ed25519::PrivateKey;
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use crate::store::{BodyKey, Change, Header, Id, Kind, Record, Store, Term};
-use std::sync::Arc;
 
 const NAME: u64 = 1;
 const ROLE: u64 = 2;
@@ -27,16 +27,14 @@ const RESET_KEY: u64 = 9;
 const FAILURES: u64 = 10;
 /// Counts the changes that end earlier logins: password set, user unlocked.
 const CREDENTIAL: u64 = 11;
-const LABEL: u64 = 12;
-const RESET_POLICY: u64 = 13;
-/// Absent in records of before it was there.
+/// Absent in records of before it was there. (12, 13 and 15 are the token's: `officers.rs`.)
 const ATTEMPTS: u64 = 14;
+/// Shares of the user's reset key, sealed to officers.
+const RESET_SHARES: u64 = 16;
+/// The reset that is asked for; absent for none.
+const REQUEST: u64 = 17;
 /// The token's: the seed of the Ed25519 key that signs the audit log. Absent as above.
 pub const AUDIT_KEY: u64 = 20;
-
-/// `keeps`: an officer's reset keeps the user's objects.
-const KEEPS: u64 = 1;
-const LONGEST_NAME: usize = 64;
 
 /// A user record, opened.
 #[derive(Clone)]
@@ -49,6 +47,8 @@ pub struct User {
     pub public: [u8; 32],
     pub keys_for_reset: Vec<u8>,
     pub reset_key: Vec<u8>,
+    pub reset_shares: Shares,
+    pub request: Option<Request>,
     /// Wrong passwords since the last right one.
     pub failures: u32,
     /// Passwords being tried now; those of killed processes stay until the next login ends.
@@ -60,8 +60,17 @@ fn name_term(name: &str) -> Term {
     (NAME, name.as_bytes().to_vec())
 }
 
+fn officer_term() -> Term {
+    (ROLE, Vec::new())
+}
+
+/// Of users for whom a reset is asked for.
+pub fn request_term() -> Term {
+    (REQUEST, Vec::new())
+}
+
 impl User {
-    fn new(name: &str, role: Role, author: Id, stretch: Stretch) -> Result<User> {
+    pub fn new(name: &str, role: Role, author: Id, stretch: Stretch) -> Result<User> {
         let header = Header {
             kind: Kind::User,
             id: Id::random()?,
@@ -80,6 +89,8 @@ impl User {
             public: [0; 32],
             keys_for_reset: Vec::new(),
             reset_key: Vec::new(),
+            reset_shares: Vec::new(),
+            request: None,
             failures: 0,
             attempts: 0,
             credential: 0,
@@ -104,6 +115,11 @@ impl User {
             public: fields.bytes(PUBLIC).try_into().map_err(|_| damaged())?,
             keys_for_reset: fields.bytes(KEYS_FOR_RESET).to_vec(),
             reset_key: fields.bytes(RESET_KEY).to_vec(),
+            reset_shares: reset::decode_shares(fields.get(RESET_SHARES)).ok_or_else(damaged)?,
+            request: match fields.get(REQUEST) {
+                Some(request) => Some(Request::decode(request).ok_or_else(damaged)?),
+                None => None,
+            },
             failures: small(FAILURES)?,
             attempts: fields.number(ATTEMPTS).map_or(Ok(0), u32::try_from).map_err(|_| damaged())?,
             credential: number(CREDENTIAL)?,
@@ -114,7 +130,7 @@ impl User {
     pub fn save(&mut self, change: &mut Change<'_>) -> Result<()> {
         self.header.version += 1;
         let bytes = |bytes: &[u8]| Value::Bytes(bytes.to_vec());
-        let fields = Object::new(vec![
+        let mut fields = Object::new(vec![
             (NAME, bytes(self.name.as_bytes())),
             (ROLE, Value::Ulong(u64::from(self.role == Role::User))),
             (SALT, bytes(&self.stretch.salt)),
@@ -128,24 +144,25 @@ impl User {
             (CREDENTIAL, Value::Ulong(self.credential)),
             (ATTEMPTS, Value::Ulong(self.attempts.into())),
         ]);
-        change.put(self.header, BodyKey::Seal, &fields.encode(), &[name_term(&self.name)])
+        let mut terms = vec![name_term(&self.name)];
+        if self.role == Role::Officer {
+            terms.push(officer_term());
+        }
+        if !self.reset_shares.is_empty() {
+            fields.set(RESET_SHARES, reset::encode_shares(&self.reset_shares));
+        }
+        if let Some(request) = &self.request {
+            fields.set(REQUEST, request.encode());
+            terms.push(request_term());
+        }
+        change.put(self.header, BodyKey::Seal, &fields.encode(), &terms)
     }
 
-    /// Gives the user a password: new salt, keys under the new KEK, no failures.
-    fn set_password(
-        &mut self,
-        stretch: Stretch,
-        kek: &Secret,
-        keys: &UserKeys,
-        reset: &Secret,
-    ) -> Result<()> {
+    /// Gives the user a password: keys under the new KEK, no failures.
+    pub fn set_password(&mut self, stretch: Stretch, kek: &Secret, keys: &UserKeys) -> Result<()> {
         self.stretch = stretch;
         self.keys = keys.wrap(kek)?;
         self.public = keys.public;
-        self.keys_for_reset = keys.wrap_for_reset(reset)?;
-        if self.role == Role::Officer {
-            self.reset_key = UserKeys::give_reset_key(&keys.public, reset)?;
-        }
         (self.failures, self.attempts) = (0, 0);
         self.credential += 1;
         Ok(())
@@ -159,172 +176,44 @@ impl Change<'_> {
         let body = self.open_body(&record, BodyKey::Seal)?;
         User::decode(record.header, &body).map(Some)
     }
-}
 
-impl Token {
-    pub(super) fn find_user(&self, store: &Store, name: &str) -> Result<Option<User>> {
-        for header in store.find(Kind::User, &[Id::NONE], &[name_term(name)])? {
-            let Some(record) = store.load(Kind::User, header.id)? else { continue };
-            let user = open(store, &record)?;
-            if user.name == name {
+    /// The user of a name as this transaction sees him.
+    pub(super) fn user_named(&mut self, name: &str) -> Result<Option<User>> {
+        for header in self.find(Kind::User, &[Id::NONE], &[name_term(name)])? {
+            if let Some(user) = self.user(header.id)?.filter(|user| user.name == name) {
                 return Ok(Some(user));
             }
         }
         Ok(None)
     }
 
+    /// All officers as this transaction sees them. (Tokens made before officers had a term have reset
+    /// policy `keeps` and need no list.)
+    pub(super) fn officers(&mut self) -> Result<Vec<User>> {
+        let mut officers = Vec::new();
+        for header in self.find(Kind::User, &[Id::NONE], &[officer_term()])? {
+            officers.extend(self.user(header.id)?.filter(|user| user.role == Role::Officer));
+        }
+        Ok(officers)
+    }
+}
+
+impl Token {
+    pub(super) fn find_user(&self, store: &Store, name: &str) -> Result<Option<User>> {
+        for header in store.find(Kind::User, &[Id::NONE], &[name_term(name)])? {
+            if let Some(user) = self.load_user(store, header.id)?.filter(|user| user.name == name) {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn load_user(&self, store: &Store, id: Id) -> Result<Option<User>> {
+        store.load(Kind::User, id)?.map(|record| open(store, &record)).transpose()
+    }
+
     pub(super) fn pepper(store: &Store) -> Secret {
         store.derived_secret(b"password pepper")
-    }
-
-    /// The token's label.
-    pub(super) fn label(&self, store: &Store) -> Result<String> {
-        let Some(record) = store.load(Kind::Token, store.token_id())? else {
-            return Err(Error::DeviceError.because("the token's own record is missing"));
-        };
-        let fields = Object::decode(&store.open_body(&record, BodyKey::Seal)?)?;
-        Ok(String::from_utf8_lossy(fields.bytes(LABEL)).into_owned())
-    }
-
-    pub(super) fn check_password(&self, password: &[u8]) -> Result<()> {
-        let allowed = self.config.min_pin_length..=MAX_PIN_LENGTH;
-        if allowed.contains(&password.len()) { Ok(()) } else { Err(Error::PinLenRange) }
-    }
-
-    /// C_InitToken: a new token with the officer `default_officer`; a present one needs that
-    /// officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its audit log the new one
-    /// begins with the end.
-    pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
-        let mut made = Note::of(Event::TokenInitialized);
-        if Store::exists(&self.config) {
-            let officer = self.authenticate(Role::Officer, Some(&self.config.default_officer), pin, None)?;
-            let former = self.store()?;
-            let tip = former.log()?.tip;
-            made = made.by(Some(officer.person())).detail("former_token", former.token_id());
-            made = made.detail("former_sequence", tip.sequence).detail("former_hash", hex(&tip.hash));
-        }
-        self.check_password(pin)?;
-        let stretch = Stretch::fresh(self.config.kdf)?;
-        let (keys, reset) = (UserKeys::random()?, Secret::random(32)?);
-        let audit_key = PrivateKey::generate()?;
-        let store = Store::create(&self.config, |change| {
-            let token = change.token_id();
-            let header = Header {
-                kind: Kind::Token,
-                id: token,
-                version: 1,
-                epoch: 1,
-                author: token,
-                owner: Id::NONE,
-                flags: 0,
-            };
-            let fields = Object::new(vec![
-                (LABEL, Value::Bytes(label.as_bytes().to_vec())),
-                (RESET_POLICY, Value::Ulong(KEEPS)),
-                (AUDIT_KEY, Value::Secret(audit_key)),
-            ]);
-            change.put(header, BodyKey::Seal, &fields.encode(), &[])?;
-            let mut officer = User::new(&self.config.default_officer, Role::Officer, token, stretch)?;
-            let kek = stretch.kek(pin, &change.derived_secret(b"password pepper"))?;
-            officer.set_password(stretch, &kek, &keys, &reset)?;
-            officer.save(change)?;
-            change.enter(made)?;
-            change.enter(Note::of(Event::UserCreated).user(officer.person()))
-        })?;
-        self.replace_store(Some(Arc::new(store)));
-        Ok(())
-    }
-
-    /// The officer behind an access: `UserNotLoggedIn` for anyone else, `SessionReadOnly`.
-    pub(super) fn officer<'a>(access: Access<'a>) -> Result<&'a Arc<Login>> {
-        let officer = policy::who(access.login) == policy::Who::Officer;
-        let login = access.login.filter(|_| officer).ok_or(Error::UserNotLoggedIn)?;
-        if access.write { Ok(login) } else { Err(Error::SessionReadOnly) }
-    }
-
-    /// The reset key, which every officer can open.
-    fn reset_key(&self, store: &Store, officer: &Login) -> Result<Secret> {
-        let record = store.load(Kind::User, officer.user)?.ok_or(Error::UserNotLoggedIn)?;
-        officer.keys.take_reset_key(&open(store, &record)?.reset_key).map_err(|_| Error::UserNotLoggedIn)
-    }
-
-    /// C_InitPIN: makes the slot's default user, or resets that user's password and lock.
-    /// `user:password` resets the user of that name.
-    pub fn init_pin(&self, access: Access<'_>, pin: &[u8]) -> Result<()> {
-        let officer = Self::officer(access)?;
-        let store = self.store()?;
-        let (user, password) = self.named_in(&store, pin)?;
-        let user = match user.filter(|user| user.role == Role::User) {
-            Some(user) => Some(user),
-            None => self.find_user(&store, &self.config.default_user)?,
-        };
-        let name = user.map_or_else(|| self.config.default_user.clone(), |user| user.name);
-        self.set_user(&store, officer, &name, Role::User, password).map(drop)
-    }
-
-    /// A new user by an officer; `UserAlreadyLoggedIn` never, `ArgumentsBad` for a name that is
-    /// taken. Names: 1 to 64 of letters, digits, `.`, `_`, `-`, `@`.
-    pub fn create_user(&self, access: Access<'_>, name: &str, role: Role, password: &[u8]) -> Result<Id> {
-        let officer = Self::officer(access)?;
-        let fine = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fine) {
-            return Err(
-                Error::ArgumentsBad.because("a user's name is 1 to 64 of letters, digits and . _ - @")
-            );
-        }
-        let store = self.store()?;
-        if self.find_user(&store, name)?.is_some() {
-            return Err(Error::ArgumentsBad.because(format_args!("there is a user {name} already")));
-        }
-        self.set_user(&store, officer, name, role, password)
-    }
-
-    /// A new password for a user by an officer; the user's lock ends.
-    pub fn reset_password(&self, access: Access<'_>, name: &str, password: &[u8]) -> Result<()> {
-        let officer = Self::officer(access)?;
-        let store = self.store()?;
-        let user = self.find_user(&store, name)?;
-        let role =
-            user.ok_or_else(|| Error::ArgumentsBad.because(format_args!("there is no user {name}")))?.role;
-        self.set_user(&store, officer, name, role, password).map(drop)
-    }
-
-    /// Makes a user, or gives a present one a new password and keeps his keys.
-    fn set_user(
-        &self,
-        store: &Store,
-        officer: &Arc<Login>,
-        name: &str,
-        role: Role,
-        password: &[u8],
-    ) -> Result<Id> {
-        self.check_password(password)?;
-        let reset = self.reset_key(store, officer)?;
-        let stretch = Stretch::fresh(self.config.kdf)?;
-        let kek = stretch.kek(password, &Self::pepper(store))?;
-        let present = self.find_user(store, name)?;
-        self.write(store, |change| {
-            change.user(officer.user)?.ok_or(Error::UserNotLoggedIn)?;
-            let current = match &present {
-                Some(user) => change.user(user.header.id)?,
-                None => None,
-            };
-            let event = if current.is_some() { Event::PasswordReset } else { Event::UserCreated };
-            let (mut user, keys) = match current {
-                Some(user) => {
-                    let keys = UserKeys::unwrap_for_reset(&reset, &user.keys_for_reset, user.public);
-                    (
-                        user,
-                        keys.map_err(|_| Error::DeviceError.because("a user's keys do not open for reset"))?,
-                    )
-                }
-                None => (User::new(name, role, change.token_id(), stretch)?, UserKeys::random()?),
-            };
-            user.set_password(stretch, &kek, &keys, &reset)?;
-            user.save(change)?;
-            change.audit(Some(officer), Note::of(event).user(user.person()))?;
-            Ok(user.header.id)
-        })
     }
 
     /// C_SetPIN: of the one logged in, or of the default user in a public session. Both PINs may
@@ -348,12 +237,18 @@ impl Token {
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(new, &Self::pepper(&store))?;
+        let policy = self.policy_of(&store)?;
         self.write(&store, |change| {
+            super::custody::still_good(change, &login)?;
             let mut user = change.user(login.user)?.ok_or(Error::PinIncorrect)?;
-            user.stretch = stretch;
-            user.keys = login.keys.wrap(&kek)?;
-            (user.failures, user.attempts) = (0, 0);
-            user.credential += 1;
+            user.set_password(stretch, &kek, &login.keys)?;
+            if let (Role::User, ResetPolicy::Quorum { threshold }) = (user.role, policy) {
+                // The officers of today. Too few of them is no reason against a new password.
+                match reset::deal(change, &mut user, &login.keys, threshold) {
+                    Ok(()) | Err(Error::ActionProhibited) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             user.save(change)?;
             change.audit(Some(&login), Note::of(Event::PasswordChanged).user(user.person()))
         })

@@ -15,12 +15,14 @@ mod explain;
 mod generate;
 mod identity;
 mod interactive;
+mod key;
 mod login;
 mod mechanism;
 mod output;
 mod parameters;
 mod pem;
 mod progress;
+mod reset;
 mod slot;
 mod token;
 mod user;
@@ -71,6 +73,12 @@ commands! {
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
+    /// Keys: whose they are, and who may use them.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// New passwords by several officers together (reset policy `quorum`).
+    #[command(subcommand)]
+    Reset(reset::Command),
     /// Log in for the rest of the interactive session.
     Login(login::LogIn),
     /// Log out.

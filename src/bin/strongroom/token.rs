@@ -4,6 +4,7 @@ use crate::Run;
 use crate::context::{Context, unusable};
 use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
+use crate::reset;
 use serde::Serialize;
 use serde_json::json;
 use strongroom::config::SealConfig;
@@ -28,7 +29,7 @@ struct Description {
     officers: usize,
     users: usize,
     locked: usize,
-    reset_policy: &'static str,
+    reset_policy: String,
     password_bytes: String,
 }
 
@@ -46,6 +47,7 @@ pub fn described(context: &mut Context) -> Outcome {
     let info = token.info().map_err(unusable)?;
     let initialized = !info.serial.is_empty();
     let people = if initialized { token.users().map_err(unusable)? } else { Vec::new() };
+    let policy = if initialized { Some(token.reset_policy().map_err(unusable)?) } else { None };
     let count = |role| people.iter().filter(|user| user.role == role).count();
     Ok(Answer::record(Description {
         slot: slot.id,
@@ -59,7 +61,7 @@ pub fn described(context: &mut Context) -> Outcome {
         officers: count(Role::Officer),
         users: count(Role::User),
         locked: people.iter().filter(|user| user.locked).count(),
-        reset_policy: "keeps",
+        reset_policy: policy.map(reset::said).unwrap_or_default(),
         password_bytes: format!("{} to {}", info.min_pin_length, info.max_pin_length),
     }))
 }

@@ -36,6 +36,8 @@ pub enum Command {
         #[arg(long)]
         destroy_objects: bool,
     },
+    /// End a user's lock and keep his password. Needs an officer.
+    Unlock { name: String },
     /// A new password: of one's own, or, by an officer, for somebody whose lock it ends.
     #[command(visible_alias = "set-password")]
     ChangePassword {
@@ -55,6 +57,7 @@ impl Run for Command {
                 create(context, name, (*role).into(), new_password_file.as_deref())
             }
             Command::Delete { name, destroy_objects } => delete(context, name, *destroy_objects),
+            Command::Unlock { name } => unlock(context, name),
             Command::ChangePassword { name, new_password_file } => {
                 change_password(context, name.as_deref(), new_password_file.as_deref())
             }
@@ -83,7 +86,7 @@ fn list(context: &mut Context) -> Outcome {
 }
 
 /// What the token says of a change, in this command's words.
-fn words(context: &mut Context, error: Error, unchanged: &str) -> Failure {
+pub fn words(context: &mut Context, error: Error, unchanged: &str) -> Failure {
     match error {
         Error::PinLenRange => bad_length(context.slot().map_or(4, |slot| slot.min_pin_length)),
         Error::ArgumentsBad | Error::ActionProhibited => {
@@ -118,6 +121,15 @@ fn delete(context: &mut Context, name: &str, destroy: bool) -> Outcome {
     })?;
     let data = json!({ "username": name, "destroyed_objects": destroyed });
     Ok(Answer::done(format!("{name} is deleted, and {destroyed} private objects with the user."), data))
+}
+
+fn unlock(context: &mut Context, name: &str) -> Outcome {
+    let officer = context.officer(false)?;
+    let token = context.ready_token()?;
+    token
+        .unlock(officer.access(), name)
+        .map_err(|error| words(context, error, &format!("{name} was not unlocked")))?;
+    Ok(Answer::done(format!("{name} is not locked."), json!({ "username": name })))
 }
 
 fn change_password(context: &mut Context, name: Option<&str>, file: Option<&Path>) -> Outcome {

@@ -149,3 +149,8 @@ pub fn legal(class: u64, key_type: Option<u64>) -> impl Iterator<Item = Attribut
 pub fn read(object: &Object, kind: AttributeType) -> Result<Value> {
     Rules::of(object)?.look(object, kind).map(Cow::into_owned)
 }
+
+/// Whether an attribute of this object is key material (footnote 7), whatever the object says of it.
+pub fn is_hidden(object: &Object, kind: AttributeType) -> bool {
+    Rules::of(object).is_ok_and(|rules| rules.find(kind).is_some_and(|rule| rule.has(HIDDEN)))
+}

@@ -8,7 +8,9 @@ use super::{
     bytes, flag, follows, number,
 };
 use crate::object::AttributeType;
-use crate::object::attribute::{CKA_NSS_DB, CKA_NSS_EMAIL, CKA_STRONGROOM_AUDIT_USE};
+use crate::object::attribute::{
+    CKA_NSS_DB, CKA_NSS_EMAIL, CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH,
+};
 use cryptoki_sys::*;
 
 /// What a key may be used for.
@@ -24,6 +26,8 @@ const STORAGE: &[Rule] = &[
     flag(CKA_COPYABLE, true, CHANGE | COPY | STAYS_FALSE),
     flag(CKA_DESTROYABLE, true, CHANGE | COPY | STAYS_FALSE),
     bytes(CKA_UNIQUE_ID, COMPUTED),
+    // Custody is no matter of the object: `token` takes these two out of templates and answers them.
+    bytes(CKA_STRONGROOM_OWNER, COMPUTED),
 ];
 
 /// §4.5.
@@ -113,6 +117,7 @@ const PRIVATE_KEY: &[Rule] = &[
     bytes(CKA_PUBLIC_KEY_INFO, 0),
     bytes(CKA_CHECK_VALUE, ERASE),
     bytes(CKA_NSS_DB, CHANGE | COPY),
+    bytes(CKA_STRONGROOM_SHARED_WITH, COPY),
 ];
 
 /// §4.10. As private keys; both directions of use, wrapping must be asked for.
@@ -138,6 +143,7 @@ const SECRET_KEY: &[Rule] = &[
     bytes(CKA_VALUE, CREATE | MADE | HIDDEN),
     // The length of an imported key follows from its value; given, it must agree.
     bytes(CKA_VALUE_LEN, 0),
+    bytes(CKA_STRONGROOM_SHARED_WITH, COPY),
 ];
 
 /// §6.1.2. SunPKCS11 makes public keys without a word on their use, and reads signatures back with them

@@ -53,7 +53,7 @@ impl Token {
         from: u64,
         mut take: impl FnMut(Entry, &[u8]) -> bool,
     ) -> Result<u64> {
-        policy::may_read_log(access.login)?;
+        policy::may_manage(access, policy::Operation::ReadLog)?;
         let (store, mut next) = (self.store()?, from.max(1));
         loop {
             let lines = store.lines(next, BATCH)?;
@@ -76,7 +76,7 @@ impl Token {
 
     /// Signs the log as it is now; for officers.
     pub fn audit_checkpoint(&self, access: Access<'_>) -> Result<()> {
-        policy::may_read_log(access.login)?;
+        policy::may_manage(access, policy::Operation::ReadLog)?;
         self.write(&*self.store()?, |change| change.checkpoint(access.login))
     }
 

@@ -1,0 +1,277 @@
+//! What officers do: make the token and its users, set passwords, end locks, delete. And the token's own
+//! record, which says its label and what a reset does.
+
+use super::deletion::take_all;
+use super::keychain::{Stretch, UserKeys};
+use super::policy::{self, Operation};
+use super::reset;
+use super::users::{AUDIT_KEY, User};
+use super::{Access, Login, MAX_PIN_LENGTH, Role, Token};
+use crate::audit::{Event, Note, hex};
+use crate::config::ResetPolicy;
+use crate::crypto::Secret;
+use crate::crypto::ed25519::PrivateKey;
+use crate::error::{Error, Result};
+use crate::object::{Object, Value};
+use crate::store::{BodyKey, Change, Header, Id, Kind, Store};
+use std::sync::Arc;
+
+/// Fields of the token's record, numbered together with those of users.
+const LABEL: u64 = 12;
+const RESET_POLICY: u64 = 13;
+/// Officers of a quorum.
+const RESET_THRESHOLD: u64 = 15;
+
+const KEEPS: u64 = 1;
+const QUORUM: u64 = 2;
+const DESTROYS: u64 = 3;
+
+const LONGEST_NAME: usize = 64;
+
+fn token_fields(label: &str, policy: ResetPolicy) -> Object {
+    let (number, threshold) = match policy {
+        ResetPolicy::Keeps => (KEEPS, None),
+        ResetPolicy::Quorum { threshold } => (QUORUM, Some(threshold)),
+        ResetPolicy::Destroys => (DESTROYS, None),
+    };
+    let mut fields = Object::new(vec![
+        (LABEL, Value::Bytes(label.as_bytes().to_vec())),
+        (RESET_POLICY, Value::Ulong(number)),
+    ]);
+    if let Some(threshold) = threshold {
+        fields.set(RESET_THRESHOLD, Value::Ulong(threshold.into()));
+    }
+    fields
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fine) {
+        return Err(Error::ArgumentsBad.because("a user's name is 1 to 64 of letters, digits and . _ - @"));
+    }
+    Ok(())
+}
+
+fn nobody(name: &str) -> Error {
+    Error::ArgumentsBad.because(format_args!("there is no user {name}"))
+}
+
+/// A new password that an officer sets, stretched.
+struct NewPassword {
+    stretch: Stretch,
+    kek: Secret,
+    policy: ResetPolicy,
+    /// With policy `keeps`: the token's reset key.
+    reset: Option<Secret>,
+}
+
+impl NewPassword {
+    /// Puts it in a user's record, with these keys, and provides for the next reset.
+    fn set(&self, change: &mut Change<'_>, user: &mut User, keys: &UserKeys) -> Result<()> {
+        user.set_password(self.stretch, &self.kek, keys)?;
+        match (self.policy, user.role) {
+            (ResetPolicy::Keeps, role) => {
+                let reset = self.reset.as_ref().ok_or(Error::GeneralError)?;
+                user.keys_for_reset = keys.wrap_for_reset(reset)?;
+                if role == Role::Officer {
+                    user.reset_key = UserKeys::give_reset_key(&keys.public, reset)?;
+                }
+                Ok(())
+            }
+            (ResetPolicy::Quorum { threshold }, Role::User) => reset::deal(change, user, keys, threshold),
+            // An officer owns nothing that would be worth keeping.
+            (ResetPolicy::Quorum { .. }, Role::Officer) | (ResetPolicy::Destroys, _) => Ok(()),
+        }
+    }
+
+    /// The keys that a present user goes on with: his own where the policy keeps them, else new ones, and
+    /// what the old ones opened is destroyed.
+    fn keys_of(&self, change: &mut Change<'_>, officer: &Login, user: &User) -> Result<UserKeys> {
+        match (self.policy, user.role, &self.reset) {
+            (ResetPolicy::Keeps, _, Some(reset)) => {
+                UserKeys::unwrap_for_reset(reset, &user.keys_for_reset, user.public)
+                    .map_err(|_| Error::DeviceError.because("a user's keys do not open for reset"))
+            }
+            (ResetPolicy::Keeps, _, None) => Err(Error::GeneralError),
+            (ResetPolicy::Quorum { threshold }, Role::User, _) => reset::collect(officer, user, threshold),
+            (ResetPolicy::Quorum { .. }, Role::Officer, _) | (ResetPolicy::Destroys, ..) => {
+                take_all(change, user.header.id)?;
+                UserKeys::random()
+            }
+        }
+    }
+}
+
+impl Token {
+    fn own_record(store: &Store) -> Result<Object> {
+        let Some(record) = store.load(Kind::Token, store.token_id())? else {
+            return Err(Error::DeviceError.because("the token's own record is missing"));
+        };
+        Object::decode(&store.open_body(&record, BodyKey::Seal)?)
+    }
+
+    /// The token's label.
+    pub(super) fn label(&self, store: &Store) -> Result<String> {
+        Ok(String::from_utf8_lossy(Self::own_record(store)?.bytes(LABEL)).into_owned())
+    }
+
+    /// What an officer's reset does, fixed when the token was made.
+    pub fn reset_policy(&self) -> Result<ResetPolicy> {
+        self.policy_of(&*self.store()?)
+    }
+
+    pub(super) fn policy_of(&self, store: &Store) -> Result<ResetPolicy> {
+        let fields = Self::own_record(store)?;
+        let threshold = fields.number(RESET_THRESHOLD).and_then(|number| u32::try_from(number).ok());
+        match (fields.number(RESET_POLICY), threshold) {
+            (Some(KEEPS), _) => Ok(ResetPolicy::Keeps),
+            (Some(QUORUM), Some(threshold)) => Ok(ResetPolicy::Quorum { threshold }),
+            (Some(DESTROYS), _) => Ok(ResetPolicy::Destroys),
+            _ => Err(Error::DeviceError.because("the token's reset policy is none that this version knows")),
+        }
+    }
+
+    pub(super) fn check_password(&self, password: &[u8]) -> Result<()> {
+        let allowed = self.config.min_pin_length..=MAX_PIN_LENGTH;
+        if allowed.contains(&password.len()) { Ok(()) } else { Err(Error::PinLenRange) }
+    }
+
+    /// C_InitToken: a new token with the officer `default_officer` and the configured reset policy; a
+    /// present one needs that officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its
+    /// audit log the new one begins with the end.
+    pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
+        let mut made = Note::of(Event::TokenInitialized);
+        if Store::exists(&self.config) {
+            let officer = self.authenticate(Role::Officer, Some(&self.config.default_officer), pin, None)?;
+            let former = self.store()?;
+            let tip = former.log()?.tip;
+            made = made.by(Some(officer.person())).detail("former_token", former.token_id());
+            made = made.detail("former_sequence", tip.sequence).detail("former_hash", hex(&tip.hash));
+        }
+        self.check_password(pin)?;
+        let stretch = Stretch::fresh(self.config.kdf)?;
+        let policy = self.config.reset_policy;
+        let keys = UserKeys::random()?;
+        let reset = if policy == ResetPolicy::Keeps { Some(Secret::random(32)?) } else { None };
+        let audit_key = PrivateKey::generate()?;
+        let store = Store::create(&self.config, |change| {
+            let token = change.token_id();
+            let header = Header {
+                kind: Kind::Token,
+                id: token,
+                version: 1,
+                epoch: 1,
+                author: token,
+                owner: Id::NONE,
+                flags: 0,
+            };
+            let mut fields = token_fields(label, policy);
+            fields.set(AUDIT_KEY, Value::Secret(audit_key));
+            change.put(header, BodyKey::Seal, &fields.encode(), &[])?;
+            let mut officer = User::new(&self.config.default_officer, Role::Officer, token, stretch)?;
+            let kek = stretch.kek(pin, &change.derived_secret(b"password pepper"))?;
+            NewPassword { stretch, kek, policy, reset }.set(change, &mut officer, &keys)?;
+            officer.save(change)?;
+            change.enter(made)?;
+            change.enter(Note::of(Event::UserCreated).user(officer.person()))
+        })?;
+        self.replace_store(Some(Arc::new(store)));
+        Ok(())
+    }
+
+    /// The officer behind an access: the policy's word, `SessionReadOnly`.
+    pub(super) fn officer<'a>(access: Access<'a>, operation: Operation) -> Result<&'a Arc<Login>> {
+        policy::may_manage(access, operation)?;
+        access.login.ok_or(Error::UserNotLoggedIn)
+    }
+
+    /// With policy `keeps` the token's reset key, which every officer can open.
+    fn reset_key(&self, store: &Store, officer: &Login) -> Result<Secret> {
+        let user = self.load_user(store, officer.user)?.ok_or(Error::UserNotLoggedIn)?;
+        officer.keys.take_reset_key(&user.reset_key).map_err(|_| Error::UserNotLoggedIn)
+    }
+
+    /// C_InitPIN: makes the slot's default user, or resets that user's password and lock.
+    /// `user:password` resets the user of that name.
+    pub fn init_pin(&self, access: Access<'_>, pin: &[u8]) -> Result<()> {
+        let officer = Self::officer(access, Operation::ManageUsers)?;
+        let store = self.store()?;
+        let (user, password) = self.named_in(&store, pin)?;
+        let user = match user.filter(|user| user.role == Role::User) {
+            Some(user) => Some(user),
+            None => self.find_user(&store, &self.config.default_user)?,
+        };
+        let name = user.as_ref().map_or_else(|| self.config.default_user.clone(), |user| user.name.clone());
+        self.set_user(&store, officer, &name, Role::User, user.is_some(), password).map(drop)
+    }
+
+    /// A new user by an officer; `ArgumentsBad` for a name that is taken, or none: names have 1 to 64
+    /// letters, digits, `.`, `_`, `-`, `@`.
+    pub fn create_user(&self, access: Access<'_>, name: &str, role: Role, password: &[u8]) -> Result<Id> {
+        let officer = Self::officer(access, Operation::ManageUsers)?;
+        check_name(name)?;
+        self.set_user(&*self.store()?, officer, name, role, false, password)
+    }
+
+    /// A new password for a user by an officer; the user's lock ends. What becomes of his private objects
+    /// is the reset policy's: with `quorum` the officer is the one who asked for the reset and finishes
+    /// it (`ActionProhibited` before enough others approved).
+    pub fn reset_password(&self, access: Access<'_>, name: &str, password: &[u8]) -> Result<()> {
+        let officer = Self::officer(access, Operation::ManageUsers)?;
+        let store = self.store()?;
+        let role = self.find_user(&store, name)?.ok_or_else(|| nobody(name))?.role;
+        self.set_user(&store, officer, name, role, true, password).map(drop)
+    }
+
+    /// Makes a user, or gives a present one a new password.
+    fn set_user(
+        &self,
+        store: &Store,
+        officer: &Arc<Login>,
+        name: &str,
+        role: Role,
+        present: bool,
+        password: &[u8],
+    ) -> Result<Id> {
+        self.check_password(password)?;
+        let policy = self.policy_of(store)?;
+        let reset = match policy {
+            ResetPolicy::Keeps => Some(self.reset_key(store, officer)?),
+            _ => None,
+        };
+        let stretch = Stretch::fresh(self.config.kdf)?;
+        let kek = stretch.kek(password, &Self::pepper(store))?;
+        let new = NewPassword { stretch, kek, policy, reset };
+        let event = if present { Event::PasswordReset } else { Event::UserCreated };
+        self.write(store, |change| {
+            super::custody::still_good(change, officer)?;
+            let (mut user, keys) = match (change.user_named(name)?, present) {
+                (Some(user), true) if user.role == role => {
+                    let keys = new.keys_of(change, officer, &user)?;
+                    (user, keys)
+                }
+                (None, false) => (User::new(name, role, change.token_id(), stretch)?, UserKeys::random()?),
+                (None, true) => return Err(nobody(name)),
+                (Some(_), _) => {
+                    return Err(Error::ArgumentsBad.because(format_args!("there is a user {name} already")));
+                }
+            };
+            new.set(change, &mut user, &keys)?;
+            user.save(change)?;
+            change.audit(Some(officer), Note::of(event).user(user.person()))?;
+            Ok(user.header.id)
+        })
+    }
+
+    /// Ends a user's lock and keeps his password: what a forgotten one costs is the reset policy's.
+    pub fn unlock(&self, access: Access<'_>, name: &str) -> Result<()> {
+        let officer = Self::officer(access, Operation::ManageUsers)?;
+        self.write(&*self.store()?, |change| {
+            super::custody::still_good(change, officer)?;
+            let mut user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
+            (user.failures, user.attempts) = (0, 0);
+            user.save(change)?;
+            change.audit(Some(officer), Note::of(Event::Unlocked).user(user.person()))
+        })
+    }
+}
