@@ -10,8 +10,11 @@ use std::ptr::null_mut;
 const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
 const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 
+/// A kind of user, and the PIN.
+type Way = (CK_USER_TYPE, &'static [u8]);
+
 /// Who asks, in the order of the expectations.
-const ROLES: [(&str, Option<(CK_USER_TYPE, &[u8])>); 5] = [
+const ROLES: [(&str, Option<Way>); 5] = [
     ("nobody", None),
     ("owner", Some((CKU_USER, PIN))),
     ("sharer", Some((CKU_USER, b"bob:bob-9876"))),
