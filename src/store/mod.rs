@@ -30,6 +30,7 @@ use connection::{Link, sql};
 use digest::Sum;
 use rusqlite::{Connection, OptionalExtension, params};
 use seal::Keys;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 /// 16 random bytes that name a record for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,6 +140,9 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
+/// No data version.
+const NEVER: i64 = -1;
+
 /// An open token file.
 pub struct Store {
     keys: Keys,
@@ -146,8 +150,10 @@ pub struct Store {
     writer: Mutex<Option<Connection>>,
     /// The root of the state digest that was last compared with all buckets.
     proven: Mutex<Option<Sum>>,
-    /// The file's version when it was last seen to be the same token.
-    current: Mutex<Option<i64>>,
+    /// How often the reading connection was opened.
+    openings: AtomicU32,
+    /// The data version at which the file was last seen to be the same token; [`NEVER`].
+    current: AtomicI64,
     /// After the connections: it gives the file free.
     link: Link,
 }
@@ -218,7 +224,8 @@ impl Store {
             reader: empty(),
             writer: empty(),
             proven: Mutex::new(Rank::Leaf, None),
-            current: Mutex::new(Rank::Leaf, None),
+            openings: AtomicU32::new(0),
+            current: AtomicI64::new(NEVER),
         }
     }
 
@@ -240,12 +247,16 @@ impl Store {
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let _gate = GATE.read();
         let mut slot = self.reader.lock();
+        let transaction = self.reader_in(&mut slot)?.unchecked_transaction().map_err(sql)?;
+        work(&transaction)
+    }
+
+    fn reader_in<'a>(&self, slot: &'a mut Option<Connection>) -> Result<&'a Connection> {
         if slot.is_none() {
             *slot = Some(self.link.reader()?);
+            self.openings.fetch_add(1, Ordering::Relaxed);
         }
-        let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
-        let transaction = connection.unchecked_transaction().map_err(sql)?;
-        work(&transaction)
+        slot.as_ref().ok_or(Error::GeneralError)
     }
 
     /// A record, its place in the state digest checked: `DeviceError` when it was tampered with.
@@ -314,27 +325,26 @@ impl Store {
         self.read(|connection| find(connection, &self.keys, kind, scopes, terms))
     }
 
-    /// A number that differs after any commit to the file by any process; 2 microseconds.
+    /// A number that differs after any commit to the file by any process, and after a fork; 2 microseconds.
     pub fn data_version(&self) -> Result<i64> {
         let _gate = GATE.read();
         let mut slot = self.reader.lock();
-        if slot.is_none() {
-            *slot = Some(self.link.reader()?);
-        }
-        let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
+        let connection = self.reader_in(&mut slot)?;
         let mut statement = connection.prepare_cached("PRAGMA data_version").map_err(sql)?;
-        statement.query_row([], |row| row.get(0)).map_err(sql)
+        let version: i64 = statement.query_row([], |row| row.get(0)).map_err(sql)?;
+        // SQLite counts for each connection anew, in 32 bits: after a fork it would say what it said before.
+        Ok((i64::from(self.openings.load(Ordering::Relaxed)) << 32) | version)
     }
 
     /// Whether the file still holds the token that was opened: another process may have made it anew.
     pub fn is_current(&self) -> Result<bool> {
         let version = self.data_version()?;
-        if *self.current.lock() == Some(version) {
+        if self.current.load(Ordering::Acquire) == version {
             return Ok(true);
         }
         let token = self.read(|connection| connection::meta(connection, "token"))?;
         let same = token.is_some_and(|id| id == self.keys.token.0);
-        *self.current.lock() = same.then_some(version);
+        self.current.store(if same { version } else { NEVER }, Ordering::Release);
         Ok(same)
     }
 

@@ -32,6 +32,18 @@ fn raw(config: &SlotConfig) -> rusqlite::Connection {
 }
 
 #[test]
+fn a_commit_between_two_forks_is_seen() {
+    let (_folder, config, store) = fresh();
+    let other = Store::open(&config).unwrap();
+    for version in 1..4 {
+        let before = other.data_version().unwrap();
+        other.suspend();
+        put(&store, 1, version, "changed").unwrap();
+        assert_ne!(other.data_version().unwrap(), before);
+    }
+}
+
+#[test]
 fn what_is_written_comes_back_in_every_process() {
     let (_folder, config, store) = fresh();
     let other = Store::open(&config).unwrap();

@@ -168,6 +168,7 @@ pub fn write(
     let id = header.id;
     if !object.is_private() {
         if let Some(Custody::Give(owner)) = custody.last() {
+            change.user(*owner)?.ok_or(Error::AttributeValueInvalid)?;
             record(change, login, Event::Transfer, id, *owner)?;
         }
         return change.put(header, BodyKey::Seal, &object.encode(), &terms);

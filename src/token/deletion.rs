@@ -7,15 +7,15 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Kind, Store};
 
-/// Destroys a user's private objects, and takes from him what others share with him; answers how many
+/// Destroys a user's private objects, and takes from him what others share with him; answers which
 /// objects went.
-pub fn take_all(change: &mut Change<'_>, user: Id) -> Result<usize> {
-    let owned = change.owned(user)?;
-    owned.iter().try_for_each(|header| change.remove(Kind::Object, header.id))?;
+pub fn take_all(change: &mut Change<'_>, user: Id) -> Result<Vec<Id>> {
+    let owned: Vec<Id> = change.owned(user)?.into_iter().map(|header| header.id).collect();
+    owned.iter().try_for_each(|id| change.remove(Kind::Object, *id))?;
     for object in change.held_by(user)? {
         change.remove_key(object, user)?;
     }
-    Ok(owned.len())
+    Ok(owned)
 }
 
 impl Token {
@@ -26,31 +26,35 @@ impl Token {
     pub fn delete_user(&self, access: Access<'_>, name: &str, destroy: bool) -> Result<usize> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
         let store = self.store()?;
-        let user = self.find_user(&store, name)?;
-        let user =
-            user.ok_or_else(|| Error::ArgumentsBad.because(format_args!("there is no user {name}")))?;
-        let id = user.header.id;
-        if id == officer.user {
-            return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
-        }
         let destroyed = self.write(&store, |change| {
             still_good(change, officer)?;
-            let owned = change.owned(id)?;
-            if !owned.is_empty() && !destroy {
-                let many = owned.len();
+            let nobody = || Error::ArgumentsBad.because(format_args!("there is no user {name}"));
+            let user = change.user_named(name)?.ok_or_else(nobody)?;
+            let id = user.header.id;
+            if id == officer.user {
+                return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
+            }
+            let many = change.owned(id)?.len();
+            if many > 0 && !destroy {
                 return Err(
                     Error::ActionProhibited.because(format_args!("{name} owns {many} private objects"))
                 );
             }
-            let many = take_all(change, id)?;
-            change.remove(Kind::User, id)?;
             let note = Note::of(Event::UserDeleted).user(user.person());
-            let note = owned.iter().fold(note, |note, header| note.object(header.id));
+            let note = take_all(change, id)?.iter().fold(note, |note, id| note.object(id));
+            change.remove(Kind::User, id)?;
             change.audit(access.login, note)?;
             Ok(many)
         })?;
-        self.look(&store)?;
+        // It is done, whatever this says; who looks next sees it too.
+        let _ = self.look(&store);
         Ok(destroyed)
+    }
+
+    /// Ends the logins of this process that were to another token: it was made anew.
+    pub(super) fn end_others_logins(&self, store: &Store) {
+        let given = self.verifiers.read().given();
+        given.iter().filter(|login| login.token != store.token_id()).for_each(|login| login.end());
     }
 
     /// Ends the logins of this process whose users are no more, or have a new key chain after a reset

@@ -53,6 +53,12 @@ pub struct Verifiers {
 }
 
 impl Verifiers {
+    /// All passwords; who is logged in stays known, so that a login can still be ended.
+    pub(super) fn forget(&mut self) {
+        self.process = None;
+        self.known.clear();
+    }
+
     fn key(process: &Secret, user: Id, password: &[u8]) -> Secret {
         Secret::from(&Hmac::sha256(process, &[&user.0, password])[..])
     }

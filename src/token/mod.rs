@@ -160,6 +160,8 @@ impl Token {
         }
         let store = Arc::new(Store::open(&self.config)?);
         *slot = Some(Arc::clone(&store));
+        drop(slot);
+        self.end_others_logins(&store);
         Ok(store)
     }
 
@@ -178,7 +180,7 @@ impl Token {
     /// Puts a new store in place, or none; nothing known of the old one stays.
     fn replace_store(&self, store: Option<Arc<Store>>) {
         *self.store.write() = store;
-        *self.verifiers.write() = Verifiers::default();
+        self.verifiers.write().forget();
         *self.repeats.write() = Repeats::default();
         *self.info.write() = None;
         self.index_for_change().forget_token();

@@ -173,20 +173,34 @@ impl Token {
 
     /// C_DestroyObject.
     pub fn destroy(&self, access: Access<'_>, handle: Handle) -> Result<()> {
-        let (found, key) = self.resolve(access, handle)?;
-        if !key.object().flag(CKA_DESTROYABLE) {
-            return Err(Error::ActionProhibited);
+        for _ in 0..TRIES {
+            let (found, key) = self.resolve(access, handle)?;
+            if !key.object().flag(CKA_DESTROYABLE) {
+                return Err(Error::ActionProhibited);
+            }
+            policy::may(access, Operation::Destroy, &key, found.as_ref())?;
+            let destroyed = found.map_or(Ok(()), |found| self.destroy_record(access, &found.header));
+            if destroyed != Err(Error::FunctionFailed) {
+                destroyed?;
+                self.index_for_change().remove(handle);
+                return Ok(());
+            }
         }
-        policy::may(access, Operation::Destroy, &key, found.as_ref())?;
-        if let Some(found) = found {
-            let id = found.header.id;
-            self.write(&*self.store()?, |change| {
-                change.remove(Kind::Object, id)?;
-                change.audit(access.login, Note::of(Event::Destroy).object(id))
-            })?;
-        }
-        self.index_for_change().remove(handle);
-        Ok(())
+        Err(Error::FunctionFailed)
+    }
+
+    /// `FunctionFailed` when another process was faster: it may be another's by now, or protected.
+    pub(super) fn destroy_record(&self, access: Access<'_>, seen: &Header) -> Result<()> {
+        let login = access.login.ok_or(Error::UserNotLoggedIn)?;
+        self.write(&*self.store()?, |change| {
+            custody::still_good(change, login)?;
+            let record = change.load(Kind::Object, seen.id)?.ok_or(Error::ObjectHandleInvalid)?;
+            if record.header.version != seen.version {
+                return Err(Error::FunctionFailed);
+            }
+            change.remove(Kind::Object, seen.id)?;
+            change.audit(access.login, Note::of(Event::Destroy).object(seen.id))
+        })
     }
 
     /// Handles of all objects the asker may see that match; CKO_PROFILE objects included.

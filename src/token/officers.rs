@@ -85,9 +85,9 @@ impl NewPassword {
     }
 
     /// The keys that a present user goes on with: his own where the policy keeps them, else new ones, and
-    /// what the old ones opened is destroyed.
-    fn keys_of(&self, change: &mut Change<'_>, officer: &Login, user: &User) -> Result<UserKeys> {
-        match (self.policy, user.role, &self.reset) {
+    /// what the old ones opened is destroyed: those ids come along.
+    fn keys_of(&self, change: &mut Change<'_>, officer: &Login, user: &User) -> Result<(UserKeys, Vec<Id>)> {
+        let keys = match (self.policy, user.role, &self.reset) {
             (ResetPolicy::Keeps, _, Some(reset)) => {
                 UserKeys::unwrap_for_reset(reset, &user.keys_for_reset, user.public)
                     .map_err(|_| Error::DeviceError.because("a user's keys do not open for reset"))
@@ -95,10 +95,10 @@ impl NewPassword {
             (ResetPolicy::Keeps, _, None) => Err(Error::GeneralError),
             (ResetPolicy::Quorum { threshold }, Role::User, _) => reset::collect(officer, user, threshold),
             (ResetPolicy::Quorum { .. }, Role::Officer, _) | (ResetPolicy::Destroys, ..) => {
-                take_all(change, user.header.id)?;
-                UserKeys::random()
+                return Ok((UserKeys::random()?, take_all(change, user.header.id)?));
             }
-        }
+        };
+        Ok((keys?, Vec::new()))
     }
 }
 
@@ -245,12 +245,14 @@ impl Token {
         let event = if present { Event::PasswordReset } else { Event::UserCreated };
         self.write(store, |change| {
             super::custody::still_good(change, officer)?;
-            let (mut user, keys) = match (change.user_named(name)?, present) {
+            let (mut user, (keys, destroyed)) = match (change.user_named(name)?, present) {
                 (Some(user), true) if user.role == role => {
                     let keys = new.keys_of(change, officer, &user)?;
                     (user, keys)
                 }
-                (None, false) => (User::new(name, role, change.token_id(), stretch)?, UserKeys::random()?),
+                (None, false) => {
+                    (User::new(name, role, change.token_id(), stretch)?, (UserKeys::random()?, Vec::new()))
+                }
                 (None, true) => return Err(nobody(name)),
                 (Some(_), _) => {
                     return Err(Error::ArgumentsBad.because(format_args!("there is a user {name} already")));
@@ -258,7 +260,8 @@ impl Token {
             };
             new.set(change, &mut user, &keys)?;
             user.save(change)?;
-            change.audit(Some(officer), Note::of(event).user(user.person()))?;
+            let note = Note::of(event).user(user.person());
+            change.audit(Some(officer), destroyed.iter().fold(note, |note, id| note.object(id)))?;
             Ok(user.header.id)
         })
     }

@@ -233,6 +233,7 @@ impl Token {
         };
         let prefix = [name.as_bytes(), b":"].concat();
         let new = new.strip_prefix(&prefix[..]).unwrap_or(new);
+        let before = self.find_user(&store, &name)?.ok_or(Error::PinIncorrect)?;
         let login = self.authenticate(role, Some(&name), old_password, None)?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
@@ -240,7 +241,9 @@ impl Token {
         let policy = self.policy_of(&store)?;
         self.write(&store, |change| {
             super::custody::still_good(change, &login)?;
-            let mut user = change.user(login.user)?.ok_or(Error::PinIncorrect)?;
+            // An officer's reset in the meantime is the later word: the old password is proof of nothing.
+            let user = change.user(login.user)?.filter(|user| user.credential == before.credential);
+            let mut user = user.ok_or(Error::PinIncorrect)?;
             user.set_password(stretch, &kek, &login.keys)?;
             if let (Role::User, ResetPolicy::Quorum { threshold }) = (user.role, policy) {
                 // The officers of today. Too few of them is no reason against a new password.

@@ -230,3 +230,17 @@ fn what_happens_to_custody_is_recorded() {
     assert_eq!(told[2..], rest);
     assert!(token.verify(&mut |_, _| {}).unwrap().faults.is_empty());
 }
+
+#[test]
+fn what_was_given_away_meanwhile_is_not_destroyed() {
+    let house = House::new();
+    let (here, there) = (house.process(), house.process());
+    let (alice, again, bob) = (person(&here, "alice"), person(&there, "alice"), person(&there, "bob"));
+    let hers = insert(&here, access(&alice), key("hers", true)).unwrap();
+    let seen = here.resolve(access(&alice), hers).unwrap().0.unwrap().header;
+    let far = there.find(access(&again), &named("hers")).unwrap()[0];
+    there.transfer(access(&again), far, "bob").unwrap();
+    assert_eq!(here.destroy_record(access(&alice), &seen), Err(Error::FunctionFailed));
+    assert_eq!(here.destroy(access(&alice), hers), Err(Error::ObjectHandleInvalid));
+    assert_eq!(there.find(access(&bob), &named("hers")).unwrap().len(), 1);
+}
