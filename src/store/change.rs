@@ -10,6 +10,7 @@ use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, se
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::collections::HashSet;
 
 /// How many changes the log keeps for other processes to catch up with.
 const LOG_LENGTH: i64 = 10_000;
@@ -24,6 +25,9 @@ pub struct Change<'a> {
     pub(super) lines: Vec<Vec<u8>>,
     /// Records whose element must be made anew before the commit, with their old element.
     touched: Vec<(Kind, Id, Sum)>,
+    /// Their ids, and the buckets they fall into: a change may touch very many.
+    touched_ids: HashSet<Id>,
+    touched_buckets: HashSet<u16>,
 }
 
 /// Runs `work` in one write transaction.
@@ -51,6 +55,8 @@ pub fn transact_counted<T>(
         removed: false,
         lines: Vec::new(),
         touched: Vec::new(),
+        touched_ids: HashSet::new(),
+        touched_buckets: HashSet::new(),
     };
     let before = change.state.root;
     // A file without a state is new: only `clear` makes it one. Anything else fails here.
@@ -76,11 +82,11 @@ impl Change<'_> {
     /// The record as this transaction sees it.
     pub fn load(&mut self, kind: Kind, id: Id) -> Result<Option<Record>> {
         // A bucket in which this transaction already changed something is checked no more: it was.
-        if self.touched.iter().all(|(_, touched, _)| digest::bucket(*touched) != digest::bucket(id)) {
+        if !self.touched_buckets.contains(&digest::bucket(id)) {
             digest::check_bucket(self.connection, id)?;
         }
         let Some((record, element)) = select(self.connection, kind, id)? else { return Ok(None) };
-        if self.touched.iter().all(|(_, touched, _)| *touched != id) {
+        if !self.touched_ids.contains(&id) {
             digest::check_element(self.connection, self.keys, &record, &element)?;
         }
         Ok(Some(record))
@@ -106,13 +112,15 @@ impl Change<'_> {
     fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
         State::load(self.connection, self.keys)?;
         let present = self.load(kind, id)?.map(|record| record.header);
-        if self.touched.iter().all(|(_, touched, _)| *touched != id) {
+        if !self.touched_ids.contains(&id) {
             let old = match &present {
                 Some(_) => select(self.connection, kind, id)?
                     .map_or(Ok(Sum::default()), |(_, e)| Sum::from_bytes(&e))?,
                 None => Sum::default(),
             };
             self.touched.push((kind, id, old));
+            self.touched_ids.insert(id);
+            self.touched_buckets.insert(digest::bucket(id));
         }
         Ok(present)
     }
