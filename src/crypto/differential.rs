@@ -216,6 +216,13 @@ fn gcm_agrees() {
             stream.update(&plain[cut..], &mut parts[cut..]).unwrap();
             assert_eq!(parts, second[..size]);
             assert_eq!(stream.tag().unwrap()[..tag], second[size..]);
+            let mut again = vec![0; size + tag];
+            // The same stream for another message between two of this one.
+            for (iv, aad) in [(&iv[..], &aad[..]), (&[7; 17], b"other"), (&[8; 12], b""), (&iv, &aad)] {
+                ours.seal_again(&mut stream, iv, aad, &plain, &mut again).unwrap();
+                theirs.seal(iv, aad, tag, &plain, &mut second).unwrap();
+                assert_eq!(again, second);
+            }
         }
     }
 }

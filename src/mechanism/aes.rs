@@ -207,20 +207,29 @@ fn ctr(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Tr
     Ok(Box::new(Stream(BlockCipher::new(mode, direction, key.value(), &block)?)))
 }
 
-/// A GCM encryption: at once by the prepared key, or in parts.
+/// A GCM encryption: at once by the prepared key, or in parts, or again and again by a stream of its own.
 struct GcmSeal {
     key: Arc<Key>,
     iv: Iv,
     aad: Vec<u8>,
     tag_length: usize,
+    /// Kept from one message to the next.
     stream: Option<GcmStream>,
+    /// The stream is at work on this message.
+    begun: bool,
+    /// This is not the first message.
+    again: bool,
 }
 
 impl GcmSeal {
     fn stream(&mut self) -> Result<&mut GcmStream> {
-        if self.stream.is_none() {
-            self.stream = Some(self.key.gcm()?.start_seal(&self.iv, &self.aad)?);
+        let key = self.key.gcm()?;
+        match &mut self.stream {
+            Some(_) if self.begun => {}
+            Some(stream) => key.restart_seal(stream, &self.iv, &self.aad)?,
+            none => *none = Some(key.start_seal(&self.iv, &self.aad)?),
         }
+        self.begun = true;
         self.stream.as_mut().ok_or(Error::GeneralError)
     }
 }
@@ -246,11 +255,19 @@ impl Transform for GcmSeal {
     }
     fn one_shot(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
         let length = input.len() + self.tag_length;
-        self.key.gcm()?.seal(&self.iv, &self.aad, self.tag_length, input, &mut out[..length])?;
+        let (key, out) = (self.key.gcm()?, &mut out[..length]);
+        match &mut self.stream {
+            Some(stream) => key.seal_again(stream, &self.iv, &self.aad, input, out)?,
+            None if self.again => {
+                let stream = self.stream.insert(key.start_seal(&self.iv, &self.aad)?);
+                key.seal_again(stream, &self.iv, &self.aad, input, out)?;
+            }
+            None => key.seal(&self.iv, &self.aad, self.tag_length, input, out)?,
+        }
         Ok(length)
     }
     fn rest(&mut self) -> bool {
-        (self.stream, self.aad) = (None, Vec::new());
+        (self.begun, self.aad) = (false, Vec::new());
         true
     }
     fn restart(&mut self, params: &mut Params) -> bool {
@@ -261,6 +278,7 @@ impl Transform for GcmSeal {
         self.iv.set(iv);
         self.aad = std::mem::take(aad);
         self.tag_length = *tag_bits / 8;
+        self.again = true;
         true
     }
 }
@@ -278,7 +296,9 @@ fn gcm(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Tr
     check_gcm(&iv, tag_bits)?;
     let tag_length = tag_bits / 8;
     Ok(match direction {
-        Direction::Encrypt => Box::new(GcmSeal { key, iv, aad, tag_length, stream: None }),
+        Direction::Encrypt => {
+            Box::new(GcmSeal { key, iv, aad, tag_length, stream: None, begun: false, again: false })
+        }
         Direction::Decrypt => Box::new(Whole::new(
             move |input| input.saturating_sub(tag_length),
             move |input, out| {

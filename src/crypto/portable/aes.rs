@@ -244,6 +244,29 @@ impl GcmKey {
             partial: Vec::new(),
         })
     }
+
+    /// As `seal`, in a stream that this key started before. The tag is what `out` has room for beyond the
+    /// ciphertext.
+    pub fn seal_again(
+        &self,
+        stream: &mut GcmStream,
+        iv: &[u8],
+        aad: &[u8],
+        plain: &[u8],
+        out: &mut [u8],
+    ) -> Result<()> {
+        self.restart_seal(stream, iv, aad)?;
+        let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
+        stream.update(plain, body)?;
+        tag.copy_from_slice(stream.tag()?.get(..tag.len()).ok_or(Error::MechanismParamInvalid)?);
+        Ok(())
+    }
+
+    /// As [`GcmKey::start_seal`], in a stream that this key started before.
+    pub fn restart_seal(&self, stream: &mut GcmStream, iv: &[u8], aad: &[u8]) -> Result<()> {
+        *stream = self.start_seal(iv, aad)?;
+        Ok(())
+    }
 }
 
 /// A running GCM encryption (decryption in parts is buffered above and opened in one go).
