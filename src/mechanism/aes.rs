@@ -255,14 +255,11 @@ impl Transform for GcmSeal {
     }
     fn one_shot(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
         let length = input.len() + self.tag_length;
-        let (key, out) = (self.key.gcm()?, &mut out[..length]);
-        match &mut self.stream {
-            Some(stream) => key.seal_again(stream, &self.iv, &self.aad, input, out)?,
-            None if self.again => {
-                let stream = self.stream.insert(key.start_seal(&self.iv, &self.aad)?);
-                key.seal_again(stream, &self.iv, &self.aad, input, out)?;
-            }
-            None => key.seal(&self.iv, &self.aad, self.tag_length, input, out)?,
+        let out = &mut out[..length];
+        if self.again {
+            self.stream()?.seal(input, out)?;
+        } else {
+            self.key.gcm()?.seal(&self.iv, &self.aad, self.tag_length, input, out)?;
         }
         Ok(length)
     }

@@ -257,7 +257,7 @@ impl Operations {
         params: &mut Params,
         valid: impl FnOnce(&Key, u64) -> bool,
     ) -> Recent {
-        let Some(last) = self.last.as_mut().filter(|last| last.handle == origin.key) else {
+        let Some(last) = self.last.as_ref().filter(|last| last.handle == origin.key) else {
             return Recent::Other;
         };
         if !valid(&last.key, last.generation) {

@@ -1,6 +1,7 @@
 //! Users who leave: deleted by an officer, with what is theirs, and out of every process.
 
 use super::custody::still_good;
+use super::officers::nobody;
 use super::policy::Operation;
 use super::{Access, Token};
 use crate::audit::{Event, Note};
@@ -28,20 +29,20 @@ impl Token {
         let store = self.store()?;
         let destroyed = self.write(&store, |change| {
             still_good(change, officer)?;
-            let nobody = || Error::ArgumentsBad.because(format_args!("there is no user {name}"));
-            let user = change.user_named(name)?.ok_or_else(nobody)?;
+            let user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
             let id = user.header.id;
             if id == officer.user {
                 return Err(Error::ActionProhibited.because("an officer is deleted by another officer"));
             }
-            let many = change.owned(id)?.len();
+            let gone = take_all(change, id)?;
+            let many = gone.len();
             if many > 0 && !destroy {
                 return Err(
                     Error::ActionProhibited.because(format_args!("{name} owns {many} private objects"))
                 );
             }
             let note = Note::of(Event::UserDeleted).user(user.person());
-            let note = take_all(change, id)?.iter().fold(note, |note, id| note.object(id));
+            let note = gone.iter().fold(note, |note, id| note.object(id));
             change.remove(Kind::User, id)?;
             change.audit(access.login, note)?;
             Ok(many)

@@ -28,6 +28,8 @@ pub struct Login {
     pub(super) token: Id,
     /// The process that logged in: a forked child has its parent's login.
     pub(super) process: u32,
+    /// The user's credential version that was proved.
+    pub(super) credential: u64,
     pub(super) keys: UserKeys,
     /// The user was deleted: to the policy this is nobody.
     pub(super) ended: AtomicBool,
@@ -151,6 +153,7 @@ impl Token {
             role,
             token: store.token_id(),
             process: std::process::id(),
+            credential: user.credential,
             keys,
             ended: AtomicBool::new(false),
         });

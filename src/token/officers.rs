@@ -52,7 +52,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn nobody(name: &str) -> Error {
+pub(super) fn nobody(name: &str) -> Error {
     Error::ArgumentsBad.because(format_args!("there is no user {name}"))
 }
 

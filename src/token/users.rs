@@ -233,7 +233,6 @@ impl Token {
         };
         let prefix = [name.as_bytes(), b":"].concat();
         let new = new.strip_prefix(&prefix[..]).unwrap_or(new);
-        let before = self.find_user(&store, &name)?.ok_or(Error::PinIncorrect)?;
         let login = self.authenticate(role, Some(&name), old_password, None)?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
@@ -242,7 +241,7 @@ impl Token {
         self.write(&store, |change| {
             super::custody::still_good(change, &login)?;
             // An officer's reset in the meantime is the later word: the old password is proof of nothing.
-            let user = change.user(login.user)?.filter(|user| user.credential == before.credential);
+            let user = change.user(login.user)?.filter(|user| user.credential == login.credential);
             let mut user = user.ok_or(Error::PinIncorrect)?;
             user.set_password(stretch, &kek, &login.keys)?;
             if let (Role::User, ResetPolicy::Quorum { threshold }) = (user.role, policy) {

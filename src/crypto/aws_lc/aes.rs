@@ -143,11 +143,8 @@ impl GcmKey {
     /// ciphertext, then tag.
     pub fn seal(&self, iv: &[u8], aad: &[u8], tag_length: usize, plain: &[u8], out: &mut [u8]) -> Result<()> {
         if tag_length != 16 {
-            let mut stream = self.start_seal(iv, aad)?;
-            let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
-            stream.update(plain, body)?;
-            tag.copy_from_slice(stream.tag()?.get(..tag_length).ok_or(Error::MechanismParamInvalid)?);
-            return Ok(());
+            let out = out.get_mut(..plain.len() + tag_length).ok_or(Error::GeneralError)?;
+            return self.start_seal(iv, aad)?.seal(plain, out);
         }
         let mut written = 0;
         // SAFETY: all lengths are the slices' own; the output's room is checked by AWS-LC.
@@ -212,23 +209,8 @@ impl GcmKey {
         Ok(stream)
     }
 
-    /// As `seal`, in a stream that this key started before: faster where the message is short. The tag is
-    /// what `out` has room for beyond the ciphertext.
-    pub fn seal_again(
-        &self,
-        stream: &mut GcmStream,
-        iv: &[u8],
-        aad: &[u8],
-        plain: &[u8],
-        out: &mut [u8],
-    ) -> Result<()> {
-        self.restart_seal(stream, iv, aad)?;
-        let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
-        stream.update(plain, body)?;
-        stream.write_tag(tag)
-    }
-
-    /// As [`GcmKey::start_seal`], in a stream that this key started before.
+    /// As [`GcmKey::start_seal`], in a stream that this key started before: where
+    /// messages are short, that and [`GcmStream::seal`] are faster than `seal`.
     pub fn restart_seal(&self, stream: &mut GcmStream, iv: &[u8], aad: &[u8]) -> Result<()> {
         let (raw, failed) = (stream.context.get(), Error::MechanismParamInvalid);
         // SAFETY: lengths are the slices' own; a NULL output means additional data.
@@ -257,6 +239,13 @@ pub struct GcmStream {
 }
 
 impl GcmStream {
+    /// All of a message: `out` gets the ciphertext, then as much of the tag as it has room for.
+    pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Result<()> {
+        let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
+        self.update(plain, body)?;
+        self.write_tag(tag)
+    }
+
     /// `out` has input.len() bytes.
     pub fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<()> {
         self.context.update(input, out)

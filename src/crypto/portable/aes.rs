@@ -192,11 +192,8 @@ impl GcmKey {
     /// `iv` at least one byte, `tag_length` 4..=16. `out` has plain.len() + tag_length bytes:
     /// ciphertext, then tag.
     pub fn seal(&self, iv: &[u8], aad: &[u8], tag_length: usize, plain: &[u8], out: &mut [u8]) -> Result<()> {
-        let mut stream = self.start_seal(iv, aad)?;
-        let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
-        stream.update(plain, body)?;
-        tag.copy_from_slice(stream.tag()?.get(..tag_length).ok_or(Error::MechanismParamInvalid)?);
-        Ok(())
+        let out = out.get_mut(..plain.len() + tag_length).ok_or(Error::GeneralError)?;
+        self.start_seal(iv, aad)?.seal(plain, out)
     }
 
     /// `input` is ciphertext then tag; `out` has input.len() - tag_length bytes. On
@@ -245,23 +242,6 @@ impl GcmKey {
         })
     }
 
-    /// As `seal`, in a stream that this key started before. The tag is what `out` has room for beyond the
-    /// ciphertext.
-    pub fn seal_again(
-        &self,
-        stream: &mut GcmStream,
-        iv: &[u8],
-        aad: &[u8],
-        plain: &[u8],
-        out: &mut [u8],
-    ) -> Result<()> {
-        self.restart_seal(stream, iv, aad)?;
-        let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
-        stream.update(plain, body)?;
-        tag.copy_from_slice(stream.tag()?.get(..tag.len()).ok_or(Error::MechanismParamInvalid)?);
-        Ok(())
-    }
-
     /// As [`GcmKey::start_seal`], in a stream that this key started before.
     pub fn restart_seal(&self, stream: &mut GcmStream, iv: &[u8], aad: &[u8]) -> Result<()> {
         *stream = self.start_seal(iv, aad)?;
@@ -281,6 +261,14 @@ pub struct GcmStream {
 }
 
 impl GcmStream {
+    /// All of a message: `out` gets the ciphertext, then as much of the tag as it has room for.
+    pub fn seal(&mut self, plain: &[u8], out: &mut [u8]) -> Result<()> {
+        let (body, tag) = out.split_at_mut_checked(plain.len()).ok_or(Error::GeneralError)?;
+        self.update(plain, body)?;
+        tag.copy_from_slice(self.tag()?.get(..tag.len()).ok_or(Error::MechanismParamInvalid)?);
+        Ok(())
+    }
+
     /// `out` has input.len() bytes.
     pub fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<()> {
         if input.len() != out.len() {

@@ -157,6 +157,7 @@ fn a_forked_child_tells_nothing_of_its_parents_logins() {
         role: login.role,
         token: login.token,
         process: std::process::id() + 1,
+        credential: login.credential,
         keys: login.keys.clone(),
         ended: Default::default(),
     };
