@@ -163,6 +163,12 @@ impl Module {
         self.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[yes(CKA_EXTRACTABLE)]).expect("EC pair")
     }
 
+    /// A pair of a parameter set; both halves may do what their type can.
+    pub fn of_set(&self, session: CK_SESSION_HANDLE, kind: CK_MECHANISM_TYPE, set: CK_ULONG) -> Pair {
+        let public = [number(CKA_PARAMETER_SET, set)];
+        self.generate_pair(session, kind, &public, &[yes(CKA_EXTRACTABLE)]).expect("a pair of a set")
+    }
+
     pub fn ed(&self, session: CK_SESSION_HANDLE) -> Pair {
         let public = [bytes(CKA_EC_PARAMS, ED25519)];
         self.generate_pair(session, CKM_EC_EDWARDS_KEY_PAIR_GEN, &public, &[]).expect("Ed25519 pair")

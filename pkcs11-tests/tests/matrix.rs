@@ -29,6 +29,7 @@ struct Bench {
     rsa: Pair,
     ec: Pair,
     ed: Pair,
+    ml_dsa: Pair,
     aes: CK_OBJECT_HANDLE,
     secret: CK_OBJECT_HANDLE,
 }
@@ -38,7 +39,8 @@ impl Bench {
         let at = fixture();
         let (session, module) = (at.open(), &at.module);
         let (rsa, ec, ed) = (module.rsa(session), module.ec(session, P256), module.ed(session));
-        Bench { at, session, rsa, ec, ed, aes: module.aes(session), secret: module.secret(session) }
+        let ml_dsa = module.of_set(session, CKM_ML_DSA_KEY_PAIR_GEN, CKP_ML_DSA_65);
+        Bench { at, session, rsa, ec, ed, ml_dsa, aes: module.aes(session), secret: module.secret(session) }
     }
 
     /// The keys that fit a mechanism, and one that does not.
@@ -46,6 +48,9 @@ impl Bench {
         let same = |key| Pair { public: key, private: key };
         match kind {
             CKM_EDDSA => (self.ed, self.aes),
+            CKM_ML_DSA | CKM_HASH_ML_DSA | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => {
+                (self.ml_dsa, self.aes)
+            }
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CKM_AES_KEY_WRAP | CKM_AES_KEY_WRAP_PAD | CKM_AES_KEY_WRAP_KWP => (same(self.aes), self.secret),
             CKM_AES_KEY_GEN..=CKM_AES_CMAC_GENERAL => (same(self.aes), self.secret),
@@ -373,6 +378,7 @@ impl Bench {
         assert_eq!(refused, CKR_TEMPLATE_INCOMPLETE, "{kind:#x}");
         let (bad, code) = match kind {
             CKM_RSA_PKCS_KEY_PAIR_GEN => (number(CKA_MODULUS_BITS, 512), CKR_KEY_SIZE_RANGE),
+            CKM_ML_DSA_KEY_PAIR_GEN => (number(CKA_PARAMETER_SET, 4), CKR_PARAMETER_SET_NOT_SUPPORTED),
             _ => (bytes(CKA_EC_PARAMS, b"\x06\x01\x2a"), CKR_CURVE_NOT_SUPPORTED),
         };
         assert_eq!(module.generate_pair(session, kind, &[bad], &[]).err(), Some(code), "{kind:#x}");
@@ -434,7 +440,7 @@ impl Bench {
 /// What a mechanism signs: a digest for those that want one, else a text.
 fn signable(kind: CK_MECHANISM_TYPE) -> Vec<u8> {
     match kind {
-        CKM_RSA_PKCS_PSS | CKM_ECDSA => vec![3; 32],
+        CKM_RSA_PKCS_PSS | CKM_ECDSA | CKM_HASH_ML_DSA => vec![3; 32],
         CKM_RSA_X_509 => [vec![0], vec![7; 255]].concat(),
         CKM_RSA_PKCS => vec![5; 51],
         _ => (0..777u32).map(|n| n as u8).collect(),

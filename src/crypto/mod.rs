@@ -18,10 +18,12 @@ pub mod ec;
 pub mod guarded;
 pub mod hash;
 pub mod hpke;
+pub mod ml_dsa;
 pub mod parts;
 pub mod pkcs1;
 pub mod pkcs8;
 pub mod portable;
+pub mod prehash;
 pub mod secret;
 pub mod shamir;
 

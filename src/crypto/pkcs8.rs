@@ -2,7 +2,7 @@
 //! SubjectPublicKeyInfo (RFC 5280) for CKA_PUBLIC_KEY_INFO.
 
 use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
-use super::{Curve, RsaParts, RsaPublic, Secret};
+use super::{Curve, RsaParts, RsaPublic, Secret, ml_dsa};
 use crate::error::{Error, Result};
 use zeroize::Zeroize;
 
@@ -13,6 +13,22 @@ pub enum PrivateKey {
     /// Curve, private scalar, uncompressed point if it was present.
     Ec(Curve, Secret, Option<Vec<u8>>),
     Ed25519(Secret),
+    MlDsa(ml_dsa::Set, SeedAndValue),
+}
+
+/// A private key by the seed that makes it, by what it makes, or by both (RFC 9881).
+#[derive(Debug, Default)]
+pub struct SeedAndValue {
+    pub seed: Option<Secret>,
+    pub value: Option<Secret>,
+}
+
+impl SeedAndValue {
+    /// Those that are not empty.
+    pub fn of(seed: &[u8], value: &[u8]) -> Self {
+        let there = |bytes: &[u8]| (!bytes.is_empty()).then(|| Secret::from(bytes));
+        Self { seed: there(seed), value: there(value) }
+    }
 }
 
 const RSA_OID: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
@@ -21,6 +37,7 @@ const EC_OID: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 pub const ED25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 const POINT_TAG: u8 = 0xa1;
 const PARAMETERS_TAG: u8 = 0xa0;
+const SEED_TAG: u8 = 0x80;
 
 /// PrivateKeyInfo, DER.
 pub fn encode(key: &PrivateKey) -> Result<Secret> {
@@ -39,12 +56,31 @@ pub fn encode(key: &PrivateKey) -> Result<Secret> {
         PrivateKey::Ed25519(seed) => {
             (der::element(SEQUENCE, &[ED25519_OID]), der::element(OCTET_STRING, &[seed]))
         }
+        PrivateKey::MlDsa(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
     };
     let mut wrapped = der::element(OCTET_STRING, &[&inner]);
     let whole = der::element(SEQUENCE, &[&der::integer(&[0]), &algorithm, &wrapped]);
     inner.zeroize();
     wrapped.zeroize();
     Ok(Secret::from(whole))
+}
+
+/// Whatever is there: other tokens may want the one or the other.
+fn seed_and_value(parts: &SeedAndValue) -> Vec<u8> {
+    let octets = |part: &Option<Secret>| part.as_ref().map(|part| der::element(OCTET_STRING, &[part]));
+    match (octets(&parts.seed), octets(&parts.value)) {
+        (Some(mut seed), Some(mut value)) => {
+            let both = der::element(SEQUENCE, &[&seed, &value]);
+            seed.zeroize();
+            value.zeroize();
+            both
+        }
+        (Some(mut seed), None) => {
+            seed[0] = SEED_TAG;
+            seed
+        }
+        (None, value) => value.unwrap_or_default(),
+    }
 }
 
 fn rsa_private(parts: &RsaParts) -> Vec<u8> {
@@ -96,7 +132,10 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             let seed = reader.take(OCTET_STRING).filter(|seed| seed.len() == 32)?;
             reader.is_empty().then(|| PrivateKey::Ed25519(Secret::from(seed)))
         }
-        _ => None,
+        _ => {
+            let set = ml_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == kind)?;
+            parse_seed_and_value(inner).map(|parts| PrivateKey::MlDsa(set, parts))
+        }
     }
 }
 
@@ -136,7 +175,22 @@ fn parse_ec(curve: Curve, der: &[u8]) -> Option<PrivateKey> {
     (key.is_empty() && outer.is_empty()).then_some(PrivateKey::Ec(curve, scalar, point))
 }
 
-fn public_info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
+fn parse_seed_and_value(der: &[u8]) -> Option<SeedAndValue> {
+    let mut outer = Reader::new(der);
+    let parts = match outer.peek()? {
+        SEED_TAG => SeedAndValue::of(outer.take(SEED_TAG)?, &[]),
+        OCTET_STRING => SeedAndValue::of(&[], outer.take(OCTET_STRING)?),
+        _ => {
+            let mut both = outer.sequence()?;
+            let parts = SeedAndValue::of(both.take(OCTET_STRING)?, both.take(OCTET_STRING)?);
+            both.is_empty().then_some(parts)?
+        }
+    };
+    outer.is_empty().then_some(parts)
+}
+
+/// SubjectPublicKeyInfo of an algorithm, its OID first, and a public key.
+pub fn public_info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
     let algorithm = der::element(SEQUENCE, algorithm);
     let bits = der::element(BIT_STRING, &[&[0], key]);
     der::element(SEQUENCE, &[&algorithm, &bits])

@@ -75,6 +75,11 @@ fn parameter(params: &Params) -> String {
             let kdf = kdf.map_or_else(|| "no KDF".into(), |hash| format!("KDF {hash:?}"));
             format!("{kdf}, shared {} bytes, public {} bytes", shared.len(), public.len())
         }
+        Params::SignContext { deterministic, context, hash } => {
+            let hedge = if *deterministic { "deterministic" } else { "hedged" };
+            let hash = hash.map_or_else(String::new, |hash| format!(", {hash:?}"));
+            format!("{hedge}, context {} bytes{hash}", context.len())
+        }
         Params::Eddsa { prehash, context } => format!("prehash {prehash}, context {} bytes", context.len()),
     }
 }

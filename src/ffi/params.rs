@@ -123,7 +123,7 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
     unsafe {
         match shape {
             Shape::None if length == 0 => Ok(Params::None),
-            Shape::OptionalIv(_) | Shape::Eddsa if length == 0 => Ok(Params::None),
+            Shape::OptionalIv(_) | Shape::Eddsa | Shape::SignContext if length == 0 => Ok(Params::None),
             Shape::Iv(size) | Shape::OptionalIv(size) if length == size as CK_ULONG => {
                 inner(pointer, length).map(Params::Iv)
             }
@@ -158,9 +158,34 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
                 let context = inner(given.pContextData, given.ulContextDataLen)?;
                 Ok(Params::Eddsa { prehash: given.phFlag != 0, context })
             }
+            Shape::SignContext => {
+                let given: CK_SIGN_ADDITIONAL_CONTEXT = structure(pointer, length)?;
+                sign_context(given.hedgeVariant, given.pContext, given.ulContextLen, None)
+            }
+            Shape::HashSignContext => {
+                let given: CK_HASH_SIGN_ADDITIONAL_CONTEXT = structure(pointer, length)?;
+                let hash = hash(given.hash).ok().filter(|hash| *hash != Hash::Sha1);
+                let hash = hash.ok_or(Error::MechanismParamInvalid)?;
+                sign_context(given.hedgeVariant, given.pContext, given.ulContextLen, Some(hash))
+            }
             _ => Err(Error::MechanismParamInvalid),
         }
     }
+}
+
+/// A context and whether the signature is hedged.
+unsafe fn sign_context(
+    hedge: CK_HEDGE_TYPE,
+    context: *const u8,
+    length: CK_ULONG,
+    hash: Option<Hash>,
+) -> Result<Params> {
+    if hedge > CKH_DETERMINISTIC_REQUIRED {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: passed on.
+    let context = unsafe { inner(context, length)? };
+    Ok(Params::SignContext { deterministic: hedge == CKH_DETERMINISTIC_REQUIRED, context, hash })
 }
 
 unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Params> {

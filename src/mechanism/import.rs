@@ -1,9 +1,9 @@
 //! What each (class, key type) demands of key material, wherever it comes from, and the attributes
 //! that follow from it.
 
-use super::Material;
 use super::key::{bits, curve, digits, rsa_parts, rsa_public};
 use super::secret::LONGEST;
+use super::{Material, ml_dsa};
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey};
 use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
@@ -60,6 +60,7 @@ pub fn examine(object: &Object) -> Result<Material> {
             }
             Ok(material)
         }
+        (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_DSA) => ml_dsa::examine(object),
         _ => Err(Error::AttributeValueInvalid),
     }
 }
@@ -111,6 +112,7 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
             material.push((CKA_EC_PARAMS, Value::Bytes(ED25519_OID.to_vec())));
             Ok(material)
         }
+        (PrivateKey::MlDsa(set, parts), CKK_ML_DSA) => checked(ml_dsa::private_key(set, parts)),
         _ => Err(Error::WrappedKeyInvalid),
     }
 }

@@ -1,10 +1,11 @@
 //! A key ready to use: the object, and its material parsed once at first use.
 
 use crate::crypto::hash::Hmac;
-use crate::crypto::pkcs8::PrivateKey;
-use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
+use crate::crypto::pkcs8::{PrivateKey, SeedAndValue};
+use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, ml_dsa, pkcs8, rsa};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
+use crate::mechanism::ml_dsa::parameter_set;
 use crate::object::attribute::CKA_STRONGROOM_AUDIT_USE;
 use crate::object::{Object, Value};
 use cryptoki_sys::*;
@@ -73,6 +74,8 @@ enum Ready {
     EcPublic(ec::PublicKey),
     EdPrivate(ed25519::PrivateKey),
     EdPublic(ed25519::PublicKey),
+    MlDsaPrivate(Box<ml_dsa::PrivateKey>),
+    MlDsaPublic(Box<ml_dsa::PublicKey>),
 }
 
 /// A big-endian number without its leading zeros.
@@ -113,12 +116,14 @@ pub(super) fn curve(object: &Object) -> Result<Curve> {
     Curve::from_params(params).ok_or_else(|| unknown_curve(params))
 }
 
-/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others.
+/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others (ML-DSA: of the
+/// public key).
 fn size(object: &Object) -> u64 {
     match object.key_type() {
         Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
         Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
         Some(CKK_EC_EDWARDS) => 255,
+        Some(CKK_ML_DSA) => parameter_set(object).map_or(0, |set| set.public_length() as u64),
         _ => object.bytes(CKA_VALUE).len() as u64,
     }
 }
@@ -241,6 +246,20 @@ impl Key {
         }
     }
 
+    pub fn ml_dsa_private(&self) -> Result<&ml_dsa::PrivateKey> {
+        match self.ready()? {
+            Ready::MlDsaPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ml_dsa_public(&self) -> Result<&ml_dsa::PublicKey> {
+        match self.ready()? {
+            Ready::MlDsaPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
     pub fn curve(&self) -> Result<Curve> {
         curve(&self.object)
     }
@@ -274,6 +293,14 @@ fn parse(object: &Object) -> Result<Ready> {
         (CKO_PUBLIC_KEY, Some(CKK_EC_EDWARDS)) => {
             Ready::EdPublic(ed25519::PublicKey::new(edwards_point(object.bytes(CKA_EC_POINT))?)?)
         }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
+            let set = parameter_set(object)?;
+            Ready::MlDsaPrivate(Box::new(ml_dsa::PrivateKey::from_expanded(set, object.bytes(CKA_VALUE))?))
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_ML_DSA)) => {
+            let set = parameter_set(object)?;
+            Ready::MlDsaPublic(Box::new(ml_dsa::PublicKey::new(set, object.bytes(CKA_VALUE))?))
+        }
         _ => return Err(Error::KeyTypeInconsistent),
     })
 }
@@ -291,6 +318,10 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
         }
         (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
             pkcs8::encode(&PrivateKey::Ed25519(Secret::from(key.value())))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
+            let parts = SeedAndValue::of(object.bytes(CKA_SEED), key.value());
+            pkcs8::encode(&PrivateKey::MlDsa(parameter_set(object)?, parts))
         }
         _ => Err(Error::KeyNotWrappable),
     }

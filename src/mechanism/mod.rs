@@ -12,6 +12,7 @@ mod edwards;
 mod hmac;
 pub mod import;
 pub mod key;
+mod ml_dsa;
 pub mod operation;
 pub mod params;
 mod rsa;
@@ -57,7 +58,7 @@ pub struct Mechanism {
     /// CKK_ of the keys it takes or makes; empty for digests.
     pub keys: &'static [u64],
     /// Smallest and largest key: in bits for RSA and EC, in bytes for the rest (as the standard
-    /// says for each mechanism); (0, 0) where there is none.
+    /// says for each mechanism; of ML-DSA public keys); (0, 0) where there is none.
     pub sizes: (u64, u64),
     /// Approved by FIPS 140-3 implementation guidance (for the policy to come and for the table).
     pub approved: bool,
@@ -117,6 +118,7 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("RSA with a hash", rsa::HASHED_ROWS),
     ("Elliptic curves", ec::ROWS),
     ("Edwards curves", edwards::ROWS),
+    ("ML-DSA", ml_dsa::ROWS),
     ("AES", aes::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),

@@ -25,6 +25,10 @@ pub enum Shape {
     Ecdh,
     /// None, or CK_EDDSA_PARAMS.
     Eddsa,
+    /// None, or CK_SIGN_ADDITIONAL_CONTEXT.
+    SignContext,
+    /// CK_HASH_SIGN_ADDITIONAL_CONTEXT.
+    HashSignContext,
 }
 
 /// A parameter that owns its bytes.
@@ -66,6 +70,12 @@ pub enum Params {
     Eddsa {
         prehash: bool,
         context: Vec<u8>,
+    },
+    /// Hedged unless `deterministic`; the hash that made the digest, where one is named.
+    SignContext {
+        deterministic: bool,
+        context: Vec<u8>,
+        hash: Option<Hash>,
     },
 }
 

@@ -7,6 +7,7 @@ mod big;
 pub mod ec;
 pub mod ed25519;
 mod memory;
+pub mod ml_dsa;
 pub mod random;
 pub mod rsa;
 

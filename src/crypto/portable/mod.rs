@@ -5,5 +5,6 @@
 pub mod aes;
 pub mod ec;
 pub mod ed25519;
+pub mod ml_dsa;
 pub mod random;
 pub mod rsa;

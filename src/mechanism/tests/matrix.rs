@@ -22,6 +22,10 @@ fn params(row: &Mechanism) -> Params {
         Shape::Oaep => Params::Oaep { hash: Hash::Sha256, mgf: Hash::Sha1, label: b"label".to_vec() },
         Shape::Ctr => Params::Ctr { counter_bits: 32, block: [7; 16] },
         Shape::Gcm => gcm(&[3; 12], b"seen", 120),
+        Shape::SignContext | Shape::HashSignContext => {
+            let hash = (row.params == Shape::HashSignContext).then_some(Hash::Sha256);
+            Params::SignContext { deterministic: true, context: b"context".to_vec(), hash }
+        }
         Shape::Ecdh => Params::Ecdh { kdf: None, shared: vec![], public: vec![] },
     }
 }
@@ -36,6 +40,7 @@ fn keys(row: &Mechanism) -> Vec<(Arc<Key>, Arc<Key>)> {
             let template = object(CKO_PUBLIC_KEY, CKK_EC_EDWARDS, &[(CKA_EC_PARAMS, params)]);
             vec![generate_pair(CKM_EC_EDWARDS_KEY_PAIR_GEN, template).unwrap()]
         }
+        CKK_ML_DSA => [CKP_ML_DSA_44, CKP_ML_DSA_65, CKP_ML_DSA_87].map(super::ml_dsa::pair).into(),
         CKK_AES => [16, 24, 32].map(|length| aes_key(&noise(length, 5))).map(|k| (k.clone(), k)).into(),
         _ => {
             let both = |kind: &u64| secret_key(*kind, &noise(40, *kind));
@@ -50,7 +55,7 @@ fn lengths(row: &Mechanism) -> &'static [usize] {
         CKM_AES_ECB | CKM_AES_CBC => &[0, 16, 32, 208],
         CKM_AES_KEY_WRAP => &[16, 24, 64],
         CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => &[1, 8, 20, 64],
-        CKM_RSA_PKCS_PSS => &[32],
+        CKM_RSA_PKCS_PSS | CKM_HASH_ML_DSA => &[32],
         CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP => &[0, 1, 100],
         CKM_RSA_X_509 => &[1, 200, 255],
         _ => &[0, 1, 15, 16, 17, 64, 300],
@@ -203,7 +208,7 @@ fn digests_are_the_same_whole_and_in_parts() {
 #[test]
 fn a_missing_parameter_is_refused() {
     for row in all() {
-        if matches!(row.params, Shape::None | Shape::OptionalIv(_) | Shape::Eddsa) {
+        if matches!(row.params, Shape::None | Shape::OptionalIv(_) | Shape::Eddsa | Shape::SignContext) {
             continue;
         }
         let refused = Some(Error::MechanismParamInvalid);

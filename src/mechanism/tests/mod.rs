@@ -6,6 +6,7 @@ mod ec;
 mod import;
 mod macs;
 mod matrix;
+mod ml_dsa;
 mod rsa;
 mod wycheproof;
 
