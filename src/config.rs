@@ -64,6 +64,11 @@ pub enum ResetPolicy {
     Destroys,
 }
 
+impl ResetPolicy {
+    /// How many officers a `quorum` may be.
+    pub const THRESHOLDS: std::ops::RangeInclusive<u32> = 2..=8;
+}
+
 #[cfg(test)]
 impl SlotConfig {
     /// Slot 0 with its files in a folder and a cheap password.
@@ -243,7 +248,8 @@ enum PolicyName {
 fn reset_policy(name: Option<PolicyName>, threshold: Option<u32>) -> Result<ResetPolicy> {
     match (name, threshold) {
         (Some(PolicyName::Quorum), threshold) => {
-            Ok(ResetPolicy::Quorum { threshold: within("reset_threshold", threshold, 2, 2, 8)? })
+            let (least, most) = (*ResetPolicy::THRESHOLDS.start(), *ResetPolicy::THRESHOLDS.end());
+            Ok(ResetPolicy::Quorum { threshold: within("reset_threshold", threshold, least, least, most)? })
         }
         (_, Some(_)) => Err(Error::ArgumentsBad.because("reset_threshold needs reset_policy = \"quorum\"")),
         (Some(PolicyName::Destroys), None) => Ok(ResetPolicy::Destroys),

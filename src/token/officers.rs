@@ -136,10 +136,15 @@ impl Token {
         if allowed.contains(&password.len()) { Ok(()) } else { Err(Error::PinLenRange) }
     }
 
-    /// C_InitToken: a new token with the officer `default_officer` and the configured reset policy; a
-    /// present one needs that officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its
-    /// audit log the new one begins with the end.
+    /// C_InitToken: as `initialize_with` the configured reset policy.
     pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
+        self.initialize_with(pin, label, self.config.reset_policy)
+    }
+
+    /// A new token with the officer `default_officer` and a reset policy; a present one needs that
+    /// officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its audit log the new one
+    /// begins with the end.
+    pub fn initialize_with(&self, pin: &[u8], label: &str, policy: ResetPolicy) -> Result<()> {
         let mut made = Note::of(Event::TokenInitialized);
         if Store::exists(&self.config) {
             let officer = self.authenticate(Role::Officer, Some(&self.config.default_officer), pin, None)?;
@@ -150,7 +155,6 @@ impl Token {
         }
         self.check_password(pin)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
-        let policy = self.config.reset_policy;
         let keys = UserKeys::random()?;
         let reset = if policy == ResetPolicy::Keeps { Some(Secret::random(32)?) } else { None };
         let audit_key = PrivateKey::generate()?;
