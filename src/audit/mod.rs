@@ -64,6 +64,8 @@ events! {
     ResetApproved = "reset-approved",
     /// The request is taken back.
     ResetCanceled = "reset-canceled",
+    /// Enough officers said yes to one who is new: he holds shares from now on (reset policy `quorum`).
+    ShareholderAdded = "shareholder-added",
     /// C_CreateObject (CN_CREATE_OBJECT).
     Create = "create",
     /// C_GenerateKey (CN_GENERATE_KEY).

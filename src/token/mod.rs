@@ -16,6 +16,7 @@ mod officers;
 pub mod policy;
 mod profile;
 mod reset;
+mod shareholders;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -23,6 +24,7 @@ mod users;
 pub use audit::{Filter, Verification};
 pub use login::Login;
 pub use reset::PendingReset;
+pub use shareholders::Part;
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
@@ -78,6 +80,8 @@ pub struct UserInfo {
     pub role: Role,
     pub locked: bool,
     pub failures: u32,
+    /// An officer's, with reset policy `quorum`.
+    pub part: Option<Part>,
 }
 
 /// Longest password in bytes.
