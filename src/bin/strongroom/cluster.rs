@@ -93,8 +93,8 @@ fn activate(context: &mut Context, label: &str, policy: Option<ResetPolicy>) -> 
     let officer = slot.default_officer;
     let first = match policy {
         ResetPolicy::Quorum { threshold } => format!(
-            "{} more officers or better {threshold}, so that one may be lost, then the first crypto user",
-            threshold - 1
+            "officers until there are {threshold}, better {}, so that one may be lost, then the first crypto user",
+            threshold + 1
         ),
         _ => "a second officer and the first crypto user".to_owned(),
     };
