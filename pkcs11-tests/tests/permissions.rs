@@ -4,7 +4,9 @@
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{P256, bytes, no, number, template, yes};
 use pkcs11_tests::params::mechanism;
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, make_user};
+use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, make_user, tool_path};
+use std::path::Path;
+use std::process::{Command, Output};
 use std::ptr::null_mut;
 
 const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
@@ -265,6 +267,7 @@ fn every_role_and_every_operation() {
     module.initialize(&config).expect("C_Initialize");
     // Before activation there is one thing to do.
     assert_eq!(module.session(RW), Err(CKR_TOKEN_NOT_RECOGNIZED));
+    unactivated(&module, &config);
     module.make_token();
     make_user(&config, "bob", b"bob-9876");
     make_user(&config, "carol", b"carol-9876");
@@ -288,6 +291,78 @@ fn every_role_and_every_operation() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // There is no login for a peer.
-    assert_eq!(module.login(session, 5, PIN), Err(CKR_USER_TYPE_INVALID));
+    appliance(&module, session, &config);
+}
+
+fn command(config: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(tool_path());
+    command.args(arguments).arg("--config").arg(config);
+    command.env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"));
+    command.env("STRONGROOM_PASSWORD", std::str::from_utf8(PIN).expect("text"));
+    command.env("STRONGROOM_NEW_PASSWORD", "another-one").output().expect("strongroom")
+}
+
+/// What needs someone who is logged in, as the command has it.
+const COMMANDS: &[&[&str]] = &[
+    &["user", "create", "eve"],
+    &["user", "delete", "user"],
+    &["user", "unlock", "user"],
+    &["user", "set-password", "user"],
+    &["user", "change-password"],
+    &["reset", "request", "user"],
+    &["reset", "list"],
+    &["audit", "list"],
+    &["audit", "export"],
+    &["key", "list"],
+    &["key", "share", "thing", "--with", "bob"],
+    &["key", "transfer", "thing", "--to", "bob"],
+    &["crypto", "sign", "-m", "ecdsa", "--key-label", "thing", "--data", "x"],
+];
+
+/// Before activation there is one thing to do: nobody has a role, and no session opens.
+fn unactivated(module: &Module, config: &Path) {
+    for flags in [CKF_SERIAL_SESSION, RW] {
+        assert_eq!(module.session(flags), Err(CKR_TOKEN_NOT_RECOGNIZED));
+    }
+    for arguments in COMMANDS.iter().chain(&[&["user", "list"][..], &["verify"], &["audit", "verify"]]) {
+        let told = command(config, arguments);
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}");
+        assert!(
+            String::from_utf8_lossy(&told.stderr).contains("cluster activate"),
+            "{arguments:?}: {told:?}"
+        );
+    }
+    assert!(command(config, &["cluster", "info"]).status.success(), "basic information");
+    assert!(command(config, &["mechanism", "list"]).status.success());
+}
+
+/// The host (AU): no login of any kind and no name of a person; it checks the state, and that needs nobody.
+fn appliance(module: &Module, session: CK_SESSION_HANDLE, config: &Path) {
+    for kind in 3..8 {
+        assert_eq!(module.login(session, kind, PIN), Err(CKR_USER_TYPE_INVALID));
+    }
+    let name = b"appliance";
+    for kind in [CKU_USER, CKU_SO] {
+        for pin in [PIN, SO_PIN] {
+            let (name, length) = (name.as_ptr().cast_mut(), name.len() as CK_ULONG);
+            let (pin, pin_length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
+            let code = call!(module, C_LoginUser, session, kind, pin, pin_length, name, length);
+            assert_eq!(code, CKR_PIN_INCORRECT);
+        }
+    }
+    for arguments in COMMANDS {
+        let told = command(config, &[arguments, &["--user", "appliance"][..]].concat());
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&told.stderr).contains("nobody logs in as it"), "{told:?}");
+    }
+    for arguments in [&["user", "create", "appliance"][..], &["user", "delete", "appliance"]] {
+        let told = command(config, arguments);
+        assert!(String::from_utf8_lossy(&told.stderr).contains("this host's own identity"), "{told:?}");
+    }
+    let list = command(config, &["user", "list", "--json"]);
+    assert!(String::from_utf8_lossy(&list.stdout).contains(r#""username":"appliance","role":"AU""#));
+    let info = command(config, &["cluster", "info", "--json"]);
+    assert!(String::from_utf8_lossy(&info.stdout).contains(r#""appliance":"SHA256:"#));
+    let verified = command(config, &["verify"]);
+    assert!(verified.status.success(), "{verified:?}");
 }

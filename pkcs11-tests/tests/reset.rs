@@ -217,7 +217,9 @@ fn officers_below_the_quorum_get_nothing() {
     done(&officer(&config, "so", &["user", "unlock", "user"]));
     // A new user of the name has nothing of the old one; the quorum has.
     done(&officer(&config, "so", &["reset", "request", "user"]));
-    ["second", "third"].iter().for_each(|by| drop(done(&officer(&config, by, &["reset", "approve", "user"]))));
+    ["second", "third"]
+        .iter()
+        .for_each(|by| drop(done(&officer(&config, by, &["reset", "approve", "user"]))));
     done(&officer(&config, "so", &["user", "set-password", "user"]));
     module.login(session, CKU_USER, PIN).expect("login");
     assert_eq!(mine(&module, session), 1);

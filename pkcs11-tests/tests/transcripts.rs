@@ -95,6 +95,7 @@ fn the_pages_say_what_happens() {
     let changing = [
         ("[ID]", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
         ("[SERIAL]", r"\b[0-9a-f]{16}\b"),
+        ("[FINGERPRINT]", r"SHA256:[0-9a-f]{64}\b"),
         ("[BUCKET]", r"bucket (?<redacted>[0-9]+)"),
         ("[VERSION]", r"\b[0-9]+\.[0-9]+\.[0-9]+\b"),
     ];

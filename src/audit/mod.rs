@@ -38,6 +38,8 @@ macro_rules! events {
 events! {
     /// C_InitToken (CN_INIT_TOKEN); of a present token: its id and the end of its log, which goes with it.
     TokenInitialized = "token-initialized",
+    /// This host's identity (AU), in a file of before there was any.
+    ApplianceMade = "appliance-made",
     /// The first right password of a user in a process (CN_LOGIN).
     Login = "login",
     /// A wrong name or password, or a locked user's; the name as it was typed (CN_LOGIN).
@@ -103,7 +105,7 @@ pub struct Person {
     /// Empty for a name that nobody has.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// CO or CU, or empty.
+    /// CO, CU or AU, or empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
 }

@@ -211,7 +211,8 @@ impl Library {
         let state = match (session.write, role) {
             (false, Some(Role::User)) => CKS_RO_USER_FUNCTIONS,
             (false, _) => CKS_RO_PUBLIC_SESSION,
-            (true, None) => CKS_RW_PUBLIC_SESSION,
+            // The host (AU) logs in to no session.
+            (true, None | Some(Role::Appliance)) => CKS_RW_PUBLIC_SESSION,
             (true, Some(Role::User)) => CKS_RW_USER_FUNCTIONS,
             (true, Some(Role::Officer)) => CKS_RW_SO_FUNCTIONS,
         };

@@ -10,6 +10,7 @@ pub mod claim;
 mod connection;
 mod digest;
 mod format;
+mod local;
 mod log;
 mod provider;
 mod seal;

@@ -147,6 +147,9 @@ impl Token {
             }
         };
         let keys = self.prove(&store, &user, password, event)?;
+        if role == Role::Officer {
+            self.give_appliance(&store)?;
+        }
         let login = Arc::new(Login {
             user: user.header.id,
             name: user.name,

@@ -1,6 +1,7 @@
 //! What officers do: make the token and its users, set passwords, end locks, delete. And the token's own
 //! record, which says its label and what a reset does.
 
+use super::appliance;
 use super::deletion::take_all;
 use super::keychain::{Stretch, UserKeys};
 use super::policy::{self, Operation};
@@ -50,10 +51,13 @@ fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fine) {
         return Err(Error::ArgumentsBad.because("a user's name is 1 to 64 of letters, digits and . _ - @"));
     }
-    Ok(())
+    if name == appliance::NAME { Err(nobody(name)) } else { Ok(()) }
 }
 
 pub(super) fn nobody(name: &str) -> Error {
+    if name == appliance::NAME {
+        return Error::ArgumentsBad.because("appliance is this host's own identity (AU), and not a person");
+    }
     Error::ArgumentsBad.because(format_args!("there is no user {name}"))
 }
 
@@ -85,7 +89,7 @@ impl NewPassword {
                 user.part = Part::Given;
                 Ok(())
             }
-            (ResetPolicy::Destroys, _) => Ok(()),
+            (ResetPolicy::Quorum { .. }, Role::Appliance) | (ResetPolicy::Destroys, _) => Ok(()),
         }
     }
 
@@ -111,7 +115,7 @@ impl NewPassword {
             }
             (ResetPolicy::Keeps, _, None) => Err(Error::GeneralError),
             (ResetPolicy::Quorum { threshold }, Role::User, _) => reset::collect(officer, user, threshold),
-            (ResetPolicy::Quorum { .. }, Role::Officer, _) | (ResetPolicy::Destroys, ..) => {
+            (ResetPolicy::Quorum { .. } | ResetPolicy::Destroys, ..) => {
                 return Ok((UserKeys::random()?, take_all(change, user.header.id)?));
             }
         };
@@ -140,7 +144,8 @@ pub(super) fn part_with(
         ResetPolicy::Keeps => {
             let (old, new) = (reset_key(change, acting)?, Secret::random(32)?);
             for header in change.list(Kind::User)? {
-                let Some(mut user) = change.user(header.id)?.filter(|user| user.header.id != leaving.header.id)
+                let Some(mut user) =
+                    change.user(header.id)?.filter(|user| user.header.id != leaving.header.id)
                 else {
                     continue;
                 };
@@ -212,6 +217,7 @@ impl Token {
             made = made.detail("former_sequence", tip.sequence).detail("former_hash", hex(&tip.hash));
         }
         self.check_password(pin)?;
+        check_name(&self.config.default_officer)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let keys = UserKeys::random()?;
         let reset = if policy == ResetPolicy::Keeps { Some(Secret::random(32)?) } else { None };
@@ -236,7 +242,8 @@ impl Token {
             // It is his own.
             officer.part = Part::Holds;
             officer.save(change)?;
-            change.enter(made)?;
+            let host = appliance::make(change)?;
+            change.enter(made.detail("appliance", host.fingerprint()))?;
             change.enter(Note::of(Event::UserCreated).user(officer.person()))
         })?;
         self.replace_store(Some(Arc::new(store)));
@@ -267,7 +274,6 @@ impl Token {
     /// letters, digits, `.`, `_`, `-`, `@`.
     pub fn create_user(&self, access: Access<'_>, name: &str, role: Role, password: &[u8]) -> Result<Id> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        check_name(name)?;
         self.set_user(&*self.store()?, officer, name, role, false, password)
     }
 
@@ -291,6 +297,9 @@ impl Token {
         present: bool,
         password: &[u8],
     ) -> Result<Id> {
+        if !present {
+            check_name(name)?;
+        }
         self.check_password(password)?;
         let policy = self.policy_of(store)?;
         let stretch = Stretch::fresh(self.config.kdf)?;

@@ -1,5 +1,6 @@
 //! People and their objects, several processes as several tokens on one file.
 
+mod appliance;
 mod deletion;
 
 use super::*;
@@ -33,7 +34,9 @@ impl House {
         token.initialize(OFFICER, "test").unwrap();
         let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
         for (earlier, name) in officers.iter().enumerate() {
-            token.create_user(access(&officer), name, Role::Officer, format!("pw-{name}").as_bytes()).unwrap();
+            token
+                .create_user(access(&officer), name, Role::Officer, format!("pw-{name}").as_bytes())
+                .unwrap();
             shareholders::own_password(&token, name);
             if shareholders::part(&token, name) == Some(Part::Waits) {
                 token.request_reset(access(&officer), name).unwrap();

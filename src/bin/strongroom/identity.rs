@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use strongroom::config::SlotConfig;
 use strongroom::crypto::Secret;
 use strongroom::error::Error;
-use strongroom::token::{Role, Token};
+use strongroom::token::{Role, Token, appliance};
 
 #[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Who acts")]
@@ -63,19 +63,12 @@ impl From<RoleName> for Role {
     }
 }
 
-/// `CU` or `CO`.
-pub fn short(role: Role) -> &'static str {
-    match role {
-        Role::User => "CU",
-        Role::Officer => "CO",
-    }
-}
-
 /// For sentences.
 pub fn noun(role: Role) -> &'static str {
     match role {
         Role::User => "a crypto user (CU)",
         Role::Officer => "an officer (CO)",
+        Role::Appliance => "this host (AU)",
     }
 }
 
@@ -155,7 +148,7 @@ impl Identity {
             Role::Officer => {
                 (self.officers().or_else(own), "STRONGROOM_OFFICER_PASSWORD", "--officer-password-file")
             }
-            Role::User => (own(), "STRONGROOM_PASSWORD", "--password-file"),
+            _ => (own(), "STRONGROOM_PASSWORD", "--password-file"),
         };
         if let Some(given) = given {
             return given;
@@ -226,7 +219,7 @@ pub fn actor(
     };
     let default = |role| match role {
         Role::Officer => slot.default_officer.clone(),
-        Role::User => slot.default_user.clone(),
+        _ => slot.default_user.clone(),
     };
     // A variable that is set for other commands does not stand in the way of this one.
     let fits = |role: Role| needed.is_none_or(|needed| needed == role);
@@ -239,6 +232,10 @@ pub fn actor(
         }
     }
     let name = name.unwrap_or_else(|| default(needed.or(said).unwrap_or(Role::User)));
+    if name == appliance::NAME {
+        return Err(Failure::new("appliance is this host itself (AU): nobody logs in as it.")
+            .next("say who acts with --user NAME."));
+    }
     let user = token.user(&name)?.ok_or_else(|| {
         Failure::new(format!("There is no user {name}."))
             .next("`strongroom user list` shows them; say who acts with --user NAME.")
@@ -261,7 +258,7 @@ pub fn log_in(context: &mut Context, needed: Option<Role>, new_password: bool) -
         return match fits {
             true => Ok(Person { login, session, password: None }),
             false => {
-                Err(Failure::new(format!("You are logged in as {} ({}).", login.name, short(login.role)))
+                Err(Failure::new(format!("You are logged in as {} ({}).", login.name, login.role.short()))
                     .next("`logout`, then `login NAME` as the one who may do this."))
             }
         };

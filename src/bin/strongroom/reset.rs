@@ -29,15 +29,21 @@ impl Run for Command {
         match self {
             Command::Request { name } => {
                 change(context, name, Token::request_reset, |user| match user.part {
-                    None => "A reset is asked for; when enough officers approved it, finish it with \
-                             `strongroom user set-password`.",
+                    None => {
+                        "A reset is asked for; when enough officers approved it, finish it with \
+                             `strongroom user set-password`."
+                    }
                     Some(_) => "The other officers are asked.",
                 })
             }
-            Command::Approve { name } => change(context, name, Token::approve_reset, |user| match user.part {
-                Some(Part::Holds) => "Approved: the officer takes part in resets of passwords set from now on.",
-                _ => "Approved.",
-            }),
+            Command::Approve { name } => {
+                change(context, name, Token::approve_reset, |user| match user.part {
+                    Some(Part::Holds) => {
+                        "Approved: the officer takes part in resets of passwords set from now on."
+                    }
+                    _ => "Approved.",
+                })
+            }
             Command::Cancel { name } => {
                 change(context, name, Token::cancel_reset, |_| "The request is taken back.")
             }

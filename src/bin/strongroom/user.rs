@@ -3,7 +3,7 @@
 use crate::Run;
 use crate::cluster::bad_length;
 use crate::context::{Context, Person};
-use crate::identity::{RoleName, noun, short};
+use crate::identity::{RoleName, noun};
 use crate::output::{Answer, Failure, Outcome};
 use serde::Serialize;
 use serde_json::json;
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use strongroom::config::ResetPolicy;
 use strongroom::crypto::Secret;
 use strongroom::error::Error;
-use strongroom::token::{Part, Role};
+use strongroom::token::{Part, Role, appliance};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Everyone who can log in. Needs no login.
+    /// Everyone who can log in, and this host (AU). Needs no login.
     List,
     /// Make a user. Needs an officer.
     ///
@@ -83,13 +83,23 @@ fn list(context: &mut Context) -> Outcome {
     let quorum = matches!(token.reset_policy()?, ResetPolicy::Quorum { .. });
     let users = token.users()?.into_iter().map(|user| Row {
         username: user.name,
-        role: short(user.role),
+        role: user.role.short(),
         locked: user.locked,
         failures: user.failures,
         id: user.id.to_string(),
         resets: quorum.then(|| user.part.map_or("", part)),
     });
-    Ok(Answer::rows("users", users.collect()))
+    let host = token.appliance()?.map(|host| Row {
+        username: appliance::NAME.into(),
+        role: Role::Appliance.short(),
+        locked: false,
+        failures: 0,
+        id: host.id.to_string(),
+        resets: quorum.then_some(""),
+    });
+    let mut rows: Vec<_> = users.chain(host).collect();
+    rows.sort_by(|a, b| a.username.cmp(&b.username));
+    Ok(Answer::rows("users", rows))
 }
 
 /// An officer's part in resets.
@@ -119,7 +129,7 @@ fn create(context: &mut Context, name: &str, role: Role, file: Option<&Path>) ->
     let id = token
         .create_user(officer.access(), name, role, &password)
         .map_err(|error| words(context, error, &format!("{name} was not made")))?;
-    let data = json!({ "username": name, "role": short(role), "id": id.to_string() });
+    let data = json!({ "username": name, "role": role.short(), "id": id.to_string() });
     let mut sentence = format!("{name} can log in now: {}.", noun(role));
     if token.user(name)?.is_some_and(|user| user.part == Some(Part::Given)) {
         sentence += "\nFor a part in resets the officer changes the password first: \

@@ -27,8 +27,7 @@ const EVERY: u64 = 256;
 
 /// Someone as a line says it.
 pub(super) fn person(id: Id, name: &str, role: Role) -> Person {
-    let role = if role == Role::Officer { "CO" } else { "CU" };
-    Person { name: name.to_owned(), id: id.to_string(), role: role.to_owned() }
+    Person { name: name.to_owned(), id: id.to_string(), role: role.short().to_owned() }
 }
 
 impl Login {
