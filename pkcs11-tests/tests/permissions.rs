@@ -2,15 +2,12 @@
 //! shares them with one and not with another (shared design of roles; facts of AWS CloudHSM).
 
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, bytes, no, number, template, yes};
+use pkcs11_tests::keys::{OWNER, P256, SHARED_WITH, bytes, no, number, set, sign, template, yes};
 use pkcs11_tests::params::mechanism;
 use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, make_user, tool_path};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::ptr::null_mut;
-
-const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
-const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 
 /// A kind of user, and the PIN.
 type Way = (CK_USER_TYPE, &'static [u8]);
@@ -57,27 +54,6 @@ fn found(module: &Module, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) 
         Ok(_) => CKR_OBJECT_HANDLE_INVALID,
         Err(code) => code,
     }
-}
-
-fn set(
-    module: &Module,
-    session: CK_SESSION_HANDLE,
-    object: CK_OBJECT_HANDLE,
-    kind: CK_ATTRIBUTE_TYPE,
-    value: &[u8],
-) -> CK_RV {
-    let given = [bytes(kind, value)];
-    let mut list = template(&given);
-    call!(module, C_SetAttributeValue, session, object, list.as_mut_ptr(), 1)
-}
-
-fn sign(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-    let begun = call!(module, C_SignInit, session, &mut mechanism(CKM_ECDSA), key);
-    if begun != CKR_OK {
-        return begun;
-    }
-    let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
-    call!(module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
 }
 
 fn verify(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
@@ -191,11 +167,6 @@ fn create(module: &Module, session: CK_SESSION_HANDLE, token: bool, private: boo
     code(module.create(session, &note))
 }
 
-fn set_pin(module: &Module, session: CK_SESSION_HANDLE, pin: &[u8]) -> CK_RV {
-    let (at, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-    call!(module, C_SetPIN, session, at, length, at, length)
-}
-
 type Question = fn(&Module, CK_SESSION_HANDLE, &Things) -> CK_RV;
 
 const OK: CK_RV = CKR_OK;
@@ -252,7 +223,7 @@ const TABLE: &[(&str, [CK_RV; 5], Question)] = &[
     ("make a private session object", [LOGIN, OK, OK, OK, LOGIN], |m, s, _| create(m, s, false, true)),
     ("make a public session object", [OK; 5], |m, s, _| create(m, s, false, false)),
     ("set a user's PIN", [LOGIN, LOGIN, LOGIN, LOGIN, OK], |m, s, _| code(m.init_pin(s, PIN))),
-    ("set one's own PIN, of the owner", [OK, OK, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT], |m, s, _| set_pin(m, s, PIN)),
+    ("set one's own PIN, of the owner", [OK, OK, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT], |m, s, _| code(m.set_pin(s, PIN, PIN))),
     ("random", [OK; 5], |m, s, _| call!(m, C_GenerateRandom, s, [0; 8].as_mut_ptr(), 8)),
     ("digest", [OK; 5], |m, s, _| {
         assert_eq!(call!(m, C_DigestInit, s, &mut mechanism(CKM_SHA256)), CKR_OK);
@@ -344,10 +315,7 @@ fn appliance(module: &Module, session: CK_SESSION_HANDLE, config: &Path) {
     let name = b"appliance";
     for kind in [CKU_USER, CKU_SO] {
         for pin in [PIN, SO_PIN] {
-            let (name, length) = (name.as_ptr().cast_mut(), name.len() as CK_ULONG);
-            let (pin, pin_length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-            let code = call!(module, C_LoginUser, session, kind, pin, pin_length, name, length);
-            assert_eq!(code, CKR_PIN_INCORRECT);
+            assert_eq!(module.login_user(session, kind, name, pin), Err(CKR_PIN_INCORRECT));
         }
     }
     for arguments in COMMANDS {

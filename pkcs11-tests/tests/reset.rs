@@ -53,11 +53,6 @@ fn make_officer(config: &Path, name: &str) {
     own_password(config, name);
 }
 
-fn set_pin(module: &Module, session: CK_SESSION_HANDLE, old: &[u8], new: &[u8]) -> Result<(), CK_RV> {
-    let (from, to) = (old.as_ptr().cast_mut(), new.as_ptr().cast_mut());
-    check(call!(module, C_SetPIN, session, from, old.len() as CK_ULONG, to, new.len() as CK_ULONG))
-}
-
 fn status(config: &Path) -> String {
     let mut command = Command::new(tool_path());
     done(&command.args(["status", "--json", "--config"]).arg(config).output().expect("strongroom"))
@@ -171,7 +166,7 @@ fn officers_below_the_quorum_get_nothing() {
     module.login(session, CKU_USER, PIN).expect("login");
     private_key(&module, session);
     // What the user does by herself, again and again: the moment that the attacker waits for.
-    let user_changes = || set_pin(&module, session, PIN, PIN).expect("C_SetPIN");
+    let user_changes = || module.set_pin(session, PIN, PIN).expect("C_SetPIN");
     check(call!(module, C_Logout, session)).expect("logout");
     let no = |name: &str, arguments: &[&str]| {
         let output = officer(&config, name, arguments);
@@ -207,7 +202,7 @@ fn officers_below_the_quorum_get_nothing() {
         assert_eq!(module.init_pin(session, pin), Err(CKR_ACTION_PROHIBITED));
     }
     assert_eq!(mine(&module, session), 0);
-    assert_eq!(set_pin(&module, session, b"user:user-1234", b"another-pin"), Err(CKR_PIN_INCORRECT));
+    assert_eq!(module.set_pin(session, b"user:user-1234", b"another-pin"), Err(CKR_PIN_INCORRECT));
     check(call!(module, C_Logout, session)).expect("logout");
     for pin in [SO_PIN, b"another-pin", b"pw-eve", b"user:pw-eve"] {
         assert_eq!(module.login(session, CKU_USER, pin), Err(CKR_PIN_INCORRECT));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use strongroom::error::Error;
+use strongroom::error::{Error, printable};
 
 pub type Outcome = Result<Answer, Failure>;
 
@@ -178,7 +178,8 @@ impl Failure {
         if let Some(next) = &self.next {
             text += &format!("What to do: {next}\n");
         }
-        text
+        // What somebody typed, in it, must not steer the terminal.
+        text.lines().map(|line| printable(line) + "\n").collect()
     }
 
     fn for_programs(&self, reasons: &[String]) -> Value {
