@@ -5,13 +5,14 @@
 use super::keychain::{Stretch, UserKeys};
 use super::reset::{self, Request, Shares};
 use super::shareholders::{self, Part};
-use super::{Access, Role, Token, UserInfo};
+use super::{Access, Login, Role, Token, UserInfo};
 use crate::audit::{Event, Note};
 use crate::config::ResetPolicy;
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use crate::store::{BodyKey, Change, Header, Id, Kind, Record, Store, Term};
+use std::sync::Arc;
 
 const NAME: u64 = 1;
 const ROLE: u64 = 2;
@@ -231,6 +232,17 @@ impl Token {
         if !access.write {
             return Err(Error::SessionReadOnly);
         }
+        let (login, new) = self.prove_present(access, old, new)?;
+        self.change_own(&login, new)
+    }
+
+    /// Who is meant, the old password being right, and the new one without the name.
+    pub(super) fn prove_present<'a>(
+        &self,
+        access: Access<'_>,
+        old: &[u8],
+        new: &'a [u8],
+    ) -> Result<(Arc<Login>, &'a [u8])> {
         let role = access.login.map_or(Role::User, |login| login.role);
         let store = self.store()?;
         let (named, old_password) = self.named_in(&store, old)?;
@@ -242,20 +254,28 @@ impl Token {
         };
         let prefix = [name.as_bytes(), b":"].concat();
         let new = new.strip_prefix(&prefix[..]).unwrap_or(new);
-        let login = self.authenticate(role, Some(&name), old_password, None)?;
+        Ok((self.authenticate(role, Some(&name), old_password, None)?, new))
+    }
+
+    /// `PinIncorrect` when an officer gave another password, or deleted the user, since the old one was
+    /// proved: that is the later word.
+    pub(super) fn change_own(&self, login: &Arc<Login>, new: &[u8]) -> Result<()> {
+        let store = self.store()?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(new, &Self::pepper(&store))?;
         let policy = self.policy_of(&store)?;
         self.write(&store, |change| {
-            super::custody::still_good(change, &login)?;
-            // An officer's reset in the meantime is the later word: the old password is proof of nothing.
+            super::custody::still_good(change, login).map_err(|error| match error {
+                Error::UserNotLoggedIn => Error::PinIncorrect,
+                other => other,
+            })?;
             let user = change.user(login.user)?.filter(|user| user.credential == login.credential);
             let mut user = user.ok_or(Error::PinIncorrect)?;
             let renewed = own_password(change, policy, &mut user, &login.keys)?;
             user.set_password(stretch, &kek, renewed.as_ref().unwrap_or(&login.keys))?;
             user.save(change)?;
-            change.audit(Some(&login), Note::of(Event::PasswordChanged).user(user.person()))
+            change.audit(Some(login), Note::of(Event::PasswordChanged).user(user.person()))
         })
     }
 
