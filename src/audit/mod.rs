@@ -94,6 +94,8 @@ events! {
     Destroy = "destroy",
     /// A cryptographic operation with a key that asks for it (CKA_STRONGROOM_AUDIT_USE).
     Use = "use",
+    /// Old entries were removed, which an export has: up to which one.
+    AuditPruned = "audit-pruned",
     /// The token's signature over everything before.
     Checkpoint = "checkpoint",
 }

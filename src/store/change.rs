@@ -20,7 +20,7 @@ pub struct Change<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keys: &'a Keys,
     pub(super) state: State,
-    removed: bool,
+    pub(super) removed: bool,
     /// Lines that this transaction added to the log.
     pub(super) lines: Vec<Vec<u8>>,
     /// Records whose element must be made anew before the commit, with their old element.

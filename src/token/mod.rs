@@ -22,7 +22,7 @@ mod shareholders;
 mod tests;
 mod users;
 
-pub use audit::{Filter, Verification};
+pub use audit::{Filter, Pruned, Verification};
 pub use login::Login;
 pub use reset::PendingReset;
 pub use shareholders::Part;

@@ -54,6 +54,8 @@ pub enum Operation {
     ManageUsers,
     /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
     ReadLog,
+    /// Remove old entries of the audit log that were exported.
+    PruneLog,
     /// Compare the records with the digest of them all.
     CheckState,
 }
@@ -125,14 +127,14 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ReadLog],   &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
+    row(&[ManageUsers, ReadLog, PruneLog], &[Token],   [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
     row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
 ];
 
 impl Operation {
     /// Whether it writes: on the token it needs a read-write session.
     const fn writes(self) -> bool {
-        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers)
+        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers | PruneLog)
     }
 }
 
@@ -226,7 +228,8 @@ mod tests {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
         let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
-        for (operation, target) in cells.chain([(ManageUsers, Token), (ReadLog, Token), (CheckState, Token)])
+        for (operation, target) in
+            cells.chain([ManageUsers, ReadLog, PruneLog, CheckState].map(|operation| (operation, Token)))
         {
             let rows = TABLE.iter();
             let rows =

@@ -4,9 +4,11 @@
 //! does it. Writes go through [`Token::write`], never to the store alone: it adds what this process still
 //! has to say of repeated logins, and tells the system's logger after the commit.
 
+mod prune;
 mod read;
 mod repeats;
 
+pub use prune::Pruned;
 pub use read::{Filter, Verification};
 pub(super) use repeats::Repeats;
 
