@@ -64,6 +64,12 @@ events! {
     ResetApproved = "reset-approved",
     /// The request is taken back.
     ResetCanceled = "reset-canceled",
+    /// Another key, or passphrase, opens the token's file.
+    SealAdded = "seal-added",
+    /// One of them does no more.
+    SealRemoved = "seal-removed",
+    /// What the configuration names was exchanged for something fresh.
+    SealRotated = "seal-rotated",
     /// C_CreateObject (CN_CREATE_OBJECT).
     Create = "create",
     /// C_GenerateKey (CN_GENERATE_KEY).

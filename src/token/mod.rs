@@ -16,6 +16,7 @@ mod officers;
 pub mod policy;
 mod profile;
 mod reset;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -23,6 +24,9 @@ mod users;
 pub use audit::{Filter, Verification};
 pub use login::Login;
 pub use reset::PendingReset;
+pub use seal::Rotated;
+
+pub use crate::store::{SealInfo, SealState};
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
