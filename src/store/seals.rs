@@ -135,7 +135,7 @@ impl Change<'_> {
         let is_used = |row: &Row| in_use.is_some_and(|opened| opened.row == *row);
         // A key that never came to its place opens nothing.
         let opens =
-            |row: &Row| is_used(row) || (row.intact(self.keys) != Some(false) && !row.is_successor(&rest));
+            |row: &Row| is_used(row) || (row.intact(self.keys) != Some(false) && !row.is_successor(&rows));
         if !rest.iter().any(opens) {
             return Err(Error::ActionProhibited.because(format_args!(
                 "seal {number} is the last good one: without it nothing opens the token"

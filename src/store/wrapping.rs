@@ -143,7 +143,12 @@ impl Row {
             passes: self.u32_at(terms_at + 20)?,
         };
         // Nobody is to make us fill the memory by editing the file.
-        let cheap = terms.memory_kib <= 4 << 20 && terms.passes <= 64;
+        let cheap = match terms.provider {
+            Provider::Key => true,
+            Provider::Passphrase => {
+                (8..=4 << 20).contains(&terms.memory_kib) && (1..=64).contains(&terms.passes)
+            }
+        };
         (number == self.number && cheap).then_some(Said {
             provider: terms.provider,
             made,
@@ -228,14 +233,19 @@ struct Seen {
 }
 
 impl Seen {
+    /// One that cannot be tried (there is no memory for what it asks, say) does not stand in the way of the
+    /// others.
     fn open(&self, provider: Provider, token: Id) -> Result<Option<(Secret, Row)>> {
+        let mut failed = None;
         for row in &self.rows {
             let Some(said) = row.said().filter(|said| said.provider == provider) else { continue };
-            if let Some(seal) = row.open(&said, token, &self.material)? {
-                return Ok(Some((seal, row.clone())));
+            match row.open(&said, token, &self.material) {
+                Ok(Some(seal)) => return Ok(Some((seal, row.clone()))),
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(None)
+        failed.map_or(Ok(None), Err)
     }
 }
 

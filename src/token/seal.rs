@@ -122,7 +122,12 @@ impl Token {
     }
 
     /// The wrapping under the new key, if there is a new one.
-    fn add_successor(&self, officer: &Arc<Login>, store: &Store, rotation: &Rotation) -> Result<Option<u32>> {
+    pub(super) fn add_successor(
+        &self,
+        officer: &Arc<Login>,
+        store: &Store,
+        rotation: &Rotation,
+    ) -> Result<Option<u32>> {
         if !rotation.exchanges() {
             return Ok(None);
         }
@@ -138,7 +143,13 @@ impl Token {
 
     /// After a failure: the wrapping under a new key that is not in its place opens nothing. When that
     /// cannot be written either, the next exchange sweeps it away.
-    fn forget_successor(&self, officer: &Arc<Login>, store: &Store, rotation: &Rotation, number: u32) {
+    pub(super) fn forget_successor(
+        &self,
+        officer: &Arc<Login>,
+        store: &Store,
+        rotation: &Rotation,
+        number: u32,
+    ) {
         if rotation.in_place(&self.config.seal) {
             return;
         }

@@ -10,6 +10,7 @@ use crate::object::{Object, Value};
 
 mod custody;
 mod reset;
+mod seal;
 
 pub struct House {
     _folder: tempfile::TempDir,

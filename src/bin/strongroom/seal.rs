@@ -128,10 +128,15 @@ fn status(context: &mut Context) -> Outcome {
 
 fn add(context: &mut Context, config: &SealConfig) -> Outcome {
     let officer = context.officer(false)?;
-    let number = context
-        .ready_token()?
-        .add_seal(officer.access(), config)
-        .map_err(|error| words(context, error, "No seal was added"))?;
+    let number = context.ready_token()?.add_seal(officer.access(), config).map_err(|error| {
+        let failure = words(context, error, "No seal was added");
+        match error {
+            Error::ActionProhibited | Error::ArgumentsBad => {
+                failure.next("`strongroom seal status` shows those there are.")
+            }
+            _ => failure,
+        }
+    })?;
     let sentence = format!(
         "Seal {number} opens the token, too: {}. Programs use it when their configuration names it.",
         described(config)

@@ -84,8 +84,10 @@ pub fn slots(context: &mut Context, findings: &mut Vec<Finding>) -> Result<(), F
         findings.push(folder(name("folder"), &slot.path));
         findings.push(private(name("token file"), &slot.path));
         findings.push(seal(name("seal key"), &slot));
-        findings.extend(seals(name("seals"), token));
-        findings.push(state(name("token"), token));
+        let opened = state(name("token"), token);
+        let seals = if opened.is_wrong() { None } else { seals(name("seals"), token) };
+        findings.push(opened);
+        findings.extend(seals);
     }
     Ok(())
 }
