@@ -474,7 +474,7 @@ fn struck(base: &Place, steps: &Path, words: &[&str], mode: &str, step: usize, n
     assert!(after.len() == 1 && after[0].1 == "in use", "{what}: {after:?}");
 }
 
-/// All steps of one command, by two threads.
+/// The steps of one command, by three threads. The officer's login before it is the business of `crash.rs`.
 fn strike(seal: &str, words: &[&str], modes: &[&str]) -> usize {
     let base = Place::new(seal);
     std::fs::write(base.path("new-words"), "battery staple\n").expect("passphrase");
@@ -487,14 +487,17 @@ fn strike(seal: &str, words: &[&str], modes: &[&str]) -> usize {
     for wanted in ["rename ", "sync ", "write token.db-wal", "cut "] {
         assert!(names.iter().any(|name| name.starts_with(wanted)), "no {wanted:?} in {names:?}");
     }
+    let begin = names.iter().position(|name| name.contains("draft")).expect("a draft") + 1;
     let wanted = |mode: &str, name: &str| match mode {
+        // A passphrase costs much at each opening, and what is written is the same.
+        "kill" if seal.starts_with("passphrase") => !name.starts_with("write"),
         "torn" => name.starts_with("write"),
         "full" => ["write", "make", "rename"].iter().any(|word| name.starts_with(word)),
         _ => true,
     };
     let strikes: Vec<(&str, usize)> = modes
         .iter()
-        .flat_map(|mode| (1..=names.len()).map(move |step| (*mode, step)))
+        .flat_map(|mode| (begin..=names.len()).map(move |step| (*mode, step)))
         .filter(|(mode, step)| wanted(mode, &names[step - 1]))
         .collect();
     let next = AtomicUsize::new(0);
@@ -514,7 +517,7 @@ fn strike(seal: &str, words: &[&str], modes: &[&str]) -> usize {
 fn killed_at_every_step_of_a_rotation() {
     let _one = ONE.lock();
     let struck = strike("key_file = \"token.seal\"", &["seal", "rotate"], &["kill", "torn", "full"]);
-    assert!(struck > 60, "only {struck} strikes");
+    assert!(struck > 80, "only {struck} strikes");
 }
 
 #[test]
@@ -522,5 +525,5 @@ fn killed_at_every_step_of_a_new_passphrase() {
     let _one = ONE.lock();
     let words = ["seal", "rotate", "--new-passphrase-file", "new-words"];
     let struck = strike("passphrase_file = \"words\"", &words, &["kill"]);
-    assert!(struck > 30, "only {struck} strikes");
+    assert!(struck > 15, "only {struck} strikes");
 }
