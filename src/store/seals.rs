@@ -104,7 +104,9 @@ impl Change<'_> {
                 .because(format_args!("a token has at most {MOST} seals: remove one that nobody needs")));
         }
         let greatest = rows.last().map_or(0, |row| row.number);
-        let number = greatest.checked_add(1).ok_or(Error::DeviceError)?;
+        let none_left =
+            || Error::DeviceError.because("the file was altered: a seal has the greatest number there is");
+        let number = greatest.checked_add(1).ok_or_else(none_left)?;
         wrapping.save(self.connection, self.keys, number, replaces)
     }
 

@@ -136,6 +136,16 @@ fn an_altered_seal_is_named_and_the_others_open() {
 }
 
 #[test]
+fn a_token_made_anew_has_one_seal() {
+    let (folder, config, store) = fresh();
+    let second = other_key(&folder, "second");
+    add(&store, &second).unwrap();
+    let again = Store::create(&config, |_| Ok(())).unwrap();
+    assert_eq!(states(&again, &config.seal), [(1, SealState::InUse)]);
+    assert_eq!(opens(&config, &second), Err(Error::TokenNotRecognized));
+}
+
+#[test]
 fn a_removed_seal_leaves_no_bytes() {
     let (folder, config, store) = fresh();
     add(&store, &other_key(&folder, "second")).unwrap();
