@@ -23,6 +23,7 @@ mod parameters;
 mod pem;
 mod progress;
 mod reset;
+mod seal;
 mod slot;
 mod token;
 mod user;
@@ -79,6 +80,9 @@ commands! {
     /// New passwords by several officers together (reset policy `quorum`).
     #[command(subcommand)]
     Reset(reset::Command),
+    /// What opens the token's file: key files, credentials, passphrases.
+    #[command(subcommand)]
+    Seal(seal::Command),
     /// Log in for the rest of the interactive session.
     Login(login::LogIn),
     /// Log out.
