@@ -170,6 +170,20 @@ impl Failure {
         self
     }
 
+    /// All of it in one line, as the reason why one file of many was not taken: the library's reasons since
+    /// the last one are this file's.
+    pub fn of_file(&self, file: &str) -> String {
+        let what = self.what.strip_prefix(file).and_then(|rest| rest.strip_prefix(": "));
+        let mut text = format!("{file}: {}", what.unwrap_or(&self.what));
+        for reason in self.because.iter().cloned().chain(reasons()) {
+            text += &format!(" {}.", reason.trim_end_matches('.'));
+        }
+        if let Some(next) = &self.next {
+            text += &format!(" What to do: {next}");
+        }
+        text
+    }
+
     fn for_people(&self, reasons: &[String]) -> String {
         let mut text = format!("strongroom: {}\n", self.what);
         for reason in self.because.iter().chain(reasons) {
@@ -189,7 +203,10 @@ impl Failure {
         if let Some(next) = &self.next {
             text += &format!(" What to do: {next}");
         }
-        json!({ "error_code": 1, "data": text })
+        match &self.shown {
+            Some(shown) => json!({ "error_code": 1, "data": text, "shown": shown.data }),
+            None => json!({ "error_code": 1, "data": text }),
+        }
     }
 }
 
@@ -202,7 +219,7 @@ impl From<Error> for Failure {
 
 /// Shows the outcome of a command; the exit code.
 pub fn show(outcome: &Outcome, json: bool) -> ExitCode {
-    let reasons = std::mem::take(&mut *REASONS.lock().unwrap_or_else(|held| held.into_inner()));
+    let reasons = reasons();
     match outcome {
         Ok(answer) => {
             for reason in reasons {
@@ -249,6 +266,11 @@ fn print(bytes: &[u8]) {
 
 /// What the library logged while a command ran: the reasons of its failure.
 static REASONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What was logged since the last time.
+pub fn reasons() -> Vec<String> {
+    std::mem::take(&mut *REASONS.lock().unwrap_or_else(|held| held.into_inner()))
+}
 
 struct Reasons;
 
