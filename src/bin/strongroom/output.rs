@@ -170,11 +170,18 @@ impl Failure {
         self
     }
 
-    /// All of it in one line, as the reason why one file of many was not taken: the library's reasons since
-    /// the last one are this file's.
-    pub fn of_file(&self, file: &str) -> String {
-        let what = self.what.strip_prefix(file).and_then(|rest| rest.strip_prefix(": "));
-        let mut text = format!("{file}: {}", what.unwrap_or(&self.what));
+    /// The same, said of a file.
+    pub fn about(mut self, file: &str) -> Failure {
+        if !self.what.starts_with(file) {
+            self.what = format!("{file}: {}", self.what);
+        }
+        self
+    }
+
+    /// All of it in one line, as a reason why one of many was not done: what the library logged since the
+    /// last one belongs to this one.
+    pub fn in_a_line(&self) -> String {
+        let mut text = self.what.clone();
         for reason in self.because.iter().cloned().chain(reasons()) {
             text += &format!(" {}.", reason.trim_end_matches('.'));
         }

@@ -4,15 +4,16 @@
 mod pkcs12;
 pub mod place;
 pub mod read;
+mod sound;
 
 use super::transport;
 use super::wrap::{Hashes, KeyTypeClass, Method, Wrapped};
 use crate::Run;
 use crate::context::Context;
-use crate::output::{self, Answer, Failure, Outcome};
+use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
 use cryptoki_sys::*;
-use place::{Placing, Refused};
+use place::{Placed, Placing, Refused};
 use read::{Encoding, Item, KeyPassword, Kind};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -78,13 +79,25 @@ pub enum SecretType {
     GenericSecret,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Row {
     file: String,
     outcome: &'static str,
     label: String,
     objects: Vec<String>,
     key_id: String,
+}
+
+impl Row {
+    fn of(path: &Path, placed: Placed) -> Row {
+        Row {
+            file: path.display().to_string(),
+            outcome: if placed.present { "there already" } else { "imported" },
+            label: placed.label,
+            objects: placed.made,
+            key_id: placed.id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
 }
 
 /// The files of folders, by name; files as they are.
@@ -146,60 +159,55 @@ pub fn files(
     }
     let person = context.crypto_user()?;
     let (token, library) = (context.ready_token()?, context.library()?);
-    let mut progress = (paths.len() > 1).then(|| Progress::new("files"));
-    let (mut rows, mut reasons, mut stopped) = (Vec::new(), Vec::new(), None);
+    let mut attempt = |path: &Path| {
+        let items = read(path)?;
+        place::place(library, (token, &person), placing, &items, &read::stem(path))
+    };
+    if let [path] = &paths[..] {
+        return match attempt(path) {
+            Ok(placed) => Ok(Answer::rows("files", vec![Row::of(path, placed)])),
+            Err(Refused::File(failure)) => Err(failure.about(&path.display().to_string())),
+            Err(Refused::Token(error)) => Err(error.into()),
+        };
+    }
+    let mut progress = Progress::new("files");
+    let (mut rows, mut reasons, mut stopped) = (Vec::new(), Vec::new(), false);
     for (done, path) in paths.iter().enumerate() {
         let file = path.display().to_string();
-        let mut row = Row {
-            file: file.clone(),
-            outcome: "failed",
-            label: String::new(),
-            objects: Vec::new(),
-            key_id: String::new(),
+        let outcome = if stopped { "not tried" } else { "failed" };
+        let refused = match stopped {
+            true => None,
+            false => match attempt(path) {
+                Ok(placed) => {
+                    rows.push(Row::of(path, placed));
+                    progress.at(done as u64 + 1, paths.len() as u64);
+                    continue;
+                }
+                Err(Refused::File(failure)) => Some(failure),
+                Err(Refused::Token(error)) => {
+                    stopped = hopeless(error);
+                    Some(error.into())
+                }
+            },
         };
-        let placed = match stopped {
-            Some(error) => Err(Refused::Token(error)),
-            None => read(path).map_err(Refused::from).and_then(|items| {
-                place::place(library, (token, &person), placing, &items, &read::stem(path))
-            }),
-        };
-        match placed {
-            Ok(placed) => {
-                row.outcome = if placed.present { "there already" } else { "imported" };
-                (row.label, row.objects) = (placed.label, placed.made);
-                row.key_id = placed.id.iter().map(|byte| format!("{byte:02x}")).collect();
-            }
-            Err(Refused::File(failure)) => reasons.push(failure.of_file(&file)),
-            Err(Refused::Token(_)) if stopped.is_some() => row.outcome = "not tried",
-            Err(Refused::Token(error)) => {
-                stopped = hopeless(error).then_some(error);
-                reasons.push(Failure::from(error).of_file(&file));
-            }
-        }
-        rows.push(row);
-        if let Some(progress) = &mut progress {
-            progress.at(done as u64 + 1, paths.len() as u64);
-        }
+        reasons.extend(refused.map(|failure| failure.about(&file).in_a_line()));
+        rows.push(Row { file, outcome, ..Row::default() });
+        progress.at(done as u64 + 1, paths.len() as u64);
     }
-    if let Some(progress) = progress {
-        progress.end();
-    }
-    summary(rows, reasons)
+    progress.end();
+    summary(rows, &reasons)
 }
 
-fn summary(rows: Vec<Row>, mut reasons: Vec<String>) -> Outcome {
+fn summary(rows: Vec<Row>, reasons: &[String]) -> Outcome {
     let all = rows.len();
     let failed = rows.iter().filter(|row| matches!(row.outcome, "failed" | "not tried")).count();
     let answer = Answer::rows("files", rows);
-    match (failed, all) {
-        (0, _) => Ok(answer),
-        (1, 1) => Err(Failure::new(reasons.pop().unwrap_or_default())),
-        _ => {
-            let failure = Failure::new(format!("{failed} of {all} files were not imported."))
-                .next("the others are in the token; mend these, and run it again with --skip-existing.");
-            Err(reasons.iter().fold(failure, Failure::because).showing(answer))
-        }
+    if failed == 0 {
+        return Ok(answer);
     }
+    let failure = Failure::new(format!("{failed} of {all} files were not imported."))
+        .next("the others are in the token; mend these, and run it again with --skip-existing.");
+    Err(reasons.iter().fold(failure, Failure::because).showing(answer))
 }
 
 impl Run for Command {
@@ -234,7 +242,6 @@ impl Run for Command {
                 if *delete_transport {
                     transport::delete(context, &person, transport)?;
                 }
-                output::reasons();
                 Ok(answer)
             }
         }

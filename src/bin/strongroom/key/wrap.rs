@@ -169,8 +169,8 @@ fn refused(error: Error) -> Failure {
     match error {
         Error::WrappedKeyInvalid | Error::WrappedKeyLenRange => {
             Failure::new("This key does not open it, or not to a key of that kind; nothing was imported.")
-                .because("another key wrapped it, with another hash, or it was changed or cut")
-                .next("check the transport key, --hash-function, --mgf and --key-type-class.")
+                .because("another key wrapped it, with another hash, or it was changed or cut; or a private key in it is not PKCS#8")
+                .next("check the transport key, --hash-function, --mgf and --key-type-class; `openssl pkcs8 -topk8 -nocrypt -outform DER` writes PKCS#8.")
         }
         other => other.into(),
     }

@@ -46,7 +46,7 @@ fn private(path: &Path, bag: &PrivateKeyBag) -> Result<Item, Failure> {
 fn belongs(path: &Path, bag: &PrivateKeyBag, archive: &Pkcs12Archive) -> Result<(), Failure> {
     let Some(id) = &bag.local_key_id else { return Ok(()) };
     let named = archive.certs.iter().filter(|cert| cert.local_key_id.as_deref() == Some(id.as_ref()));
-    let info = pkcs8::decode(bag.key.as_der()).ok().and_then(|key| super::place::public_half(&key).ok());
+    let info = pkcs8::decode(bag.key.as_der()).ok().and_then(|key| super::sound::public_half(&key).ok());
     for bag in named {
         let certificate = x509_parser::parse_x509_certificate(bag.cert.as_der());
         let said = certificate.as_ref().map(|(_, certificate)| certificate.public_key().raw);
