@@ -95,6 +95,8 @@ fn the_pages_say_what_happens() {
     let changing = [
         ("[ID]", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
         ("[SERIAL]", r"\b[0-9a-f]{16}\b"),
+        ("[KEYID]", r"\b[0-9a-f]{40}\b"),
+        ("[DAY]", r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}\b"),
         ("[BUCKET]", r"bucket (?<redacted>[0-9]+)"),
         ("[VERSION]", r"\b[0-9]+\.[0-9]+\.[0-9]+\b"),
     ];

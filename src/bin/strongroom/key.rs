@@ -209,12 +209,14 @@ fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure
 }
 
 fn list(token: &Token, person: &Person, filter: &[attributes::Assignment]) -> Outcome {
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (_, class) in CLASSES {
+        let first = rows.len();
         let search = [filter, &[(CKA_CLASS, Value::Ulong(class))]].concat();
         for key in token.find(person.access(), &search)? {
             rows.push(described(token, person, key)?);
         }
+        rows[first..].sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));
     }
     Ok(Answer::rows("keys", rows))
 }

@@ -205,8 +205,11 @@ fn summary(rows: Vec<Row>, reasons: &[String]) -> Outcome {
     if failed == 0 {
         return Ok(answer);
     }
-    let failure = Failure::new(format!("{failed} of {all} files were not imported."))
-        .next("the others are in the token; mend these, and run it again with --skip-existing.");
+    let next = match failed == all {
+        true => "mend that, and run it again.",
+        false => "the others are in the token; mend these, and run it again with --skip-existing.",
+    };
+    let failure = Failure::new(format!("{failed} of {all} files were not imported.")).next(next);
     Err(reasons.iter().fold(failure, Failure::because).showing(answer))
 }
 
