@@ -121,9 +121,11 @@ impl Run for Command {
         match self {
             Command::Import { .. } => Err(Error::GeneralError.into()),
             Command::List => {
-                let rows =
-                    find(token, &person, Vec::new())?.into_iter().map(|found| row(token, &person, found));
-                Ok(Answer::rows("certificates", rows.collect::<Result<_, _>>()?))
+                let found = find(token, &person, Vec::new())?;
+                let rows = found.into_iter().map(|found| row(token, &person, found));
+                let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
+                rows.sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));
+                Ok(Answer::rows("certificates", rows))
             }
             Command::Export { certificate, path } => {
                 let value = bytes(token, &person, one(token, &person, certificate)?, CKA_VALUE)?;

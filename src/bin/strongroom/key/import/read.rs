@@ -180,8 +180,11 @@ fn no_key(path: &Path, tag: &str) -> Failure {
     .next("RSA, P-256, P-384, P-521, secp256k1 (curves by name) and Ed25519 can be imported.")
 }
 
+/// What DER is, if it is that.
+type Shape = fn(&[u8]) -> Option<Kind>;
+
 fn of_der(path: &Path, der: &[u8], passwords: &mut Passwords<'_>) -> Result<Item, Failure> {
-    let shapes: [fn(&[u8]) -> Option<Kind>; 5] = [
+    let shapes: [Shape; 5] = [
         |der| pkcs8::decode(der).ok().map(Kind::Private),
         |der| pkcs8::decode_public(der).map(|_| Kind::Public(der.to_vec())),
         |der| pkcs8::decode_pkcs1(der).ok().map(Kind::Private),
