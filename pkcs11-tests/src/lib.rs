@@ -8,7 +8,6 @@
 
 pub mod keys;
 pub mod params;
-pub mod vault;
 
 use cryptoki_sys::*;
 use std::path::PathBuf;

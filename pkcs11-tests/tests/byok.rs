@@ -1,7 +1,9 @@
 //! Bring your own key, with openssl on the other side: the standard recipe of OAEP and AES key wrap with
 //! padding, both ways, and what must be refused.
 
-use pkcs11_tests::vault::Vault;
+mod vault;
+
+use vault::Vault;
 
 const MADE: [(&str, &str, &str, &str); 3] = [
     ("rsa-private", "RSA -pkeyopt rsa_keygen_bits:2048", "sha256-rsa-pkcs", "rsa"),

@@ -1,13 +1,15 @@
 //! Keys and certificates that openssl made, brought in by `strongroom key import` and `certificate import`:
 //! every form, what is refused and how it is said, many at once, full disks and kill -9.
 
-use pkcs11_tests::vault::Vault;
+mod vault;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use vault::Vault;
 
 /// A key pair of openssl's: NAME.pem and NAME.pub.
 fn make(vault: &Vault, name: &str, algorithm: &str) {

@@ -1,6 +1,9 @@
 //! A token in a folder, used through the `strongroom` command alone, and `openssl` beside it.
 
-use crate::tool_path;
+// Each test takes what it needs.
+#![allow(dead_code)]
+
+use pkcs11_tests::tool_path;
 use serde_json::Value as Json;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,12 +11,6 @@ use std::process::{Command, Output, Stdio};
 
 pub struct Vault {
     folder: tempfile::TempDir,
-}
-
-impl Default for Vault {
-    fn default() -> Vault {
-        Vault::new()
-    }
 }
 
 /// What a command said where it should not have failed.
