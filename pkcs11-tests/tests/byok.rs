@@ -118,7 +118,10 @@ fn what_the_token_wraps_openssl_opens() {
     // Trusted keys only: an officer says which those are.
     vault.said(&["key", "set-attribute", "out", "--name", "wrap-with-trusted", "--value", "true"]);
     assert!(vault.refused(1, &wrap).contains("CKR_KEY_NOT_WRAPPABLE"));
+    let receiver = || vault.json(&["key", "info", "receiver", "--class", "public"]);
+    assert_eq!(receiver()["trusted"], false);
     vault.said(&["key", "set-attribute", "receiver", "--name", "trusted", "--value", "true"]);
+    assert_eq!(receiver()["trusted"], true);
     vault.said(&wrap);
     let untrust =
         ["key", "set-attribute", "receiver", "--class", "public", "--name", "trusted", "--value", "false"];

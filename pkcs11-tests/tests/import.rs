@@ -233,6 +233,9 @@ fn files_that_are_no_keys() {
         vault.write("cut", &pem[..length]);
         refused("cut", "nothing was imported");
     }
+    assert!(
+        vault.refused(2, &["key", "import", "pem", "ec.pem", "--attributes", "token=false"]).contains("gone")
+    );
     // A second block that is cut spoils the first.
     vault.write("half", [&pem[..], &pem[..pem.len() - 40]].concat());
     refused("half", "damaged or cut");
@@ -252,6 +255,12 @@ fn files_that_are_no_keys() {
             if words[2] == "secret" { [&words[..], &["--key-type", "aes"]].concat() } else { words.to_vec() };
         assert!(vault.refused(1, &words).contains("larger than 4 MiB"));
     }
+    // The same key twice is one key.
+    vault.write("twice.pem", [&pem[..], &pem].concat());
+    vault.said(&["key", "import", "pem", "twice.pem"]);
+    assert_eq!(labels(&vault), ["twice", "twice"], "the halves of one pair");
+    make(&vault, "other", EC);
+    let pem = vault.read("other.pem");
     // A name that is no text is a file's like any other.
     let odd = PathBuf::from(OsStr::from_bytes(b"odd-\xff.pem"));
     std::fs::write(vault.folder().join(&odd), &pem).expect("file");

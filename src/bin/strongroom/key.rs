@@ -63,6 +63,9 @@ pub enum Command {
     Info {
         /// The key's label or its id (CKA_UNIQUE_ID).
         key: String,
+        /// Which of the keys of that name [default: private or secret].
+        #[arg(long, value_parser = attributes::class)]
+        class: Option<u64>,
     },
     /// Let others use a key of yours; they can do nothing else with it.
     Share {
@@ -113,7 +116,13 @@ impl Command {
         let token = context.ready_token()?;
         match self {
             Command::List { filter } => list(token, &person, filter),
-            Command::Info { key } => describe::info(token, &person, the_one(token, &person, key)?),
+            Command::Info { key, class } => {
+                let found = match class {
+                    Some(class) => find_one(token, &person, key, &[*class])?,
+                    None => the_one(token, &person, key)?,
+                };
+                describe::info(token, &person, found)
+            }
             Command::GenerateFile { key, path, encoding: FileEncoding::Pem } => {
                 describe::export(token, &person, key, path.as_deref())
             }

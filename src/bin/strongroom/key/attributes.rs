@@ -109,19 +109,24 @@ pub fn parse(name: &str, text: &str) -> Result<Assignment, String> {
     Ok((kind, value))
 }
 
-/// `NAME=VALUE` of a command line.
-pub fn assignment(text: &str) -> Result<Assignment, String> {
+fn pair(text: &str) -> Result<Assignment, String> {
     let (name, value) = text.split_once('=').ok_or("this is no NAME=VALUE")?;
     parse(name, value)
+}
+
+/// `NAME=VALUE` of a new key, which stays in the token's file.
+pub fn assignment(text: &str) -> Result<Assignment, String> {
+    match pair(text)? {
+        (CKA_TOKEN, Value::Bool(false)) => Err("a key of a session would be gone with the command".into()),
+        assignment => Ok(assignment),
+    }
 }
 
 /// `attr.NAME=VALUE` or `key-reference=ID`, as CloudHSM's command filters.
 pub fn filter(text: &str) -> Result<Assignment, String> {
     match text.strip_prefix("key-reference=") {
         Some(id) => Ok((CKA_UNIQUE_ID, Value::Bytes(id.as_bytes().to_vec()))),
-        None => {
-            assignment(text.strip_prefix("attr.").ok_or("a filter is attr.NAME=VALUE or key-reference=ID")?)
-        }
+        None => pair(text.strip_prefix("attr.").ok_or("a filter is attr.NAME=VALUE or key-reference=ID")?),
     }
 }
 
@@ -200,6 +205,7 @@ mod tests {
             "end-date=2030-02-31",
             "end-date=x",
             "value=k",
+            "token=false",
             "no=1",
         ] {
             assert!(assignment(wrong).is_err(), "{wrong}");

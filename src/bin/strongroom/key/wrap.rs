@@ -199,8 +199,9 @@ impl Wrapped<'_> {
         let kind = [(CKA_CLASS, Value::Ulong(class)), (CKA_KEY_TYPE, Value::Ulong(key_type))];
         let seen = self.open(context, person, kind.to_vec())?;
         let token: &Token = context.ready_token()?;
-        let found = settled(token, person, self.placing, seen, label)?;
+        let found = settled(token, person, self.placing, seen, label);
         context.library()?.destroy_object(person.session, seen)?;
+        let found = found?;
         let session = person.session;
         let mut base = vec![text(CKA_LABEL, &found.label)];
         base.extend(found.id.clone().map(|id| (CKA_ID, Value::Bytes(id))));

@@ -139,6 +139,9 @@ impl Placer<'_> {
 
     fn private(&mut self, key: &PrivateKey, name: Option<&String>) -> Result<(), Failure> {
         let (material, half) = (material(key)?, half(&public_half(key)?)?);
+        if self.done.iter().any(|(info, ..)| *info == half.info) {
+            return Ok(());
+        }
         let (id, label) = (self.id(&half)?, self.label(name));
         let there = stored(self.token, self.person, CKO_PRIVATE_KEY, std::slice::from_ref(&half.term))?;
         match there.first() {
