@@ -37,7 +37,8 @@ long steps_disarm(void) {
     return done;
 }
 
-__attribute__((constructor)) static void armed_from_the_start(void) {
+/* A process that cannot call it: armed from its start by STEPS_MODE and STEPS_AT. */
+__attribute__((constructor)) static void steps_from_start(void) {
     const char *how = getenv("STEPS_MODE"), *at = getenv("STEPS_AT");
     if (how && at) steps_arm(how, atol(at));
 }

@@ -7,6 +7,7 @@
 //! who is acting, and prints nothing by itself.
 
 mod audit;
+mod certificate;
 mod cluster;
 mod context;
 mod crypto;
@@ -74,9 +75,12 @@ commands! {
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
-    /// Keys: whose they are, and who may use them.
+    /// Keys: made, brought, wrapped; whose they are, and who may use them.
     #[command(subcommand)]
     Key(key::Command),
+    /// Certificates beside the keys.
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// New passwords by several officers together (reset policy `quorum`).
     #[command(subcommand)]
     Reset(reset::Command),
