@@ -51,6 +51,7 @@ impl Bench {
             CKM_ML_DSA | CKM_HASH_ML_DSA | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => {
                 (self.ml_dsa, self.aes)
             }
+            CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CKM_AES_KEY_WRAP | CKM_AES_KEY_WRAP_PAD | CKM_AES_KEY_WRAP_KWP => (same(self.aes), self.secret),
             CKM_AES_KEY_GEN..=CKM_AES_CMAC_GENERAL => (same(self.aes), self.secret),
@@ -390,7 +391,7 @@ impl Bench {
     fn refuses_the_rest(&self, kind: CK_MECHANISM_TYPE, flags: CK_FLAGS) {
         let (module, session, key) = (&self.at.module, self.session, self.aes);
         let with = || {
-            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST) != 0;
+            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST | CKF_WRAP) != 0;
             let bare = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
             if known { mechanism(kind) } else { bare }
         };

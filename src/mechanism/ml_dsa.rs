@@ -26,7 +26,8 @@ pub(super) fn parameter_set(object: &Object) -> Result<Set> {
     }
 }
 
-fn number(set: Set) -> u64 {
+/// CKA_PARAMETER_SET.
+pub fn number(set: Set) -> u64 {
     match set {
         Set::MlDsa44 => CKP_ML_DSA_44,
         Set::MlDsa65 => CKP_ML_DSA_65,
@@ -56,7 +57,8 @@ pub(super) fn private_key(set: Set, parts: SeedAndValue) -> Result<Material> {
         (None, Some(value)) => PrivateKey::from_expanded(set, value)?,
         (None, None) => return Err(Error::TemplateIncomplete),
     };
-    if parts.value.is_some_and(|value| key.expanded().is_ok_and(|own| own != value)) {
+    let (value, public) = (key.expanded()?, key.public()?);
+    if parts.value.is_some_and(|given| given != value) || parts.public.is_some_and(|given| given != public) {
         return Err(Error::AttributeValueInvalid);
     }
     private_material(&key, parts.seed)

@@ -12,10 +12,11 @@ mod edwards;
 mod hmac;
 pub mod import;
 pub mod key;
-mod ml_dsa;
+pub mod ml_dsa;
 pub mod operation;
 pub mod params;
 mod rsa;
+mod rsa_aes;
 mod secret;
 pub mod table;
 
