@@ -68,6 +68,12 @@ events! {
     ResetCanceled = "reset-canceled",
     /// Enough officers said yes to one who is new: he holds shares from now on (reset policy `quorum`).
     ShareholderAdded = "shareholder-added",
+    /// Another key, or passphrase, opens the token's file.
+    SealAdded = "seal-added",
+    /// One of them does no more.
+    SealRemoved = "seal-removed",
+    /// What the configuration names was exchanged for something fresh.
+    SealRotated = "seal-rotated",
     /// C_CreateObject (CN_CREATE_OBJECT).
     Create = "create",
     /// C_GenerateKey (CN_GENERATE_KEY).

@@ -14,7 +14,9 @@ mod local;
 mod log;
 mod provider;
 mod seal;
+mod seals;
 mod verify;
+mod wrapping;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,9 @@ mod tests;
 pub use change::Change;
 pub use connection::GATE;
 pub use log::{Line, Log};
+pub use provider::{Provider, passphrase};
+pub use seals::{Rotation, SealInfo, SealState};
+pub use wrapping::{Opened, Wrapping};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -183,7 +188,7 @@ impl Store {
     /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
     /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
-        let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
         let keys = Keys::random()?;
         if Self::exists(config) {
@@ -211,7 +216,7 @@ impl Store {
     pub fn open(config: &SlotConfig) -> Result<Store> {
         let _gate = GATE.read();
         let (link, connection) = Link::open(config)?;
-        let keys = provider::unseal(&connection, config)?;
+        let keys = wrapping::unseal(&connection, config)?;
         let store = Store::with(link, keys);
         *store.reader.lock() = Some(connection);
         Ok(store)

@@ -17,6 +17,7 @@ mod officers;
 pub mod policy;
 mod profile;
 mod reset;
+mod seal;
 mod shareholders;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,10 @@ mod users;
 pub use audit::{Filter, Pruned, Verification};
 pub use login::Login;
 pub use reset::PendingReset;
+pub use seal::Rotated;
 pub use shareholders::Part;
+
+pub use crate::store::{SealInfo, SealState};
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};

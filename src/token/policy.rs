@@ -58,6 +58,8 @@ pub enum Operation {
     PruneLog,
     /// Compare the records with the digest of them all.
     CheckState,
+    /// Add, exchange and remove what the token's file opens with.
+    ManageSeal,
 }
 
 /// What it is done to.
@@ -127,14 +129,15 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ReadLog, PruneLog], &[Token],   [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
+    row(&[ManageUsers, ReadLog, PruneLog, ManageSeal], &[Token],
+                                            [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
     row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
 ];
 
 impl Operation {
     /// Whether it writes: on the token it needs a read-write session.
     const fn writes(self) -> bool {
-        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers | PruneLog)
+        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers | PruneLog | ManageSeal)
     }
 }
 
@@ -228,9 +231,9 @@ mod tests {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
         let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
-        for (operation, target) in
-            cells.chain([ManageUsers, ReadLog, PruneLog, CheckState].map(|operation| (operation, Token)))
-        {
+        for (operation, target) in cells.chain(
+            [ManageUsers, ReadLog, PruneLog, ManageSeal, CheckState].map(|operation| (operation, Token)),
+        ) {
             let rows = TABLE.iter();
             let rows =
                 rows.filter(|row| row.operations.contains(&operation) && row.targets.contains(&target));
@@ -265,6 +268,7 @@ mod tests {
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {
             assert_eq!(verdict(who, ManageUsers, Token), LOGIN);
+            assert_eq!(verdict(who, ManageSeal, Token), LOGIN);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::object::{Object, Value};
 mod custody;
 mod races;
 mod reset;
+mod seal;
 mod shareholders;
 
 pub struct House {

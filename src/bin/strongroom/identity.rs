@@ -7,6 +7,7 @@
 //! | a crypto user's | `--password-file`, `--password-fd` | `STRONGROOM_PASSWORD` |
 //! | the new one that an officer gives | `--password-file`, `--password-fd` | `STRONGROOM_PASSWORD` |
 //! | the new one of one's own | `--new-password-file` | `STRONGROOM_NEW_PASSWORD` |
+//! | of a file of keys | `--key-password-file`, `--key-password-fd` | `STRONGROOM_KEY_PASSWORD` |
 //!
 //! What is not there is asked for. The role of who acts follows from the name.
 
@@ -130,6 +131,26 @@ fn ask_new(prompt: &str, instead: &str) -> Result<Secret, Failure> {
         return Err(Failure::new("The two were not the same; nothing was changed."));
     }
     Ok(first)
+}
+
+/// The password of a file of keys, and whether it was asked for.
+pub fn password_of_keys(
+    file: Option<&Path>,
+    descriptor: Option<u32>,
+    keys: &Path,
+) -> Result<(Secret, bool), Failure> {
+    if let Some(given) = of_option(file, descriptor) {
+        return Ok((given?, false));
+    }
+    let name = "STRONGROOM_KEY_PASSWORD";
+    // An empty one is a password, too.
+    match std::env::var_os(name) {
+        Some(value) => Ok((Secret::from(value.into_vec()), false)),
+        None => {
+            let instead = format!("{name}, or give --key-password-file");
+            Ok((ask(&format!("Password of {}", keys.display()), &instead)?, true))
+        }
+    }
 }
 
 impl Identity {

@@ -38,6 +38,7 @@ struct Description {
 pub fn seal(config: &SealConfig) -> String {
     match config {
         SealConfig::KeyFile(path) => format!("key file {}", path.display()),
+        SealConfig::Credential { name, .. } => format!("credential {name}"),
         SealConfig::Passphrase(_) => "passphrase".into(),
     }
 }
