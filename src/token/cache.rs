@@ -176,7 +176,12 @@ impl Token {
             self.look(&*self.store()?)?;
         }
         let may = |key: &Arc<Key>, found: Option<&Opened>| {
-            policy::may(access, policy::using(key), key, found).map(|()| Arc::clone(key))
+            policy::may(access, policy::using(key), key, found)?;
+            if key.is_suspended() {
+                let why = format_args!("key {} is suspended by its owner", key.id());
+                return Err(Error::KeyFunctionNotPermitted.because(why));
+            }
+            Ok(Arc::clone(key))
         };
         match self.index.read().place(handle) {
             Some(Place::Session { key, .. })

@@ -10,6 +10,7 @@ mod custody;
 mod deletion;
 mod handles;
 mod keychain;
+mod lifecycle;
 mod login;
 mod objects;
 mod officers;
@@ -21,6 +22,7 @@ mod tests;
 mod users;
 
 pub use audit::{Filter, Verification};
+pub use lifecycle::Rotated;
 pub use login::Login;
 pub use reset::PendingReset;
 
@@ -79,6 +81,9 @@ pub struct UserInfo {
     pub locked: bool,
     pub failures: u32,
 }
+
+/// How often a change is tried again when another process was faster.
+const TRIES: usize = 5;
 
 /// Longest password in bytes.
 pub const MAX_PIN_LENGTH: usize = 255;

@@ -44,6 +44,10 @@ pub enum Operation {
     Change,
     Copy,
     Destroy,
+    /// Suspend and resume its use.
+    Suspend,
+    /// Put a new version in its place.
+    Rotate,
     /// Share and unshare it, and know with whom.
     Share,
     /// Give it to another owner.
@@ -106,13 +110,20 @@ const TABLE: &[Row] = &[
     row(&[Reveal],                         PUBLIC,     [YES,    YES,  SECRET,    YES,       SECRET]),
     row(&[Export],                         PUBLIC,     [YES,    YES,  KEPT,      YES,       KEPT]),
     row(&[Copy],                           PUBLIC,     [YES,    YES,  FORBIDDEN, YES,       YES]),
-    row(&[Make, Change, Destroy],  &[SessionPublic],   [YES,    YES,  FORBIDDEN, FORBIDDEN, YES]),
+    row(&[Make, Change, Destroy, Suspend], &[SessionPublic],
+                                                       [YES,    YES,  FORBIDDEN, FORBIDDEN, YES]),
     row(&[Make, Change, Destroy],  &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, YES]),
     row(&[See, UsePublic, UseSecret],      PRIVATE,    [GONE,   YES,  YES,       GONE,      GONE]),
     row(&[Reveal],                         PRIVATE,    [GONE,   YES,  SECRET,    GONE,      GONE]),
     row(&[Export],                         PRIVATE,    [GONE,   YES,  KEPT,      GONE,      GONE]),
-    row(&[Copy, Change, Destroy],          PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
+    row(&[Copy, Change, Destroy, Suspend], PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
     row(&[Make],                           PRIVATE,    [LOGIN,  YES,  YES,       YES,       LOGIN]),
+    row(&[Suspend],                &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Rotate],                 &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
+    row(&[Rotate],                 &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    // A session's key dies with it: whoever wants another one makes it.
+    row(&[Rotate],  &[SessionPublic, SessionPrivate],
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Share],                  &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
     // There is nothing to share of what everybody sees, and of what dies with its session.
     row(&[Share],  &[SessionPublic, SessionPrivate, TokenPublic],
@@ -127,7 +138,7 @@ const TABLE: &[Row] = &[
 impl Operation {
     /// Whether it writes: on the token it needs a read-write session.
     const fn writes(self) -> bool {
-        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers)
+        matches!(self, Make | Change | Destroy | Suspend | Rotate | Share | Transfer | ManageUsers)
     }
 }
 
@@ -218,7 +229,10 @@ mod tests {
     #[test]
     fn every_question_has_one_answer() {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
-        let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
+        let all = [
+            See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
+            Transfer,
+        ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
         for (operation, target) in cells.chain([(ManageUsers, Token), (ReadLog, Token)]) {
             let rows = TABLE.iter();
@@ -231,16 +245,18 @@ mod tests {
     #[test]
     fn what_must_hold() {
         for target in [SessionPrivate, TokenPrivate] {
-            for operation in [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy] {
+            for operation in
+                [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy, Suspend, Rotate]
+            {
                 for who in [Who::Nobody, Who::Stranger, Who::Officer] {
                     assert!(verdict(who, operation, target).is_err(), "{who:?} {operation:?}");
                 }
             }
         }
-        for operation in [UseSecret, Reveal, Export] {
+        for operation in [UseSecret, Reveal, Export, Suspend, Rotate] {
             assert!(verdict(Who::Officer, operation, TokenPublic).is_err(), "{operation:?}");
         }
-        for operation in [Reveal, Export, Change, Copy, Destroy, Share, Transfer] {
+        for operation in [Reveal, Export, Change, Copy, Destroy, Suspend, Rotate, Share, Transfer] {
             assert!(verdict(Who::Sharer, operation, TokenPrivate).is_err(), "{operation:?}");
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {

@@ -1,5 +1,7 @@
 //! `strongroom key`: whose keys are whose, and who may use them.
 
+mod lifecycle;
+
 use crate::Run;
 use crate::context::{Context, Person};
 use crate::output::{Answer, Failure, Outcome};
@@ -39,6 +41,8 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         to: String,
     },
+    #[command(flatten)]
+    Lifecycle(lifecycle::Command),
 }
 
 impl Run for Command {
@@ -46,6 +50,7 @@ impl Run for Command {
         let person = context.crypto_user()?;
         let token = context.ready_token()?;
         match self {
+            Command::Lifecycle(command) => command.run(token, &person),
             Command::List => list(token, &person),
             Command::Info { key } => {
                 Ok(Answer::record(described(token, &person, the_one(token, &person, key)?)?))
@@ -113,6 +118,7 @@ struct Row {
     /// For the owner alone; empty for others.
     shared_with: Vec<String>,
     id: String,
+    state: &'static str,
 }
 
 fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure> {
@@ -130,6 +136,7 @@ fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure
         owner: text(2),
         shared_with: text(3).lines().map(str::to_owned).collect(),
         id: text(4),
+        state: lifecycle::state(token, person, key)?,
     })
 }
 
