@@ -8,6 +8,7 @@
 
 pub mod keys;
 pub mod params;
+pub mod role;
 
 use cryptoki_sys::*;
 use std::path::PathBuf;

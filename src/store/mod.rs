@@ -30,7 +30,8 @@ use connection::{Link, sql};
 use digest::Sum;
 use rusqlite::{Connection, OptionalExtension, params};
 use seal::Keys;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// 16 random bytes that name a record for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,6 +141,9 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
+/// How long a removal waits for readers, so that nothing of it stays in the log.
+const READERS: Duration = Duration::from_millis(100);
+
 /// No data version.
 const NEVER: i64 = -1;
 
@@ -154,6 +158,8 @@ pub struct Store {
     openings: AtomicU32,
     /// The data version at which the file was last seen to be the same token; [`NEVER`].
     current: AtomicI64,
+    /// The log may hold what was removed: by this process while somebody read, or by one that was killed.
+    traces: AtomicBool,
     /// After the connections: it gives the file free.
     link: Link,
 }
@@ -192,7 +198,7 @@ impl Store {
                 change.clear(&wrapping)?;
                 first(change)
             })?;
-            connection::truncate_log(&connection);
+            connection::truncate_log(&connection, Duration::ZERO);
             return Ok(Store::with(link, keys));
         }
         let link = Link::make(config, |connection| {
@@ -226,6 +232,7 @@ impl Store {
             proven: Mutex::new(Rank::Leaf, None),
             openings: AtomicU32::new(0),
             current: AtomicI64::new(NEVER),
+            traces: AtomicBool::new(true),
         }
     }
 
@@ -372,10 +379,25 @@ impl Store {
         if *proven == Some(before) {
             *proven = Some(after);
         }
+        drop(proven);
         if removed {
-            connection::truncate_log(connection);
+            self.traces.store(!connection::truncate_log(connection, READERS), Ordering::Relaxed);
+        } else if self.traces.load(Ordering::Relaxed) {
+            self.traces.store(!connection::truncate_log(connection, Duration::ZERO), Ordering::Relaxed);
         }
         Ok(result)
+    }
+
+    /// Takes out of the log what a removal had to leave there because somebody read; waits so long for
+    /// readers. Nothing to do costs one load.
+    pub fn tidy(&self, wait: Duration) {
+        if !self.traces.load(Ordering::Relaxed) {
+            return;
+        }
+        let _gate = GATE.read();
+        if let Some(connection) = self.writer.lock().as_ref() {
+            self.traces.store(!connection::truncate_log(connection, wait), Ordering::Relaxed);
+        }
     }
 
     /// Reads everything and compares it with the state digest. Never changes the file.

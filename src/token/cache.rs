@@ -12,6 +12,7 @@ use crate::store::{BodyKey, Header, Id, Kind, Store};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// How long a look at the file is good enough for using a key.
 const FRESH_MS: u64 = 50;
@@ -42,6 +43,7 @@ impl Opened {
 impl Token {
     /// Drops what other processes changed since the last look.
     pub(super) fn look(&self, store: &Store) -> Result<()> {
+        store.tidy(Duration::ZERO);
         let version = store.data_version()?;
         if self.index.read().version == Some(version) {
             self.looked.store(now_ms(), Ordering::Relaxed);

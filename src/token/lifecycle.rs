@@ -92,7 +92,10 @@ fn draft(template: Template, login: &Arc<Login>) -> Result<Draft> {
 fn next_secret(old: &Object, login: &Arc<Login>) -> Result<Object> {
     let mechanism = maker(old.key_type().unwrap_or_default(), |row| row.generate.is_some())?;
     let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
-    let draft = draft(version::next_template(old)?, login)?;
+    let mut template = version::next_template(old)?;
+    template.retain(|(kind, _)| *kind != CKA_VALUE_LEN);
+    template.push((CKA_VALUE_LEN, Value::Ulong(old.bytes(CKA_VALUE).len() as u64)));
+    let draft = draft(template, login)?;
     let material = generate(Params::None, draft.attributes())?;
     let mut new = complete(draft, material, mechanism)?;
     let mut id = [0; 20];

@@ -36,6 +36,7 @@ use handles::Index;
 use login::Verifiers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// CK_OBJECT_HANDLE: per process, independent of sessions, never used again for another object
 /// while the library is initialised.
@@ -84,6 +85,9 @@ pub struct UserInfo {
 
 /// How often a change is tried again when another process was faster.
 const TRIES: usize = 5;
+
+/// How long the library's end waits for readers, if something that was removed is still in the log.
+const LAST_READERS: Duration = Duration::from_secs(1);
 
 /// Longest password in bytes.
 pub const MAX_PIN_LENGTH: usize = 255;
@@ -250,6 +254,8 @@ impl Token {
     /// Wipes everything that is held in memory.
     pub fn close(&self) {
         self.write_repeats();
+        let store = self.store.read().clone();
+        store.inspect(|store| store.tidy(LAST_READERS));
         self.replace_store(None);
         self.index_for_change().drop_sessions(|_| true);
     }

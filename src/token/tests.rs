@@ -9,6 +9,7 @@ use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
 mod custody;
+mod lifecycle;
 mod reset;
 
 pub struct House {
