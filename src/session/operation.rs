@@ -8,6 +8,7 @@ use crate::crypto::Direction;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params};
 use crate::object::validity::{Day, Outside};
+use crate::object::version;
 use crate::token::Handle;
 use cryptoki_sys::*;
 use rustix::time::{ClockId, clock_gettime};
@@ -20,7 +21,7 @@ pub(super) fn check_key(key: &Key, mechanism: &Mechanism, usage: u64) -> Result<
         return Err(Error::KeyTypeInconsistent);
     }
     if !key.may(usage) {
-        return Err(Error::KeyFunctionNotPermitted);
+        return Err(not_for(key));
     }
     if !key.allows(mechanism.id) {
         return Err(Error::MechanismInvalid);
@@ -31,6 +32,15 @@ pub(super) fn check_key(key: &Key, mechanism: &Mechanism, usage: u64) -> Result<
         return Err(Error::KeySizeRange);
     }
     Ok(())
+}
+
+/// Why a key has not got a use that was asked of it.
+fn not_for(key: &Key) -> Error {
+    match version::is_retired(key.object()) {
+        true => Error::KeyFunctionNotPermitted
+            .because(format_args!("a newer version took the place of key {}", key.id())),
+        false => Error::KeyFunctionNotPermitted,
+    }
 }
 
 /// Today in UTC, by the coarse clock.

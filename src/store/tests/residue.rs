@@ -72,7 +72,7 @@ fn nothing_stays_of_many_records_of_all_sizes() {
     let (_folder, config, store) = fresh();
     let other = Store::open(&config).unwrap();
     // Small ones that share pages, and large ones with pages of their own.
-    let ids: Vec<u8> = (1..=200).collect();
+    let ids: Vec<u8> = (1..=120).collect();
     for id in &ids {
         let length = [150, 700, 1_900, 9_000][usize::from(*id) % 4] + usize::from(*id);
         put_random(&store, *id, 1, length);
@@ -92,7 +92,7 @@ fn nothing_stays_of_many_records_of_all_sizes() {
     for (place, id) in order.iter().enumerate() {
         let _ = other.load(Kind::Object, Id([*id; 16])).unwrap();
         remove(&store, *id);
-        if place % 20 == 0 {
+        if place % 24 == 0 {
             let one: Vec<_> =
                 gone.iter().filter(|(name, _)| name.ends_with(&format!(" {id}"))).cloned().collect();
             assert_eq!(present(&files(&config), &one), [""; 0]);

@@ -327,3 +327,60 @@ fn what_a_deleted_sharer_kept_opens_nothing_that_comes_after() {
 fn custody_lost() -> crate::store::Term {
     crate::token::custody::lost_term()
 }
+
+/// A rotation beside another change of the same key, each in a process of its own: one comes first, both
+/// are whole, and there is at most one key of the label.
+#[test]
+fn a_rotation_races_with_other_changes() {
+    let house = House::new();
+    let token = house.process();
+    let (alice, bob) = (person(&token, "alice"), person(&token, "bob"));
+    type Other = fn(&Token, &Arc<Login>, Handle) -> Result<()>;
+    let others: [(&str, Other); 4] = [
+        ("share", |token, alice, key| token.share(access(alice), key, &["bob"])),
+        ("transfer", |token, alice, key| token.transfer(access(alice), key, "bob")),
+        ("destroy", |token, alice, key| token.destroy(access(alice), key)),
+        ("suspend", |token, alice, key| {
+            token.modify(access(alice), key, set(CKA_STRONGROOM_SUSPENDED, Value::Bool(true)))
+        }),
+    ];
+    let private = |label: &str| [named(label), set(CKA_CLASS, Value::Ulong(CKO_PRIVATE_KEY))].concat();
+    for round in 0..5 {
+        for (what, other) in others {
+            let label = format!("{what}-{round}");
+            pair(&token, &alice, &label);
+            let start = std::sync::Barrier::new(2);
+            let in_a_process = |work: &(dyn Fn(&Token, &Arc<Login>, Handle) -> Result<()> + Sync)| {
+                let token = house.process();
+                let alice = person(&token, "alice");
+                let key = token.find(access(&alice), &private(&label)).unwrap()[0];
+                start.wait();
+                work(&token, &alice, key)
+            };
+            let (rotated, changed) = std::thread::scope(|scope| {
+                let rotating = scope
+                    .spawn(|| in_a_process(&|token, alice, key| token.rotate(access(alice), key).map(drop)));
+                let changing = scope.spawn(|| in_a_process(&other));
+                (rotating.join().unwrap(), changing.join().unwrap())
+            });
+            assert_eq!(changed, Ok(()), "{label}");
+            let gone = matches!(what, "transfer" | "destroy");
+            assert!(
+                rotated == Ok(()) || gone && rotated == Err(Error::ObjectHandleInvalid),
+                "{label}: {rotated:?}"
+            );
+            let hers = token.find(access(&alice), &private(&label)).unwrap();
+            let his = token.find(access(&bob), &private(&label)).unwrap();
+            match (what, rotated) {
+                ("destroy", Err(_)) => assert_eq!((hers.len(), his.len()), (0, 0), "{label}"),
+                ("transfer", Err(_)) => assert_eq!((hers.len(), his.len()), (0, 1), "{label}"),
+                ("share", _) => assert!(hers.len() == 1 && his.len() <= 1, "{label}"),
+                _ => assert_eq!((hers.len(), his.len()), (1, 0), "{label}"),
+            }
+            for key in hers {
+                assert!(!version::is_retired(&object(&token, &alice, key)), "{label}");
+            }
+        }
+    }
+    assert!(token.verify(&mut |_, _| {}).unwrap().faults.is_empty());
+}

@@ -107,6 +107,10 @@ pub fn state(token: &Token, person: &Person, key: Handle) -> Result<&'static str
 
 fn rotate(token: &Token, person: &Person, key: &str) -> Outcome {
     let found = the_one(token, person, key)?;
+    if read(token, person, found, CKA_STRONGROOM_RETIRED)? == Value::Bool(true) {
+        return Err(Failure::new(format!("A newer version took the place of {key}; nothing was changed."))
+            .next(format!("rotate the newest one: `strongroom key versions {key}`.")));
+    }
     let label = text(token, person, found, CKA_LABEL)?;
     let rotated = token.rotate(person.access(), found).map_err(|error| match error {
         Error::KeySizeRange => {
