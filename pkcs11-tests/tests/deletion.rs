@@ -211,6 +211,8 @@ fn a_reader_delays_it_and_no_more() {
     assert_eq!(owner.number("destroy by-module"), CKR_OK);
     assert_eq!(traces.left(&file), SEALED, "the reader still needs it");
     reader.execute_batch("COMMIT").expect("its end");
+    // It tries again 50 ms after the last time.
+    std::thread::sleep(Duration::from_millis(100));
     assert_eq!(owner.ask("read by-module"), "gone");
     assert_eq!(traces.left(&file), [""; 0]);
     owner.ask("make by-command");

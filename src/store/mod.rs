@@ -30,7 +30,7 @@ use connection::{Link, sql};
 use digest::Sum;
 use rusqlite::{Connection, OptionalExtension, params};
 use seal::Keys;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// 16 random bytes that name a record for good.
@@ -142,7 +142,13 @@ pub struct Report {
 }
 
 /// How long a removal waits for readers, so that nothing of it stays in the log.
-const READERS: Duration = Duration::from_millis(100);
+const READERS: Duration = Duration::from_millis(50);
+
+const NO_TRACES: u8 = 0;
+/// Perhaps those of a process that was killed; nobody is kept waiting for them.
+const OTHERS: u8 = 1;
+/// Of this process, which could not take them away because somebody read.
+const OURS: u8 = 2;
 
 /// No data version.
 const NEVER: i64 = -1;
@@ -158,8 +164,8 @@ pub struct Store {
     openings: AtomicU32,
     /// The data version at which the file was last seen to be the same token; [`NEVER`].
     current: AtomicI64,
-    /// The log may hold what was removed: by this process while somebody read, or by one that was killed.
-    traces: AtomicBool,
+    /// Whether the log may hold what was removed: [`NO_TRACES`], [`OTHERS`], [`OURS`].
+    traces: AtomicU8,
     /// After the connections: it gives the file free.
     link: Link,
 }
@@ -232,7 +238,7 @@ impl Store {
             proven: Mutex::new(Rank::Leaf, None),
             openings: AtomicU32::new(0),
             current: AtomicI64::new(NEVER),
-            traces: AtomicBool::new(true),
+            traces: AtomicU8::new(OTHERS),
         }
     }
 
@@ -381,22 +387,32 @@ impl Store {
         }
         drop(proven);
         if removed {
-            self.traces.store(!connection::truncate_log(connection, READERS), Ordering::Relaxed);
-        } else if self.traces.load(Ordering::Relaxed) {
-            self.traces.store(!connection::truncate_log(connection, Duration::ZERO), Ordering::Relaxed);
+            self.traces.store(OURS, Ordering::Relaxed);
         }
+        self.tidy_with(connection, if removed { READERS } else { Duration::ZERO });
         Ok(result)
     }
 
     /// Takes out of the log what a removal had to leave there because somebody read; waits so long for
-    /// readers. Nothing to do costs one load.
+    /// readers, if it was ours. Nothing to do costs one load.
     pub fn tidy(&self, wait: Duration) {
-        if !self.traces.load(Ordering::Relaxed) {
+        if self.traces.load(Ordering::Relaxed) == NO_TRACES {
             return;
         }
         let _gate = GATE.read();
         if let Some(connection) = self.writer.lock().as_ref() {
-            self.traces.store(!connection::truncate_log(connection, wait), Ordering::Relaxed);
+            self.tidy_with(connection, wait);
+        }
+    }
+
+    fn tidy_with(&self, connection: &Connection, wait: Duration) {
+        let wait = match self.traces.load(Ordering::Relaxed) {
+            NO_TRACES => return,
+            OURS => wait,
+            _ => Duration::ZERO,
+        };
+        if connection::truncate_log(connection, wait) {
+            self.traces.store(NO_TRACES, Ordering::Relaxed);
         }
     }
 

@@ -43,7 +43,9 @@ impl Opened {
 impl Token {
     /// Drops what other processes changed since the last look.
     pub(super) fn look(&self, store: &Store) -> Result<()> {
-        store.tidy(Duration::ZERO);
+        if !self.is_fresh() {
+            store.tidy(Duration::ZERO);
+        }
         let version = store.data_version()?;
         if self.index.read().version == Some(version) {
             self.looked.store(now_ms(), Ordering::Relaxed);

@@ -350,7 +350,7 @@ fn a_rotation_races_with_other_changes() {
             let label = format!("{what}-{round}");
             pair(&token, &alice, &label);
             let start = std::sync::Barrier::new(2);
-            let in_a_process = |work: &(dyn Fn(&Token, &Arc<Login>, Handle) -> Result<()> + Sync)| {
+            let in_a_process = |work: Other| {
                 let token = house.process();
                 let alice = person(&token, "alice");
                 let key = token.find(access(&alice), &private(&label)).unwrap()[0];
@@ -359,8 +359,8 @@ fn a_rotation_races_with_other_changes() {
             };
             let (rotated, changed) = std::thread::scope(|scope| {
                 let rotating = scope
-                    .spawn(|| in_a_process(&|token, alice, key| token.rotate(access(alice), key).map(drop)));
-                let changing = scope.spawn(|| in_a_process(&other));
+                    .spawn(|| in_a_process(|token, alice, key| token.rotate(access(alice), key).map(drop)));
+                let changing = scope.spawn(|| in_a_process(other));
                 (rotating.join().unwrap(), changing.join().unwrap())
             });
             assert_eq!(changed, Ok(()), "{label}");
