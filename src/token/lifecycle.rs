@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::mechanism::{self, Key, Material, Mechanism, Params};
 use crate::object::attribute::{
     CKA_STRONGROOM_MADE_AT, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SERIES, CKA_STRONGROOM_SUSPENDED,
+    CKA_STRONGROOM_VERSION,
 };
 use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Template, Value, version};
@@ -104,7 +105,7 @@ fn next_secret(old: &Object, login: &Arc<Login>) -> Result<Object> {
     Ok(new)
 }
 
-/// The pair (public, private) that follows an old one. Both get the CKA_ID that NSS and others give: the
+/// The pair (public, private) that follows an old one. Both get one CKA_ID, as is the custom: the
 /// SHA-1 of the public value.
 fn next_pair(public: Option<&Object>, private: &Object, login: &Arc<Login>) -> Result<(Object, Object)> {
     let mechanism = maker(private.key_type().unwrap_or_default(), |row| row.generate_pair.is_some())?;
@@ -126,6 +127,8 @@ fn next_pair(public: Option<&Object>, private: &Object, login: &Arc<Login>) -> R
     let id = Hash::Sha1.digest(new_public.bytes(value));
     version::follow(public.unwrap_or(private), &mut new_public, &id);
     version::follow(private, &mut new_private, &id);
+    // A pair has one number; the first public half begins a series of its own.
+    new_public.set(CKA_STRONGROOM_VERSION, Value::Ulong(version::number(&new_private)));
     if public.is_none() {
         new_public.take(CKA_STRONGROOM_SERIES);
     }

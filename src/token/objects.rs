@@ -265,16 +265,19 @@ impl Token {
         Ok(handles)
     }
 
-    /// The records that match, as of one moment: what another process changes between the index and the
-    /// record (a rotation moves a label from one key to another) starts the search again.
+    /// The records that match, as of one moment: one that another process changed between the look at the
+    /// index and at the record (a rotation moves a label from one key to another) starts the search again.
     fn find_records(&self, access: Access<'_>, template: &Template, custody: &Template) -> Result<Vec<Id>> {
         let store = self.store()?;
         let mut found = Vec::new();
         for _ in 0..TRIES {
             self.look(&store)?;
-            let seen = self.index.read().version;
+            let (version, seen) = {
+                let index = self.index.read();
+                (index.version, index.seen)
+            };
             found.clear();
-            let mut missed = false;
+            let mut missed = Vec::new();
             for header in self.candidates(&store, access, template)? {
                 // A damaged object is named in the log and left out; the others are served.
                 let opened = match self.open_record(&store, access.login, header.id) {
@@ -283,10 +286,14 @@ impl Token {
                 };
                 match opened.is_some_and(|opened| self.matches(access, &opened, template, custody)) {
                     true => found.push(header.id),
-                    false => missed = true,
+                    false => missed.push(header.id),
                 }
             }
-            if !missed || seen == Some(store.data_version()?) {
+            if missed.is_empty() || version == Some(store.data_version()?) {
+                break;
+            }
+            let changes = store.changes(seen)?;
+            if !changes.reset && !changes.records.iter().any(|(_, id)| missed.contains(id)) {
                 break;
             }
         }

@@ -205,6 +205,9 @@ fn a_private_key_without_a_public_one_gets_one() {
     assert!(!version::is_retired(&object(&token, &alice, rotated.public.unwrap())));
     let owner = token.attributes(access(&bob), his.public.unwrap(), &[CKA_STRONGROOM_OWNER]).unwrap();
     assert_eq!(owner[0], Ok(Value::Bytes(b"bob".to_vec())));
+    for half in [his.key, his.public.unwrap()] {
+        assert_eq!(version::number(&object(&token, &bob, half)), 3, "a pair has one number");
+    }
 }
 
 #[test]
