@@ -89,8 +89,7 @@ fn nothing_stays_of_many_records_of_all_sizes() {
     assert!(!present(&files(&config), &gone).is_empty(), "the search finds what is there");
     let mut order = go.clone();
     order.sort_by_key(|id| id.wrapping_mul(97));
-    // Asked at the end only: between removals a page that was split or joined may hold a copy of a cell that
-    // moved (ARCHITECTURE, Deletion); seen once in about a hundred removals.
+    // Asked at the end only: right after one of many removals a trace was found once (ARCHITECTURE, Deletion).
     for id in &order {
         let _ = other.load(Kind::Object, Id([*id; 16])).unwrap();
         remove(&store, *id);
