@@ -158,7 +158,7 @@ fn keys_are_imported_by_seed_value_or_both() {
         let (with_seed, with_value) = (bytes(CKA_SEED, &seed), bytes(CKA_VALUE, &value));
         for (parts, seeded) in [
             (&[with_seed.clone()][..], true),
-            (&[with_value.clone()], false),
+            (std::slice::from_ref(&with_value), false),
             (&[with_seed.clone(), with_value.clone()], true),
         ] {
             let key = create(parts).expect("private key");
