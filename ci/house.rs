@@ -135,6 +135,7 @@ fn crypto_libraries_are_named_in_crypto_only() {
         "vsss_rs::",
         "k256::",
         "ml_dsa::",
+        "ml_kem::",
         "p256::",
         "p384::",
         "p521::",

@@ -151,6 +151,7 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_EC_KEY_PAIR_GEN
             | CKM_EC_EDWARDS_KEY_PAIR_GEN
             | CKM_ML_DSA_KEY_PAIR_GEN
+            | CKM_ML_KEM_KEY_PAIR_GEN
             | CKM_AES_KEY_GEN
             | CKM_GENERIC_SECRET_KEY_GEN
     )

@@ -364,6 +364,22 @@ impl Bench {
         }
     }
 
+    fn encapsulates(&self, kind: CK_MECHANISM_TYPE) {
+        let (module, session) = (&self.at.module, self.session);
+        let open = [no(CKA_SENSITIVE), yes(CKA_EXTRACTABLE)];
+        for set in [CKP_ML_KEM_512, CKP_ML_KEM_768, CKP_ML_KEM_1024] {
+            let pair = module.of_set(session, CKM_ML_KEM_KEY_PAIR_GEN, set);
+            let (ciphertext, key) = module.encapsulate(session, pair.public, &open).expect("encapsulate");
+            let back = module.decapsulate(session, pair.private, &open, &ciphertext).expect("decapsulate");
+            let value = |key| module.attribute(session, key, CKA_VALUE).expect("value");
+            assert!(value(key).len() == 32 && value(key) == value(back), "{kind:#x}");
+            let wrong = module.encapsulate(session, self.aes, &open);
+            assert_eq!(wrong.err(), Some(CKR_KEY_TYPE_INCONSISTENT), "{kind:#x}");
+            let wrong = module.decapsulate(session, self.aes, &open, &ciphertext);
+            assert_eq!(wrong, Err(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT), "{kind:#x}");
+        }
+    }
+
     fn generates(&self, kind: CK_MECHANISM_TYPE) {
         let (module, session) = (&self.at.module, self.session);
         let key = module.generate(session, kind, &[number(CKA_VALUE_LEN, 32)]).expect("generate");
@@ -379,7 +395,9 @@ impl Bench {
         assert_eq!(refused, CKR_TEMPLATE_INCOMPLETE, "{kind:#x}");
         let (bad, code) = match kind {
             CKM_RSA_PKCS_KEY_PAIR_GEN => (number(CKA_MODULUS_BITS, 512), CKR_KEY_SIZE_RANGE),
-            CKM_ML_DSA_KEY_PAIR_GEN => (number(CKA_PARAMETER_SET, 4), CKR_PARAMETER_SET_NOT_SUPPORTED),
+            CKM_ML_DSA_KEY_PAIR_GEN | CKM_ML_KEM_KEY_PAIR_GEN => {
+                (number(CKA_PARAMETER_SET, 4), CKR_PARAMETER_SET_NOT_SUPPORTED)
+            }
             _ => (bytes(CKA_EC_PARAMS, b"\x06\x01\x2a"), CKR_CURVE_NOT_SUPPORTED),
         };
         assert_eq!(module.generate_pair(session, kind, &[bad], &[]).err(), Some(code), "{kind:#x}");
@@ -431,6 +449,16 @@ impl Bench {
             let code = call!(module, C_WrapKey, session, &mut with(), key, key, null_mut(), &mut 0);
             assert!(refused(code), "wrap {kind:#x}: {code:#x}");
         }
+        if flags & CKF_ENCAPSULATE == 0 {
+            let (mechanism, none) = (&mut with(), null_mut());
+            let code =
+                call!(module, C_EncapsulateKey, session, mechanism, key, none, 0, null_mut(), &mut 0, &mut 0);
+            assert!(refused(code), "encapsulate {kind:#x}: {code:#x}");
+            let mechanism = &mut with();
+            let code =
+                call!(module, C_DecapsulateKey, session, mechanism, key, none, 0, null_mut(), 0, &mut 0);
+            assert!(refused(code), "decapsulate {kind:#x}: {code:#x}");
+        }
         if flags & CKF_DERIVE == 0 {
             let code = call!(module, C_DeriveKey, session, &mut with(), key, null_mut(), 0, &mut 0);
             assert!(refused(code), "derive {kind:#x}: {code:#x}");
@@ -472,12 +500,13 @@ fn every_advertised_mechanism() {
     for kind in kinds {
         let mut info = CK_MECHANISM_INFO::default();
         assert_eq!(call!(module, C_GetMechanismInfo, 0, kind, &mut info), CKR_OK);
-        let work: [(CK_FLAGS, Test); 7] = [
+        let work: [(CK_FLAGS, Test); 8] = [
             (CKF_SIGN, Bench::signs),
             (CKF_ENCRYPT, Bench::encrypts),
             (CKF_DIGEST, Bench::digests),
             (CKF_WRAP, Bench::wraps),
             (CKF_DERIVE, Bench::derives),
+            (CKF_ENCAPSULATE, Bench::encapsulates),
             (CKF_GENERATE, Bench::generates),
             (CKF_GENERATE_KEY_PAIR, Bench::generates_pairs),
         ];
@@ -490,7 +519,12 @@ fn every_advertised_mechanism() {
         }
         assert!(walked > before, "{kind:#x} is advertised and can do nothing");
         bench.refuses_the_rest(kind, info.flags);
-        for (one, other) in [(CKF_SIGN, CKF_VERIFY), (CKF_ENCRYPT, CKF_DECRYPT), (CKF_WRAP, CKF_UNWRAP)] {
+        for (one, other) in [
+            (CKF_SIGN, CKF_VERIFY),
+            (CKF_ENCRYPT, CKF_DECRYPT),
+            (CKF_WRAP, CKF_UNWRAP),
+            (CKF_ENCAPSULATE, CKF_DECAPSULATE),
+        ] {
             assert_eq!(info.flags & one != 0, info.flags & other != 0, "{kind:#x}");
         }
     }

@@ -124,6 +124,44 @@ fn ml_dsa_agrees() {
 /// Length of s1 in an expanded ML-DSA key.
 const SHORT_VECTOR: [usize; 3] = [4 * 96, 5 * 128, 7 * 96];
 
+/// As for ML-DSA.
+const ML_KEM_KEYS: usize = 100;
+
+#[test]
+fn ml_kem_agrees() {
+    for set in ml_kem::Set::ALL {
+        for number in 0..ML_KEM_KEYS {
+            let seed = bytes(ml_kem::SEED);
+            let ours = aws_lc::ml_kem::PrivateKey::from_seed(set, &seed).unwrap();
+            let theirs = portable::ml_kem::PrivateKey::from_seed(set, &seed).unwrap();
+            let public = theirs.public().unwrap();
+            assert_eq!((ours.expanded(), ours.public()), (theirs.expanded(), Ok(public.clone())));
+            let our_public = aws_lc::ml_kem::PublicKey::new(set, &public).unwrap();
+            let their_public = portable::ml_kem::PublicKey::new(set, &public).unwrap();
+            for (mut ciphertext, secret) in
+                [our_public.encapsulate().unwrap(), their_public.encapsulate().unwrap()]
+            {
+                assert_eq!(ours.decapsulate(&ciphertext).unwrap(), secret);
+                assert_eq!(theirs.decapsulate(&ciphertext).unwrap(), secret);
+                ciphertext[number * 31 % set.ciphertext_length()] ^= 1 << (number % 8);
+                let other = ours.decapsulate(&ciphertext).unwrap();
+                assert_ne!(other, secret);
+                assert_eq!(theirs.decapsulate(&ciphertext).unwrap(), other);
+            }
+            // A changed bit of either key: both refuse it, or both take it.
+            let (mut wrong, mut wrong_public) = (ours.expanded().unwrap(), public);
+            let length = wrong.len();
+            wrong[number * 977 % length] ^= 1 << (number % 8);
+            let taken = aws_lc::ml_kem::PrivateKey::from_expanded(set, &wrong).is_ok();
+            assert_eq!(portable::ml_kem::PrivateKey::from_expanded(set, &wrong).is_ok(), taken);
+            let length = wrong_public.len();
+            wrong_public[number * 577 % length] ^= 1 << (number % 8);
+            let taken = aws_lc::ml_kem::PublicKey::new(set, &wrong_public).is_ok();
+            assert_eq!(portable::ml_kem::PublicKey::new(set, &wrong_public).is_ok(), taken);
+        }
+    }
+}
+
 #[test]
 fn rsa_agrees() {
     for (bits, exponent, from_aws) in [(2048, &[1u8, 0, 1][..], true), (3072, &[3], false)] {

@@ -19,6 +19,7 @@ pub mod guarded;
 pub mod hash;
 pub mod hpke;
 pub mod ml_dsa;
+pub mod ml_kem;
 pub mod parts;
 pub mod pkcs1;
 pub mod pkcs8;

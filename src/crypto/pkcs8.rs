@@ -2,7 +2,7 @@
 //! (RFC 5280) for CKA_PUBLIC_KEY_INFO, and the older forms in which keys come in files (RFC 8017, RFC 5915).
 
 use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
-use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa};
+use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa, ml_kem};
 use crate::error::{Error, Result};
 use zeroize::Zeroize;
 
@@ -14,9 +14,10 @@ pub enum PrivateKey {
     Ec(Curve, Secret, Option<Vec<u8>>),
     Ed25519(Secret),
     MlDsa(ml_dsa::Set, SeedAndValue),
+    MlKem(ml_kem::Set, SeedAndValue),
 }
 
-/// A private key by the seed that makes it, by what it makes, or by both (RFC 9881).
+/// A private key by the seed that makes it, by what it makes, or by both (RFC 9881, RFC 9935).
 #[derive(Debug, Default)]
 pub struct SeedAndValue {
     pub seed: Option<Secret>,
@@ -60,6 +61,7 @@ pub fn encode(key: &PrivateKey) -> Result<Secret> {
             (der::element(SEQUENCE, &[ED25519_OID]), der::element(OCTET_STRING, &[seed]))
         }
         PrivateKey::MlDsa(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
+        PrivateKey::MlKem(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
     };
     let mut wrapped = der::element(OCTET_STRING, &[&inner]);
     let whole = der::element(SEQUENCE, &[&der::integer(&[0]), &algorithm, &wrapped]);
@@ -144,9 +146,13 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             (reader.is_empty() && fits).then(|| PrivateKey::Ed25519(Secret::from(seed)))
         }
         _ => {
-            let set = ml_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == kind)?;
-            let public = public.map(<[u8]>::to_vec);
-            Some(PrivateKey::MlDsa(set, SeedAndValue { public, ..parse_seed_and_value(inner)? }))
+            let parts =
+                || Some(SeedAndValue { public: public.map(<[u8]>::to_vec), ..parse_seed_and_value(inner)? });
+            match (ml_dsa_set(kind), ml_kem_set(kind)) {
+                (Some(set), _) => Some(PrivateKey::MlDsa(set, parts()?)),
+                (None, Some(set)) => Some(PrivateKey::MlKem(set, parts()?)),
+                (None, None) => None,
+            }
         }
     }
 }
@@ -168,6 +174,7 @@ pub enum PublicKey {
     Ec(Curve, Vec<u8>),
     Ed25519([u8; 32]),
     MlDsa(ml_dsa::Set, Vec<u8>),
+    MlKem(ml_kem::Set, Vec<u8>),
 }
 
 /// A SubjectPublicKeyInfo; `None`: not a key known here, or trailing bytes.
@@ -185,8 +192,9 @@ pub fn decode_public(der: &[u8]) -> Option<PublicKey> {
         EC_OID => Some(PublicKey::Ec(Curve::from_params(algorithm.take_whole(OID)?)?, key.to_vec())),
         ED25519_OID => Some(PublicKey::Ed25519(key.try_into().ok()?)),
         _ => {
-            let set = ml_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == kind)?;
-            Some(PublicKey::MlDsa(set, key.to_vec()))
+            let (ml_dsa, ml_kem) = (ml_dsa_set(kind), ml_kem_set(kind));
+            let ml_dsa = ml_dsa.map(|set| PublicKey::MlDsa(set, key.to_vec()));
+            ml_dsa.or_else(|| ml_kem.map(|set| PublicKey::MlKem(set, key.to_vec())))
         }
     }
 }
@@ -244,6 +252,14 @@ fn parse_ec(curve: Option<Curve>, der: &[u8]) -> Option<PrivateKey> {
         point = Some(bits.strip_prefix(&[0])?.to_vec());
     }
     (key.is_empty() && outer.is_empty()).then_some(PrivateKey::Ec(curve, scalar, point))
+}
+
+fn ml_dsa_set(oid: &[u8]) -> Option<ml_dsa::Set> {
+    ml_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == oid)
+}
+
+fn ml_kem_set(oid: &[u8]) -> Option<ml_kem::Set> {
+    ml_kem::Set::ALL.into_iter().find(|set| set.oid_der() == oid)
 }
 
 fn parse_seed_and_value(der: &[u8]) -> Option<SeedAndValue> {

@@ -1,11 +1,11 @@
 //! A key ready to use: the object, and its material parsed once at first use.
 
 use crate::crypto::hash::Hmac;
-use crate::crypto::pkcs8::{PrivateKey, SeedAndValue};
-use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, ml_dsa, pkcs8, rsa};
+use crate::crypto::pkcs8::PrivateKey;
+use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, ml_dsa, ml_kem, pkcs8, rsa};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
-use crate::mechanism::ml_dsa::parameter_set;
+use crate::mechanism::{ml_dsa as dsa, ml_kem as kem, seeded};
 use crate::object::attribute::{CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_SUSPENDED};
 use crate::object::validity::Validity;
 use crate::object::{Object, Value};
@@ -40,7 +40,7 @@ struct Facts {
     usages: u32,
 }
 
-const USAGES: [u64; 9] = [
+const USAGES: [u64; 11] = [
     CKA_ENCRYPT,
     CKA_DECRYPT,
     CKA_SIGN,
@@ -50,6 +50,8 @@ const USAGES: [u64; 9] = [
     CKA_WRAP,
     CKA_UNWRAP,
     CKA_DERIVE,
+    CKA_ENCAPSULATE,
+    CKA_DECAPSULATE,
 ];
 
 impl Facts {
@@ -81,6 +83,8 @@ enum Ready {
     EdPublic(ed25519::PublicKey),
     MlDsaPrivate(Box<ml_dsa::PrivateKey>),
     MlDsaPublic(Box<ml_dsa::PublicKey>),
+    MlKemPrivate(ml_kem::PrivateKey),
+    MlKemPublic(ml_kem::PublicKey),
 }
 
 /// A big-endian number without its leading zeros.
@@ -121,14 +125,15 @@ pub(super) fn curve(object: &Object) -> Result<Curve> {
     Curve::from_params(params).ok_or_else(|| unknown_curve(params))
 }
 
-/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others (ML-DSA: of the
-/// public key).
+/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others (ML-DSA and ML-KEM:
+/// of the public key).
 fn size(object: &Object) -> u64 {
     match object.key_type() {
         Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
         Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
         Some(CKK_EC_EDWARDS) => 255,
-        Some(CKK_ML_DSA) => parameter_set(object).map_or(0, |set| set.public_length() as u64),
+        Some(CKK_ML_DSA) => dsa::parameter_set(object).map_or(0, |set| set.public_length() as u64),
+        Some(CKK_ML_KEM) => kem::parameter_set(object).map_or(0, |set| set.public_length() as u64),
         _ => object.bytes(CKA_VALUE).len() as u64,
     }
 }
@@ -275,6 +280,20 @@ impl Key {
         }
     }
 
+    pub fn ml_kem_private(&self) -> Result<&ml_kem::PrivateKey> {
+        match self.ready()? {
+            Ready::MlKemPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ml_kem_public(&self) -> Result<&ml_kem::PublicKey> {
+        match self.ready()? {
+            Ready::MlKemPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
     pub fn curve(&self) -> Result<Curve> {
         curve(&self.object)
     }
@@ -309,12 +328,21 @@ fn parse(object: &Object) -> Result<Ready> {
             Ready::EdPublic(ed25519::PublicKey::new(edwards_point(object.bytes(CKA_EC_POINT))?)?)
         }
         (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
-            let set = parameter_set(object)?;
-            Ready::MlDsaPrivate(Box::new(ml_dsa::PrivateKey::from_expanded(set, object.bytes(CKA_VALUE))?))
+            let key =
+                ml_dsa::PrivateKey::from_expanded(dsa::parameter_set(object)?, object.bytes(CKA_VALUE))?;
+            Ready::MlDsaPrivate(Box::new(key))
         }
         (CKO_PUBLIC_KEY, Some(CKK_ML_DSA)) => {
-            let set = parameter_set(object)?;
-            Ready::MlDsaPublic(Box::new(ml_dsa::PublicKey::new(set, object.bytes(CKA_VALUE))?))
+            let key = ml_dsa::PublicKey::new(dsa::parameter_set(object)?, object.bytes(CKA_VALUE))?;
+            Ready::MlDsaPublic(Box::new(key))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_KEM)) => {
+            let set = kem::parameter_set(object)?;
+            Ready::MlKemPrivate(ml_kem::PrivateKey::from_expanded(set, object.bytes(CKA_VALUE))?)
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_ML_KEM)) => {
+            let set = kem::parameter_set(object)?;
+            Ready::MlKemPublic(ml_kem::PublicKey::new(set, object.bytes(CKA_VALUE))?)
         }
         _ => return Err(Error::KeyTypeInconsistent),
     })
@@ -335,8 +363,10 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
             pkcs8::encode(&PrivateKey::Ed25519(Secret::from(key.value())))
         }
         (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
-            let parts = SeedAndValue::of(object.bytes(CKA_SEED), key.value());
-            pkcs8::encode(&PrivateKey::MlDsa(parameter_set(object)?, parts))
+            pkcs8::encode(&PrivateKey::MlDsa(dsa::parameter_set(object)?, seeded::parts(object)))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_KEM)) => {
+            pkcs8::encode(&PrivateKey::MlKem(kem::parameter_set(object)?, seeded::parts(object)))
         }
         _ => Err(Error::KeyNotWrappable),
     }

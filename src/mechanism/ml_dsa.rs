@@ -2,13 +2,13 @@
 //! first; with a context, hedged unless the caller wants it deterministic.
 
 use super::operation::{Whole, WholeVerify};
+use super::seeded::{self, Seeded};
 use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row};
 use crate::crypto::ml_dsa::{self, PrivateKey, PublicKey, Representative, SEED, Set};
-use crate::crypto::pkcs8::{self, SeedAndValue};
 use crate::crypto::prehash::{PreHash, PreHasher};
 use crate::crypto::{Hash, Secret};
 use crate::error::{Error, Result};
-use crate::object::{Object, Value};
+use crate::object::Object;
 use cryptoki_sys::*;
 use std::sync::Arc;
 
@@ -35,49 +35,38 @@ pub fn number(set: Set) -> u64 {
     }
 }
 
-fn public_material(set: Set, public: Vec<u8>) -> Material {
-    let info = pkcs8::public_info(&[set.oid_der()], &public);
-    vec![(CKA_PUBLIC_KEY_INFO, Value::Bytes(info)), (CKA_VALUE, Value::Bytes(public))]
-}
-
-fn private_material(key: &PrivateKey, seed: Option<Secret>) -> Result<Material> {
-    let mut material = vec![
-        (CKA_PARAMETER_SET, Value::Ulong(number(key.set()))),
-        (CKA_VALUE, Value::Secret(key.expanded()?)),
-        (CKA_PUBLIC_KEY_INFO, Value::Bytes(pkcs8::public_info(&[key.set().oid_der()], &key.public()?))),
-    ];
-    material.extend(seed.map(|seed| (CKA_SEED, Value::Secret(seed))));
-    Ok(material)
-}
-
-/// A private key from its seed, its expanded form, or both, which must be one key.
-pub(super) fn private_key(set: Set, parts: SeedAndValue) -> Result<Material> {
-    let key = match (&parts.seed, &parts.value) {
-        (Some(seed), _) => PrivateKey::from_seed(set, seed)?,
-        (None, Some(value)) => PrivateKey::from_expanded(set, value)?,
-        (None, None) => return Err(Error::TemplateIncomplete),
-    };
-    let (value, public) = (key.expanded()?, key.public()?);
-    if parts.value.is_some_and(|given| given != value) || parts.public.is_some_and(|given| given != public) {
-        return Err(Error::AttributeValueInvalid);
+impl Seeded for PrivateKey {
+    type Set = Set;
+    fn from_seed(set: Set, seed: &[u8]) -> Result<Self> {
+        PrivateKey::from_seed(set, seed)
     }
-    private_material(&key, parts.seed)
+    fn from_expanded(set: Set, expanded: &[u8]) -> Result<Self> {
+        PrivateKey::from_expanded(set, expanded)
+    }
+    fn expanded(&self) -> Result<Secret> {
+        self.expanded()
+    }
+    fn public(&self) -> Result<Vec<u8>> {
+        self.public()
+    }
+    fn set(&self) -> (u64, &'static [u8]) {
+        (number(self.set()), self.set().oid_der())
+    }
 }
 
 /// What an imported key's template says.
 pub(super) fn examine(object: &Object) -> Result<Material> {
     let set = parameter_set(object)?;
     if object.class() == CKO_PUBLIC_KEY {
-        PublicKey::new(set, object.bytes(CKA_VALUE))?;
-        return Ok(public_material(set, object.bytes(CKA_VALUE).to_vec()));
+        let public = object.bytes(CKA_VALUE);
+        PublicKey::new(set, public)?;
+        return Ok(seeded::public_material(set.oid_der(), public.to_vec()));
     }
-    private_key(set, SeedAndValue::of(object.bytes(CKA_SEED), object.bytes(CKA_VALUE)))
+    seeded::private_key::<PrivateKey>(set, seeded::parts(object))
 }
 
 fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
-    let seed = Secret::random(SEED)?;
-    let key = PrivateKey::from_seed(parameter_set(public)?, &seed)?;
-    Ok((public_material(key.set(), key.public()?), private_material(&key, Some(seed))?))
+    seeded::generate_pair::<PrivateKey>(parameter_set(public)?, SEED)
 }
 
 /// What stands in the parameter: whether the signature is deterministic, the context, the hash.

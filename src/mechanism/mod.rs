@@ -13,11 +13,13 @@ mod hmac;
 pub mod import;
 pub mod key;
 pub mod ml_dsa;
+pub mod ml_kem;
 pub mod operation;
 pub mod params;
 mod rsa;
 mod rsa_aes;
 mod secret;
+mod seeded;
 pub mod table;
 
 pub use key::Key;
@@ -49,6 +51,11 @@ pub type Unwrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
 /// `length`: how many bytes the new key needs, `None` for all the mechanism yields.
 pub type Derive = fn(&Arc<Key>, Params, Option<usize>) -> Result<Secret>;
 
+/// A new shared secret for the holder of the private key: (ciphertext, secret).
+pub type Encapsulate = fn(&Arc<Key>, Params) -> Result<(Vec<u8>, Secret)>;
+/// From the ciphertext: the shared secret.
+pub type Decapsulate = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
+
 /// One mechanism. What it can do is what is `Some`; the CKF_ flags are computed from that.
 pub struct Mechanism {
     /// CKM_ number and name.
@@ -59,7 +66,7 @@ pub struct Mechanism {
     /// CKK_ of the keys it takes or makes; empty for digests.
     pub keys: &'static [u64],
     /// Smallest and largest key: in bits for RSA and EC, in bytes for the rest (as the standard
-    /// says for each mechanism; of ML-DSA public keys); (0, 0) where there is none.
+    /// says for each mechanism; of ML-DSA and ML-KEM public keys); (0, 0) where there is none.
     pub sizes: (u64, u64),
     /// Approved by FIPS 140-3 implementation guidance (for the policy to come and for the table).
     pub approved: bool,
@@ -74,6 +81,8 @@ pub struct Mechanism {
     pub wrap: Option<Wrap>,
     pub unwrap: Option<Unwrap>,
     pub derive: Option<Derive>,
+    pub encapsulate: Option<Encapsulate>,
+    pub decapsulate: Option<Decapsulate>,
 }
 
 /// The row that can do nothing: rows say only what they have.
@@ -94,6 +103,8 @@ pub const UNUSED: Mechanism = Mechanism {
     wrap: None,
     unwrap: None,
     derive: None,
+    encapsulate: None,
+    decapsulate: None,
 };
 
 /// A row: the id's name is its name, and what it can do is listed as `field: function`.
@@ -120,6 +131,7 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Elliptic curves", ec::ROWS),
     ("Edwards curves", edwards::ROWS),
     ("ML-DSA", ml_dsa::ROWS),
+    ("ML-KEM", ml_kem::ROWS),
     ("AES", aes::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
@@ -173,6 +185,8 @@ impl Mechanism {
             (self.wrap.is_some(), CKF_WRAP),
             (self.unwrap.is_some(), CKF_UNWRAP),
             (self.derive.is_some(), CKF_DERIVE),
+            (self.encapsulate.is_some(), CKF_ENCAPSULATE),
+            (self.decapsulate.is_some(), CKF_DECAPSULATE),
             (self.keys.contains(&CKK_EC), EC_FLAGS),
             (self.keys.contains(&CKK_EC_EDWARDS), CKF_EC_OID | CKF_EC_CURVENAME),
         ];

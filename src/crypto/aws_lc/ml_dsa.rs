@@ -38,6 +38,11 @@ fn number(set: Set) -> i32 {
 }
 
 impl Handle {
+    /// Takes it over.
+    pub(super) fn new(key: std::ptr::NonNull<aws::EVP_PKEY>) -> Self {
+        Self(key)
+    }
+
     /// A seed or an expanded key, told apart by their lengths. Of an expanded key AWS-LC checks ranges,
     /// t0 and the hash of the public key.
     fn private(set: Set, bytes: &[u8]) -> Result<Self> {
@@ -47,7 +52,7 @@ impl Handle {
         not_null(key, Error::AttributeValueInvalid).map(Self)
     }
 
-    fn call(&self) -> Result<Call> {
+    pub(super) fn call(&self) -> Result<Call> {
         // SAFETY: a live key, which the context holds on to.
         not_null(unsafe { aws::EVP_PKEY_CTX_new(self.get(), null_mut()) }, Error::HostMemory).map(Call)
     }

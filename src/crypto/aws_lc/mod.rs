@@ -8,6 +8,7 @@ pub mod ec;
 pub mod ed25519;
 mod memory;
 pub mod ml_dsa;
+pub mod ml_kem;
 pub mod random;
 pub mod rsa;
 

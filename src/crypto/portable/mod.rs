@@ -6,5 +6,6 @@ pub mod aes;
 pub mod ec;
 pub mod ed25519;
 pub mod ml_dsa;
+pub mod ml_kem;
 pub mod random;
 pub mod rsa;

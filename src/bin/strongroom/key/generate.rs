@@ -82,6 +82,13 @@ pub enum Pair {
         #[command(flatten)]
         halves: Halves,
     },
+    /// An ML-KEM key pair.
+    MlKem {
+        #[arg(long, value_enum)]
+        parameter_set: MlKemSet,
+        #[command(flatten)]
+        halves: Halves,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -115,6 +122,16 @@ pub enum MlDsaSet {
     MlDsa65,
     #[value(name = "87")]
     MlDsa87,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum MlKemSet {
+    #[value(name = "512")]
+    MlKem512,
+    #[value(name = "768")]
+    MlKem768,
+    #[value(name = "1024")]
+    MlKem1024,
 }
 
 #[derive(clap::Args)]
@@ -270,6 +287,15 @@ impl Run for Pair {
                 };
                 let kind = vec![(CKA_PARAMETER_SET, Value::Ulong(set))];
                 asymmetric(context, "ml-dsa-key-pair-gen", kind, halves)
+            }
+            Pair::MlKem { parameter_set, halves } => {
+                let set = match parameter_set {
+                    MlKemSet::MlKem512 => CKP_ML_KEM_512,
+                    MlKemSet::MlKem768 => CKP_ML_KEM_768,
+                    MlKemSet::MlKem1024 => CKP_ML_KEM_1024,
+                };
+                let kind = vec![(CKA_PARAMETER_SET, Value::Ulong(set))];
+                asymmetric(context, "ml-kem-key-pair-gen", kind, halves)
             }
         }
     }

