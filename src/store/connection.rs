@@ -218,11 +218,12 @@ pub fn meta(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
 /// deleted is then gone from both.
 ///
 /// It waits for nobody: while another connection reads, the log keeps what it has until the next
-/// removal or the last close.
-pub fn truncate_log(connection: &Connection) {
+/// removal, the end of a backup or the last close. Answers whether the log is empty now.
+pub fn truncate_log(connection: &Connection) -> bool {
     let _ = connection.busy_timeout(Duration::ZERO);
-    let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     let _ = connection.busy_timeout(BUSY);
+    busy == Ok(0)
 }
 
 /// How old a draft is that nobody finishes any more: making one takes seconds.

@@ -12,6 +12,7 @@ mod digest;
 mod format;
 mod log;
 mod provider;
+mod rows;
 mod seal;
 mod verify;
 
@@ -19,8 +20,9 @@ mod verify;
 mod tests;
 
 pub use change::Change;
-pub use connection::GATE;
+pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
+pub use rows::{Check, Identity, RecordRow, Row};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -195,9 +197,19 @@ impl Store {
             connection::truncate_log(&connection);
             return Ok(Store::with(link, keys));
         }
+        Self::make(config, keys, &wrapping, first)
+    }
+
+    /// A new file with these keys, whole or not at all.
+    fn make(
+        config: &SlotConfig,
+        keys: Keys,
+        wrapping: &provider::Wrapping,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
         let link = Link::make(config, |connection| {
             change::transact(connection, &keys, |change| {
-                change.clear(&wrapping)?;
+                change.clear(wrapping)?;
                 first(change)
             })
         })?;

@@ -5,6 +5,7 @@
 //! nothing here is on the path of C_Sign but [`Token::key`] at C_SignInit, served from memory.
 
 mod audit;
+pub mod backup;
 mod cache;
 mod custody;
 mod deletion;

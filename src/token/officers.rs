@@ -102,6 +102,11 @@ impl NewPassword {
     }
 }
 
+/// The bytes of a field of the token's own record; none when it is not there.
+pub(super) fn own_field(store: &Store, field: u64) -> Result<Vec<u8>> {
+    Ok(Token::own_record(store)?.bytes(field).to_vec())
+}
+
 impl Token {
     fn own_record(store: &Store) -> Result<Object> {
         let Some(record) = store.load(Kind::Token, store.token_id())? else {

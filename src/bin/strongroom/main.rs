@@ -7,6 +7,7 @@
 //! who is acting, and prints nothing by itself.
 
 mod audit;
+mod backup;
 mod cluster;
 mod context;
 mod crypto;
@@ -89,6 +90,9 @@ commands! {
     /// The log of what was done.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Copies of all that the token holds, encrypted, and the way back.
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// The slots of the configuration.
     #[command(subcommand)]
     Slot(slot::Command),

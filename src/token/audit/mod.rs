@@ -79,7 +79,7 @@ impl Change<'_> {
 }
 
 /// The seed in the fields of the token's own record.
-fn seed_in(fields: &Object) -> Option<Secret> {
+pub(super) fn seed_in(fields: &Object) -> Option<Secret> {
     Some(fields.bytes(AUDIT_KEY)).filter(|seed| !seed.is_empty()).map(Secret::from)
 }
 

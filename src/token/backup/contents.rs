@@ -1,0 +1,178 @@
+//! Reading a backup to its end, with everything checked that can be: the stream, each record against the state
+//! digest, the audit log's chain and signatures.
+
+use super::super::audit::seed_in;
+use super::super::users::User;
+use super::super::{Role, Token};
+use super::header::{BackupFile, Header};
+use super::recipients::Secrets;
+use super::rows;
+use crate::audit::Tip;
+use crate::audit::chain::{Chain, Findings};
+use crate::crypto::ed25519::PrivateKey;
+use crate::error::{Error, Result};
+use crate::object::Object;
+use crate::store::{Check, Id, Identity, Kind, RecordRow, Row};
+use cryptoki_sys::*;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What is inside a backup, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub officers: u64,
+    pub users: u64,
+    pub private_keys: u64,
+    pub public_keys: u64,
+    pub secret_keys: u64,
+    pub certificates: u64,
+    pub other_objects: u64,
+    /// Data keys of objects for others than their owners.
+    pub shares: u64,
+    /// Of the audit log.
+    pub entries: u64,
+}
+
+impl Counts {
+    pub fn objects(&self) -> u64 {
+        let keys = self.private_keys + self.public_keys + self.secret_keys;
+        keys + self.certificates + self.other_objects
+    }
+
+    fn object(&mut self, check: &Check, row: &RecordRow) {
+        let is = |class: CK_OBJECT_CLASS| check.has_term(row, &(CKA_CLASS, class.to_le_bytes().to_vec()));
+        // Private objects stay sealed; the index tells their class to whoever has the seal key.
+        let count = match () {
+            () if is(CKO_PRIVATE_KEY) => &mut self.private_keys,
+            () if is(CKO_PUBLIC_KEY) => &mut self.public_keys,
+            () if is(CKO_SECRET_KEY) => &mut self.secret_keys,
+            () if is(CKO_CERTIFICATE) => &mut self.certificates,
+            () => &mut self.other_objects,
+        };
+        *count += 1;
+        let owner = row.record.header.owner;
+        self.shares += row.keys.iter().filter(|(holder, _)| *holder != owner).count() as u64;
+    }
+}
+
+/// A backup that was read to its end and is whole.
+pub struct Contents {
+    pub header: Header,
+    pub identity: Identity,
+    pub tip: Tip,
+    pub counts: Counts,
+    pub(super) people: BTreeMap<Id, User>,
+}
+
+impl Contents {
+    pub(super) fn named(&self, name: &str) -> Option<&User> {
+        self.people.values().find(|user| user.name == name)
+    }
+}
+
+/// Reads a backup to its end: `ArgumentsBad`, `EncryptedDataInvalid`, `DeviceError` when it is not whole.
+/// `take` sees the rows before that is known. `watch`: bytes done, of all.
+pub(super) fn read(
+    path: &Path,
+    secrets: &Secrets,
+    watch: &mut dyn FnMut(u64, u64),
+    take: &mut dyn FnMut(&Reading, &Row) -> Result<()>,
+) -> Result<Contents> {
+    let (header, mut stream) = BackupFile::open(path)?.unlock(secrets)?;
+    let invalid = |why: &str| Error::EncryptedDataInvalid.because(format_args!("{}: {why}", path.display()));
+    let Some(Row::Identity(identity)) = rows::read(&mut stream)? else {
+        return Err(invalid("the backup does not begin with a token"));
+    };
+    let check = Check::new(&identity)?;
+    let tip = check.tip();
+    if !header.is_of(identity.token) || !header.tip_is(tip) {
+        return Err(invalid("the header is not that of the token inside"));
+    }
+    let chain = Chain::whole(identity.token.to_string(), None);
+    let mut reading = Reading { check, chain, counts: Counts::default(), people: BTreeMap::new() };
+    take(&reading, &Row::Identity(identity.clone()))?;
+    while let Some(row) = rows::read(&mut stream)? {
+        reading.row(&identity, &row)?;
+        take(&reading, &row)?;
+        watch(stream.done(), stream.all);
+    }
+    let Reading { check, chain, counts, people } = reading;
+    check.finish()?;
+    let Findings { faults, .. } = chain.finish(Some(tip));
+    match faults.first() {
+        Some(fault) => Err(Error::DeviceError.because(format_args!("the audit log inside: {fault}"))),
+        None => Ok(Contents { header, identity, tip, counts, people }),
+    }
+}
+
+/// A backup as far as it was read.
+pub(super) struct Reading {
+    pub check: Check,
+    chain: Chain,
+    counts: Counts,
+    pub people: BTreeMap<Id, User>,
+}
+
+impl Reading {
+    fn row(&mut self, identity: &Identity, row: &Row) -> Result<()> {
+        match row {
+            Row::Identity(_) => Err(Error::EncryptedDataInvalid.because("a backup of two tokens")),
+            Row::Record(row) => {
+                self.check.record(row)?;
+                self.record(identity, row)
+            }
+            Row::Line(sequence, body) => {
+                let line = self.check.line(*sequence, body)?;
+                self.counts.entries += 1;
+                self.chain.take(&line);
+                Ok(())
+            }
+        }
+    }
+
+    fn record(&mut self, identity: &Identity, row: &RecordRow) -> Result<()> {
+        match row.record.header.kind {
+            Kind::Object => self.counts.object(&self.check, row),
+            Kind::User => {
+                let user = User::decode(row.record.header, &self.check.open(&row.record)?)?;
+                *match user.role {
+                    Role::Officer => &mut self.counts.officers,
+                    Role::User => &mut self.counts.users,
+                } += 1;
+                self.people.insert(user.header.id, user);
+            }
+            Kind::Token => {
+                let seed = seed_in(&Object::decode(&self.check.open(&row.record)?)?);
+                let key = seed.map(|seed| PrivateKey::new(&seed).map(|key| key.public())).transpose()?;
+                self.chain = Chain::whole(identity.token.to_string(), key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a backup would be taken over the present token without force, in words for people.
+pub struct Verified {
+    pub contents: Contents,
+    /// `None`: there is no present token.
+    pub over_present: Option<std::result::Result<(), String>>,
+}
+
+impl Token {
+    /// Opens a backup to its end and counts what is inside; nothing of it is shown. Needs nobody: who has
+    /// the secret has the backup.
+    pub fn verify_backup(
+        &self,
+        path: &Path,
+        secrets: &Secrets,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Result<Verified> {
+        let contents = read(path, secrets, watch, &mut |_, _| Ok(()))?;
+        let over_present = match self.path().exists() {
+            true => Some(self.would_accept(&contents)?),
+            false => None,
+        };
+        Ok(Verified { contents, over_present })
+    }
+}
