@@ -6,6 +6,7 @@
 //! `recipients` who can open it, `rows` what is inside, `contents` reads and checks it, `create`, `restore` and
 //! `schedule` do what their names say.
 
+mod compare;
 mod contents;
 mod create;
 mod header;

@@ -216,7 +216,7 @@ fn verify(context: &mut Context, file: &Path, secret: &With) -> Outcome {
     let over = match &verified.over_present {
         None => "there is none".to_owned(),
         Some(Ok(())) => "would be accepted".to_owned(),
-        Some(Err(why)) => format!("refused unless forced: {why}"),
+        Some(Err(why)) => format!("refused: {why}"),
     };
     let record = json!({
         "token": header.label, "made": header.made, "opens": true,

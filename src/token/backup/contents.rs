@@ -4,6 +4,7 @@
 use super::super::audit::seed_in;
 use super::super::users::User;
 use super::super::{Role, Token};
+use super::compare::Comparing;
 use super::header::{BackupFile, Header};
 use super::recipients::Secrets;
 use super::rows;
@@ -168,10 +169,24 @@ impl Token {
         secrets: &Secrets,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Verified> {
-        let contents = read(path, secrets, watch, &mut |_, _| Ok(()))?;
-        let over_present = match self.path().exists() {
-            true => Some(self.would_accept(&contents)?),
-            false => None,
+        let store = if self.path().exists() { Some(self.store()) } else { None };
+        let mut comparing = match &store {
+            Some(Ok(store)) => Comparing::new(store).ok(),
+            _ => None,
+        };
+        let contents = read(path, secrets, watch, &mut |reading, row| {
+            comparing.as_mut().map_or(Ok(()), |comparing| comparing.take(reading, row))
+        })?;
+        let unusable = || Err("the present token cannot be used".to_owned());
+        let over_present = match (&store, comparing) {
+            (None, _) => None,
+            (Some(Ok(store)), _) if !store.is(&contents.identity) => {
+                Some(Err("the present token is another one, and never overwritten".to_owned()))
+            }
+            (Some(_), Some(comparing)) => {
+                Some(comparing.finish(contents.tip)?.objection().map_or(Ok(()), |why| Err(why + "; force does it")))
+            }
+            (Some(_), None) => Some(unusable()),
         };
         Ok(Verified { contents, over_present })
     }

@@ -1,15 +1,16 @@
 //! Everything back: to a host without a token, or over the same token.
 //!
 //! Over a present token its audit log stays, whatever the backup's says: it goes on with the restore, so
-//! nothing that happened is forgotten. Only where the backup's log has all of the present one and more (an
-//! older backup was restored before) does it take its place.
+//! nothing that happened is forgotten. Only where nothing but logins and restores would be lost of it (an older
+//! copy of the file was put back before, or an older backup) does the backup's log take its place.
 
 use super::super::policy::Operation;
 use super::super::{Access, Token, custody::still_good};
+use super::compare::Comparing;
 use super::contents::{self, Contents};
 use super::header::Header;
 use super::recipients::Secrets;
-use crate::audit::{Entry, Event, Note, Tip, hash};
+use crate::audit::{Event, Note, hex};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Row, Store};
 use std::path::Path;
@@ -35,55 +36,10 @@ pub struct Restored {
     pub left_out: u64,
 }
 
-/// What happens to a token all the time and changes neither people nor objects.
-const HARMLESS: &[Event] = &[
-    Event::Login,
-    Event::LoginFailed,
-    Event::Logout,
-    Event::LoginsRepeated,
-    Event::Wrap,
-    Event::Use,
-    Event::Backup,
-    Event::BackupPruned,
-    Event::Checkpoint,
-];
-
-/// How the present log and a backup's stand to each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Relation {
-    /// The present one goes on from the backup's end: with so many changes, the first of them so.
-    Newer { changes: u64, first: Option<(u64, String)> },
-    /// The backup's goes on from the present one's end.
-    Older,
-    /// Neither.
-    Forked,
-}
-
 pub(super) fn note(what: &str, path: &Path, header: &Header, forced: bool) -> Note {
     let note = Note::of(Event::Restore).detail("what", what).detail("file", path.display());
     let note = note.detail("backup_sequence", header.sequence).detail("backup_hash", &header.hash);
     if forced { note.detail("forced", true) } else { note }
-}
-
-fn refused(why: impl std::fmt::Display) -> Error {
-    Error::ActionProhibited.because(why)
-}
-
-impl Relation {
-    /// Why it needs force, if it does.
-    fn objection(&self) -> Option<String> {
-        match self {
-            Relation::Newer { first: Some((sequence, event)), changes } => Some(format!(
-                "the token is newer than this backup: {changes} changes would be lost, the first is entry {sequence} \
-                 of the audit log ({event})"
-            )),
-            Relation::Newer { .. } | Relation::Older => None,
-            Relation::Forked => Some(
-                "the present token and this backup went apart: neither one's audit log goes on from the other's"
-                    .into(),
-            ),
-        }
-    }
 }
 
 impl Token {
@@ -120,30 +76,30 @@ impl Token {
     ) -> Result<Restored> {
         let officer = Self::officer(access, Operation::Backup)?;
         let store = self.store()?;
-        let mut ends = Ends { wanted: store.log()?.tip.sequence, found: None };
-        let contents = self.looked_through(&store, path, secrets, watch, &mut |reading, row| {
-            ends.take(reading, row);
-            Ok(())
-        })?;
         // So that nothing of this process is added to the log after it was compared.
         self.write_repeats();
-        let (relation, tip) = self.relation(&store, contents.tip, &ends)?;
-        if let Some(why) = relation.objection().filter(|_| !force) {
-            return Err(refused(why));
+        let mut comparing = Comparing::new(&store)?;
+        let take = &mut |reading: &contents::Reading, row: &Row| comparing.take(reading, row);
+        let contents = self.looked_through(&store, path, secrets, watch, take)?;
+        let comparison = comparing.finish(contents.tip)?;
+        let (tip, objection) = (comparison.present, comparison.objection());
+        let forced = objection.is_some();
+        if let Some(why) = objection.filter(|_| !force) {
+            return Err(Error::ActionProhibited.because(why));
         }
-        let forced = relation.objection().is_some();
+        let with_log = comparison.takes_backups_log();
         let note = note("whole", path, &contents.header, forced).by(Some(officer.person()));
-        let note = note.detail("over_sequence", tip.sequence).detail("over_hash", crate::audit::hex(&tip.hash));
+        let note = note.detail("over_sequence", tip.sequence).detail("over_hash", hex(&tip.hash));
         let restored = self.write(&store, |change| {
             still_good(change, officer)?;
             if change.tip() != tip {
                 return Err(Error::FunctionFailed.because("the token was changed meanwhile: try again"));
             }
             change.empty()?;
-            if relation == Relation::Older {
+            if with_log {
                 change.empty_lines()?;
             }
-            let restored = put_all(change, (path, secrets), relation == Relation::Older, watch)?;
+            let restored = put_all(change, (path, secrets), with_log, watch)?;
             change.enter(note)?;
             Ok(restored)
         })?;
@@ -174,73 +130,10 @@ impl Token {
         Ok(contents)
     }
 
-    /// How the logs stand to each other, and the end of the present one at that moment.
-    fn relation(&self, store: &Store, backup: Tip, ends: &Ends) -> Result<(Relation, Tip)> {
-        let present = store.log()?.tip;
-        if backup.sequence > present.sequence {
-            let goes_on = present == Tip::default() || ends.found == Some(present);
-            return Ok((if goes_on { Relation::Older } else { Relation::Forked }, present));
-        }
-        let (mut changes, mut first, mut next) = (0, None, backup.sequence.max(1));
-        let mut goes_on = backup.sequence == 0;
-        while next <= present.sequence {
-            let lines = store.lines(next, 1000)?;
-            if lines.is_empty() {
-                break;
-            }
-            for (sequence, line) in lines {
-                next = sequence + 1;
-                let altered =
-                    || Error::DeviceError.because(format_args!("entry {sequence} of the log was altered"));
-                let line = line.ok_or_else(altered)?;
-                if sequence == backup.sequence {
-                    goes_on = hash(&line) == backup.hash;
-                    continue;
-                }
-                let event = Entry::parse(&line).ok_or_else(altered)?.event;
-                if !HARMLESS.iter().any(|harmless| harmless.name() == event) {
-                    changes += 1;
-                    first.get_or_insert((sequence, event));
-                }
-            }
-        }
-        let relation = if goes_on { Relation::Newer { changes, first } } else { Relation::Forked };
-        Ok((relation, present))
-    }
-
-    /// Whether the present token could be restored from a backup without force; if not, why.
-    pub(super) fn would_accept(&self, contents: &Contents) -> Result<std::result::Result<(), String>> {
-        let store = self.store()?;
-        if !store.is(&contents.identity) {
-            return Ok(Err("the present token is another one".into()));
-        }
-        let present = store.log()?.tip;
-        if contents.tip.sequence > present.sequence {
-            return Ok(Err("its audit log is longer than the present one: restore compares them".into()));
-        }
-        let (relation, _) = self.relation(&store, contents.tip, &Ends::default())?;
-        Ok(relation.objection().map_or(Ok(()), Err))
-    }
-
     /// What was proved of passwords is proved again: they may be those of another time.
     pub(super) fn forget_passwords(&self) {
         self.verifiers.write().forget();
         *self.info.write() = None;
-    }
-}
-
-/// The hash at one place of a backup's log: where the present log ends.
-#[derive(Default)]
-struct Ends {
-    wanted: u64,
-    found: Option<Tip>,
-}
-
-impl Ends {
-    fn take(&mut self, reading: &contents::Reading, row: &Row) {
-        if matches!(row, Row::Line(sequence, _) if *sequence == self.wanted) {
-            self.found = Some(reading.check.so_far());
-        }
     }
 }
 

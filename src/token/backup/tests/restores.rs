@@ -87,15 +87,44 @@ fn a_newer_backup_over_a_put_back_file_brings_its_log_along() {
     insert(&token, access(&alice), key("second", true)).unwrap();
     let file = site.back_up(&token);
     let tip = site.read(&file).unwrap().tip;
-    // The same login is in neither log: the copy's officer logs in, and the two went apart.
+    // The officer's login is in the copy's log only; nothing is lost with it.
     let there = Token::new(copy.clone());
-    assert_eq!(site.restore(&there, &file, What::Whole, false).err(), Some(Error::ActionProhibited));
-    site.restore(&there, &file, What::Whole, true).unwrap();
+    site.restore(&there, &file, What::Whole, false).unwrap();
     let alice = person(&there, "alice");
     assert_eq!((sees(&there, &alice, "first"), sees(&there, &alice, "second")), (1, 1));
     whole(&there);
     let entries = restores(&there);
-    assert_eq!(entries.last().unwrap().details["backup_hash"], crate::audit::hex(&tip.hash));
+    let entry = entries.last().unwrap();
+    assert_eq!(entry.details["backup_hash"], crate::audit::hex(&tip.hash));
+    assert_eq!(entry.sequence, tip.sequence + 1, "the backup's log goes on");
+}
+
+#[test]
+fn a_token_that_went_another_way_is_kept_unless_forced_and_so_is_its_log() {
+    let site = Site::new();
+    let token = site.house.process();
+    let first = site.back_up(&token);
+    let alice = person(&token, "alice");
+    insert(&token, access(&alice), key("here", true)).unwrap();
+    let second = site.back_up(&token);
+    let (_folder, config) = elsewhere();
+    let there = Token::new(config);
+    site.restore(&there, &first, What::Whole, false).unwrap();
+    // The older one was restored by mistake: the newer one comes with its log.
+    assert_eq!(site.restore(&there, &second, What::Whole, false).err(), Some(Error::ActionProhibited));
+    site.restore(&there, &second, What::Whole, true).unwrap();
+    let tip = site.read(&second).unwrap().tip;
+    assert_eq!(restores(&there).last().unwrap().sequence, tip.sequence + 1);
+    let (_folder, config) = elsewhere();
+    let there = Token::new(config);
+    site.restore(&there, &first, What::Whole, false).unwrap();
+    insert(&there, access(&person(&there, "alice")), key("there", true)).unwrap();
+    assert_eq!(site.restore(&there, &second, What::Whole, false).err(), Some(Error::ActionProhibited));
+    site.restore(&there, &second, What::Whole, true).unwrap();
+    assert_eq!(restores(&there).len(), 2, "its own log has both");
+    let alice = person(&there, "alice");
+    assert_eq!((sees(&there, &alice, "here"), sees(&there, &alice, "there")), (1, 0));
+    whole(&there);
 }
 
 #[test]
