@@ -185,7 +185,8 @@ impl Store {
         while let Some(row) = rows.next().map_err(sql)? {
             let record = Record { header: header(row)?, body: row.get(7).map_err(sql)? };
             let id = record.header.id;
-            let row_of = RecordRow { keys: keys_of(connection, id)?, terms: terms_of(connection, id)?, record };
+            let row_of =
+                RecordRow { keys: keys_of(connection, id)?, terms: terms_of(connection, id)?, record };
             let stored = Sum::from_bytes(&row.get::<_, Vec<u8>>(8).map_err(sql)?)?;
             if digest::element_of(&self.keys, &row_of)? != stored {
                 return Err(Error::DeviceError.because(format_args!("record {id} was altered")));

@@ -107,6 +107,28 @@ pub(super) fn own_field(store: &Store, field: u64) -> Result<Vec<u8>> {
     Ok(Token::own_record(store)?.bytes(field).to_vec())
 }
 
+impl Change<'_> {
+    /// The token's own record.
+    pub(super) fn own_record(&mut self) -> Result<(Header, Object)> {
+        let id = self.token_id();
+        let missing = || Error::DeviceError.because("the token's own record is missing");
+        let record = self.load(Kind::Token, id)?.ok_or_else(missing)?;
+        let fields = Object::decode(&self.open_body(&record, BodyKey::Seal)?)?;
+        Ok((record.header, fields))
+    }
+
+    /// Sets or takes a field of it.
+    pub(super) fn set_own_field(&mut self, field: u64, value: Option<Value>) -> Result<()> {
+        let (header, mut fields) = self.own_record()?;
+        match value {
+            Some(value) => fields.set(field, value),
+            None => drop(fields.take(field)),
+        }
+        let next = Header { version: header.version + 1, ..header };
+        self.put(next, BodyKey::Seal, &fields.encode(), &[])
+    }
+}
+
 impl Token {
     fn own_record(store: &Store) -> Result<Object> {
         let Some(record) = store.load(Kind::Token, store.token_id())? else {

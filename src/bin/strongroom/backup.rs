@@ -183,8 +183,8 @@ fn list(context: &mut Context, folder: Option<&Path>) -> Outcome {
     let mut progress = Progress::new("backups");
     let listed = token.list_backups(&folder, &mut |done, all| progress.at(done, all));
     progress.end();
-    let listed =
-        listed.map_err(|_| Failure::new(format!("{} cannot be listed.", folder.display())).next("look at it."))?;
+    let listed = listed
+        .map_err(|_| Failure::new(format!("{} cannot be listed.", folder.display())).next("look at it."))?;
     Ok(Answer::rows("backups", listed.into_iter().map(row).collect()))
 }
 

@@ -183,9 +183,12 @@ impl Token {
             (Some(Ok(store)), _) if !store.is(&contents.identity) => {
                 Some(Err("the present token is another one, and never overwritten".to_owned()))
             }
-            (Some(_), Some(comparing)) => {
-                Some(comparing.finish(contents.tip)?.objection().map_or(Ok(()), |why| Err(why + "; force does it")))
-            }
+            (Some(_), Some(comparing)) => Some(
+                comparing
+                    .finish(contents.tip)?
+                    .objection()
+                    .map_or(Ok(()), |why| Err(why + "; force does it")),
+            ),
             (Some(_), None) => Some(unusable()),
         };
         Ok(Verified { contents, over_present })

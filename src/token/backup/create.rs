@@ -40,10 +40,8 @@ struct Draft(PathBuf);
 impl Draft {
     /// A new file beside `path`, and throws away what died there.
     fn new(path: &Path) -> Result<(Draft, fs::File)> {
-        let draft = path.with_file_name(format!(
-            "{}.draft",
-            path.file_name().unwrap_or_default().to_string_lossy()
-        ));
+        let draft =
+            path.with_file_name(format!("{}.draft", path.file_name().unwrap_or_default().to_string_lossy()));
         remove_stale_drafts(path);
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
         let file = file.map_err(|e| file_error(&draft, &e))?;
@@ -156,9 +154,8 @@ impl Token {
         let (draft, file) = Draft::new(&path)?;
         // Before the token is read: stretching a passphrase takes a while.
         let backup_key = Secret::random(32)?;
-        let slot = |recipient: &Recipient| {
-            Slot::new(recipient, self.config.kdf, store.token_id(), &backup_key)
-        };
+        let slot =
+            |recipient: &Recipient| Slot::new(recipient, self.config.kdf, store.token_id(), &backup_key);
         let slots = recipients.iter().map(slot).collect::<Result<Vec<_>>>()?;
         let begin = |identity: &Identity| start(file, &path, identity, &label, slots, &backup_key, now);
         let written = export(&store, begin, watch);

@@ -210,8 +210,9 @@ fn put_some(
                 restored.users += 1;
                 change.put_back(row)
             }
-            Kind::Object if matches!(what, What::Key(wanted) if wanted == id)
-                || (matches!(what, What::User(_)) && whose(reading, row)? == owner) =>
+            Kind::Object
+                if matches!(what, What::Key(wanted) if wanted == id)
+                    || (matches!(what, What::User(_)) && whose(reading, row)? == owner) =>
             {
                 restored.objects += 1;
                 let keys = row.keys.iter().filter(|(holder, _)| people.contains(holder));
@@ -263,7 +264,8 @@ impl Gathered {
         for row in &self.shared {
             let (id, owner) = (row.record.header.id, row.record.header.owner);
             let same_owner = change.load(Kind::Object, id)?.is_some_and(|now| now.header.owner == owner);
-            let wrapped = |holder: Id| row.keys.iter().find(|(of, _)| *of == holder).map(|(_, key)| key.clone());
+            let wrapped =
+                |holder: Id| row.keys.iter().find(|(of, _)| *of == holder).map(|(_, key)| key.clone());
             let same_key = same_owner && change.load_key(id, owner)? == wrapped(owner);
             match wrapped(me).filter(|_| same_key) {
                 Some(key) => {

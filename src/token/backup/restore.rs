@@ -95,11 +95,14 @@ impl Token {
             if change.tip() != tip {
                 return Err(Error::FunctionFailed.because("the token was changed meanwhile: try again"));
             }
+            // A token of before there was one may have got it since; a damaged one has none.
+            let seed = change.present_seed().ok().flatten();
             change.empty()?;
             if with_log {
                 change.empty_lines()?;
             }
             let restored = put_all(change, (path, secrets), with_log, watch)?;
+            seed.map_or(Ok(()), |seed| change.keep_seed(seed))?;
             change.enter(note)?;
             Ok(restored)
         })?;

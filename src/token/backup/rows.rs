@@ -67,7 +67,8 @@ pub fn read(from: &mut Opener) -> Result<Option<Row>> {
     let mut start = [0; 5];
     from.read(&mut start)?;
     let length = u32::from_le_bytes([start[1], start[2], start[3], start[4]]) as usize;
-    let unknown = || Error::EncryptedDataInvalid.because("the backup holds a row that this version cannot read");
+    let unknown =
+        || Error::EncryptedDataInvalid.because("the backup holds a row that this version cannot read");
     // Whoever wrote it had the backup's key; a length beyond the file is still no reason to fill the memory.
     if length as u64 > from.all {
         return Err(unknown());

@@ -8,8 +8,8 @@ use super::header::{BackupFile, Header, SUFFIX};
 use super::recipients::RecoveryKey;
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
-use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Header as RecordHeader, Kind, file_error};
+use crate::object::Value;
+use crate::store::file_error;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,22 +54,6 @@ fn check_days(days: u32) -> Result<()> {
     }
     let (least, most) = (KEEP_DAYS.start(), KEEP_DAYS.end());
     Err(Error::ArgumentsBad.because(format_args!("backups are kept {least} to {most} days")))
-}
-
-impl Change<'_> {
-    /// Sets or takes a field of the token's own record.
-    fn set_own_field(&mut self, field: u64, value: Option<Value>) -> Result<()> {
-        let id = self.token_id();
-        let missing = || Error::DeviceError.because("the token's own record is missing");
-        let record = self.load(Kind::Token, id)?.ok_or_else(missing)?;
-        let mut fields = Object::decode(&self.open_body(&record, BodyKey::Seal)?)?;
-        match value {
-            Some(value) => fields.set(field, value),
-            None => drop(fields.take(field)),
-        }
-        let next = RecordHeader { version: record.header.version + 1, ..record.header };
-        self.put(next, BodyKey::Seal, &fields.encode(), &[])
-    }
 }
 
 /// A file in a folder of backups.

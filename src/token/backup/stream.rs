@@ -45,13 +45,7 @@ pub struct HashingFile {
 impl HashingFile {
     /// `path`: for messages.
     pub fn new(file: File, path: &Path) -> HashingFile {
-        HashingFile {
-            file,
-            path: path.to_owned(),
-            hash: Context::new(Hash::Sha256),
-            unsynced: 0,
-            written: 0,
-        }
+        HashingFile { file, path: path.to_owned(), hash: Context::new(Hash::Sha256), unsynced: 0, written: 0 }
     }
 
     /// `DeviceMemory` when the disk is full.
@@ -188,8 +182,9 @@ impl Opener {
         self.file.read_exact(&mut self.sealed[..length]).map_err(|e| self.damaged(e))?;
         self.hash.update(&self.sealed[..length]);
         let (sealed, plain) = (&self.sealed[..length], length - TAG);
-        let mut open =
-            |last| self.key.open(&nonce(self.number, last), &self.header, TAG, sealed, &mut self.chunk[..plain]);
+        let mut open = |last| {
+            self.key.open(&nonce(self.number, last), &self.header, TAG, sealed, &mut self.chunk[..plain])
+        };
         if open(last).is_err() {
             let why = match open(!last) {
                 Ok(()) if last => "the backup is cut off".to_owned(),

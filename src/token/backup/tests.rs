@@ -128,11 +128,12 @@ fn everything_comes_back_on_a_new_host_under_a_seal_of_its_own() {
     // The log goes on, and says where the token came from.
     let mut last = None;
     let officer = officer(&there);
-    there.audit_lines(access(&officer), contents.tip.sequence + 1, |entry, _| {
-        last.get_or_insert(entry);
-        true
-    })
-    .unwrap();
+    there
+        .audit_lines(access(&officer), contents.tip.sequence + 1, |entry, _| {
+            last.get_or_insert(entry);
+            true
+        })
+        .unwrap();
     let entry = last.unwrap();
     assert_eq!((&*entry.event, entry.sequence), ("restore", contents.tip.sequence + 1));
     assert_eq!(entry.details["backup_sequence"], contents.tip.sequence.to_string());

@@ -77,7 +77,9 @@ impl Run for Scheduling {
                 let officer = context.officer(false)?;
                 context.ready_token()?.set_schedule(officer.access(), None)?;
                 Ok(Answer::done(
-                    format!("Nothing is scheduled any more. Stop the timer: `systemctl disable --now {UNIT}.timer`."),
+                    format!(
+                        "Nothing is scheduled any more. Stop the timer: `systemctl disable --now {UNIT}.timer`."
+                    ),
                     json!({ "scheduled": false }),
                 ))
             }
