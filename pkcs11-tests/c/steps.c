@@ -2,7 +2,8 @@
  * step kills it, tears the write in two, or has no room on the disk from there on.
  *
  * A step is a call that changes a file or folder, or syncs it. The process under test calls steps_arm
- * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. */
+ * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. A command,
+ * which calls neither, is armed from its start by STEPS_MODE and STEPS_STEP. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,6 +35,11 @@ long steps_disarm(void) {
     if (log_file >= 0) close(log_file);
     log_file = -1;
     return done;
+}
+
+__attribute__((constructor)) static void arm_command(void) {
+    const char *how = getenv("STEPS_MODE"), *at = getenv("STEPS_STEP");
+    if (how && at) steps_arm(how, atol(at));
 }
 
 static int ours(const char *path) {
