@@ -127,9 +127,7 @@ fn look_at_new_host(folder: &Path, what: &str) -> bool {
 const WORKS: [Work; 3] = [
     Work {
         base: "token",
-        words: |folder| {
-            words(&["backup", "create", "--folder", folder.join("new").to_str().expect("path")])
-        },
+        words: |folder| words(&["backup", "create", "--folder", folder.join("new").to_str().expect("path")]),
         look: look_at_backups,
     },
     Work {
@@ -142,14 +140,17 @@ const WORKS: [Work; 3] = [
     },
     Work {
         base: "nothing",
-        words: |folder| words(&["backup", "restore", folder.join("a.strongroom-backup").to_str().expect("path")]),
+        words: |folder| {
+            words(&["backup", "restore", folder.join("a.strongroom-backup").to_str().expect("path")])
+        },
         look: look_at_new_host,
     },
 ];
 
 fn run(place: &Place, work: &Work, folder: &Path, mode: &str, step: usize) -> (Output, Vec<String>) {
     let list = (work.words)(folder);
-    let log = place.folder.path().join(format!("{}.steps", folder.file_name().expect("name").to_string_lossy()));
+    let log =
+        place.folder.path().join(format!("{}.steps", folder.file_name().expect("name").to_string_lossy()));
     let mut command = strongroom(folder, &list.iter().map(String::as_str).collect::<Vec<_>>());
     command.env("LD_PRELOAD", &place.preloaded).env("STEPS_FOLDER", folder).env("STEPS_LOG", &log);
     command.env("STEPS_MODE", mode).env("STEPS_STEP", step.to_string());

@@ -97,6 +97,10 @@ fn the_pages_say_what_happens() {
         ("[SERIAL]", r"\b[0-9a-f]{16}\b"),
         ("[BUCKET]", r"bucket (?<redacted>[0-9]+)"),
         ("[VERSION]", r"\b[0-9]+\.[0-9]+\.[0-9]+\b"),
+        ("[MOMENT]", r"\b[0-9]{8}T[0-9]{6}Z\b"),
+        ("[TIME]", r"\b[0-9]{4}(-[0-9]{2}){2}T[0-9:]{8}Z\b"),
+        ("[RECOVERY]", r"strongroom-recovery-[0-9a-f]{72}"),
+        ("[BYTES]", r"  (?<redacted>[0-9]{4,}) +[0-9]+ +passphrase"),
     ];
     for (name, pattern) in changing {
         redactions.insert(name, regex::Regex::new(pattern).expect("pattern")).expect("placeholder");

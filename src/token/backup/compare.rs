@@ -114,8 +114,7 @@ impl Comparison {
             false => "the token and this backup went apart",
         };
         Some(format!(
-            "{what}: changes in the token since then would be lost, {} of them, the first is entry {sequence} of the \
-             audit log ({event})",
+            "{what}: changes since then, which would be lost: {}; the first is entry {sequence} of the audit log ({event})",
             self.changes
         ))
     }

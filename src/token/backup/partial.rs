@@ -57,10 +57,10 @@ impl Token {
             let Row::Record(row) = row else { return Ok(()) };
             let id = row.record.header.id;
             match (row.record.header.kind, what) {
-                (Kind::User, What::User(name)) => {
-                    if reading.people.get(&id).is_some_and(|user| user.name == name) {
-                        user = Some(row.clone());
-                    }
+                (Kind::User, What::User(name))
+                    if reading.people.get(&id).is_some_and(|user| user.name == name) =>
+                {
+                    user = Some(row.clone());
                 }
                 (Kind::Object, What::User(_)) => {
                     let Some(user) = user.as_ref().map(|user: &RecordRow| user.record.header.id) else {

@@ -189,7 +189,8 @@ impl Opener {
             let why = match open(!last) {
                 Ok(()) if last => "the backup is cut off".to_owned(),
                 Ok(()) => "something follows the end of the backup".to_owned(),
-                Err(_) => format!("damaged in chunk {}, which does not open", self.number),
+                Err(_) if last => "the backup is damaged at its end, or cut off".to_owned(),
+                Err(_) => format!("the backup is damaged in chunk {}", self.number),
             };
             return Err(self.damaged(why));
         }
