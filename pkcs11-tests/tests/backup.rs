@@ -290,6 +290,11 @@ fn wrong_secrets_and_damaged_files_get_words_and_change_nothing() {
     assert!(!folder.path().join("token.db").exists(), "no half token");
     said(&site.config, &["verify"]);
     said(&site.config, &["backup", "restore", &file, "--recovery-key", &recovery]);
+    // A token in which nobody can log in stands in the way, and says so.
+    let kept = std::fs::read(site.path("token.db")).expect("token");
+    std::fs::write(site.path("token.db"), "damaged for good").expect("token");
+    refused(&site.config, &["backup", "restore", &file, "--recovery-key", &recovery], "move its files away");
+    std::fs::write(site.path("token.db"), kept).expect("token");
     // Another token's is refused whatever is said.
     let foreign = Site::new();
     foreign.finalize();

@@ -260,6 +260,11 @@ impl Token {
         Ok(report)
     }
 
+    /// Whether there is a file that holds a token, good or not.
+    pub fn is_made(&self) -> bool {
+        Store::exists(&self.config)
+    }
+
     /// Where the token's file lies.
     pub fn path(&self) -> &std::path::Path {
         &self.config.path

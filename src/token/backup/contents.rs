@@ -169,7 +169,7 @@ impl Token {
         secrets: &Secrets,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Verified> {
-        let store = if self.path().exists() { Some(self.store()) } else { None };
+        let store = if self.is_made() { Some(self.store()) } else { None };
         let mut comparing = match &store {
             Some(Ok(store)) => Comparing::new(store).ok(),
             _ => None,

@@ -56,7 +56,7 @@ impl Token {
         force: bool,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
-        if !Store::exists(&self.config) {
+        if !self.is_made() {
             return self.restore_new((path, secrets), what, watch);
         }
         match what {

@@ -111,7 +111,7 @@ impl Token {
 
     /// The files of a folder that look like backups by their name, the newest first. Reads them whole.
     pub fn list_backups(&self, folder: &Path, watch: &mut dyn FnMut(u64, u64)) -> Result<Vec<Listed>> {
-        let token = if self.path().exists() { Some(self.store()?.token_id()) } else { None };
+        let token = if self.is_made() { Some(self.store()?.token_id()) } else { None };
         let paths = backups_in(folder)?;
         let all = paths.len() as u64;
         let mut found = Vec::new();

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use strongroom::error::Error;
 use strongroom::token::backup::{BackupFile, Restored, What, id_of};
 
@@ -43,8 +43,11 @@ impl Run for Restore {
         };
         BackupFile::open(&self.file).map_err(failed)?;
         let secret = self.secret.read()?;
-        let officer = match token.path().exists() {
-            true => Some(context.officer(false)?),
+        let officer = match token.is_made() {
+            true => {
+                token.ready().and_then(|()| token.users().map(drop)).map_err(|_| in_the_way(token.path()))?;
+                Some(context.officer(false)?)
+            }
             false => None,
         };
         let access = officer.as_ref().map_or(NOBODY, |officer| officer.access());
@@ -54,6 +57,15 @@ impl Run for Restore {
         progress.end();
         Ok(said(restored.map_err(failed)?, token.path().display()))
     }
+}
+
+/// A present token in which nobody can log in any more.
+fn in_the_way(path: &Path) -> Failure {
+    Failure::new(format!("The present token {} cannot be used; nothing was restored.", path.display())).next(format!(
+        "if it is lost, move its files away (`{0}`, `{0}-wal`, `{0}-shm`) and do this again: then nobody has to log in. \
+         `strongroom doctor` may find another way.",
+        path.display()
+    ))
 }
 
 fn said(restored: Restored, path: impl std::fmt::Display) -> Answer {

@@ -81,10 +81,13 @@ pub struct With {
 impl With {
     pub fn read(&self) -> Result<Secrets, Failure> {
         match (&self.recovery_key, &self.passphrase_file) {
-            (Some(path), _) => Secrets::from_key_file(&of_file(path)?).map_err(|_| {
-                Failure::new(format!("{} is no recovery key.", path.display()))
-                    .next("give the file that `strongroom backup recovery-key generate` made.")
-            }),
+            (Some(path), _) => {
+                let next = "give the file that `strongroom backup recovery-key generate` made.";
+                let text = fs::read(path).map(Secret::from);
+                let text = text.map_err(|e| Failure::new(format!("{}: {e}.", path.display())).next(next))?;
+                Secrets::from_key_file(&text)
+                    .map_err(|_| Failure::new(format!("{} is no recovery key.", path.display())).next(next))
+            }
             (None, Some(path)) => Ok(Secrets::Passphrase(of_file(path)?)),
             (None, None) => match variable(VARIABLE) {
                 Some(words) => Ok(Secrets::Passphrase(words)),

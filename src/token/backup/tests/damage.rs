@@ -132,6 +132,38 @@ fn a_damaged_backup_changes_nothing() {
     whole(&token);
 }
 
+/// Where the officer can still log in, the damage goes with what was damaged.
+#[test]
+fn a_damaged_token_is_mended_by_its_backup() {
+    let site = Site::new();
+    let token = site.house.process();
+    let alice = person(&token, "alice");
+    insert(&token, access(&alice), key("hers", true)).unwrap();
+    let file = site.back_up(&token);
+    let raw = rusqlite::Connection::open(&site.house.config.path).unwrap();
+    let mut mended = 0;
+    for damage in [
+        "UPDATE records SET body = zeroblob(50) WHERE kind = 3",
+        "DELETE FROM records WHERE kind = 3",
+        "DELETE FROM digest WHERE bucket = (SELECT bucket FROM records WHERE kind = 3)",
+    ] {
+        raw.execute(damage, []).unwrap();
+        let fresh = site.house.process();
+        assert_ne!(fresh.verify(&mut |_, _| {}).map(|report| report.faults), Ok(Vec::new()), "{damage}");
+        if fresh.log_in(Role::Officer, None, OFFICER).is_err() {
+            // Then its files have to be moved away.
+            let (_folder, config) = elsewhere();
+            site.restore(&Token::new(config), &file, What::Whole, false).unwrap();
+            continue;
+        }
+        site.restore(&fresh, &file, What::Whole, true).unwrap();
+        whole(&fresh);
+        assert_eq!(sees(&fresh, &person(&fresh, "alice"), "hers"), 1, "{damage}");
+        mended += 1;
+    }
+    assert!(mended > 0);
+}
+
 /// A backup that could not be restored must not be taken for one.
 #[test]
 fn of_a_damaged_token_there_is_no_backup() {
