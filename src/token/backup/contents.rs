@@ -67,6 +67,12 @@ pub struct Contents {
 }
 
 impl Contents {
+    /// That the file is the one that was looked at: the second reading of it must not be of another.
+    pub(super) fn is_still(&self, before: &Contents) -> Result<()> {
+        let same = self.header == before.header && self.identity.state == before.identity.state;
+        if same { Ok(()) } else { Err(Error::FunctionFailed.because("the backup was exchanged meanwhile")) }
+    }
+
     pub(super) fn named(&self, name: &str) -> Option<&User> {
         self.people.values().find(|user| user.name == name)
     }

@@ -170,8 +170,12 @@ impl Token {
         let note = note(word, path, &contents.header, false);
         let store = Store::restore(&self.config, &contents.identity, |change| {
             restored = match &people {
-                None => put_all(change, (path, secrets), true, watch)?,
-                Some(people) => put_some(change, (path, secrets), what, owner, people, watch)?,
+                None => put_all(change, (path, secrets), &contents, true, watch)?,
+                Some(people) => {
+                    let (put, again) = put_some(change, (path, secrets), what, owner, people, watch)?;
+                    again.is_still(&contents)?;
+                    put
+                }
             };
             change.enter(note)
         })?;
@@ -195,9 +199,9 @@ fn put_some(
     owner: Id,
     people: &BTreeSet<Id>,
     watch: &mut dyn FnMut(u64, u64),
-) -> Result<Restored> {
+) -> Result<(Restored, Contents)> {
     let mut restored = Restored::default();
-    contents::read(path, secrets, watch, &mut |reading, row| {
+    let contents = contents::read(path, secrets, watch, &mut |reading, row| {
         let row = match row {
             Row::Identity(_) => return Ok(()),
             Row::Line(sequence, body) => return change.put_line_back(*sequence, body),
@@ -221,7 +225,7 @@ fn put_some(
             Kind::User | Kind::Object => Ok(()),
         }
     })?;
-    Ok(restored)
+    Ok((restored, contents))
 }
 
 impl Gathered {

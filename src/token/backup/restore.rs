@@ -101,7 +101,7 @@ impl Token {
             if with_log {
                 change.empty_lines()?;
             }
-            let restored = put_all(change, (path, secrets), with_log, watch)?;
+            let restored = put_all(change, (path, secrets), &contents, with_log, watch)?;
             seed.map_or(Ok(()), |seed| change.keep_seed(seed))?;
             change.enter(note)?;
             Ok(restored)
@@ -140,10 +140,12 @@ impl Token {
     }
 }
 
-/// All records of a backup into an empty token, and its log if that is wanted.
+/// All records of a backup into an empty token, and its log if that is wanted. `before`: what was in the
+/// file when it was looked at.
 pub(super) fn put_all(
     change: &mut Change<'_>,
     (path, secrets): (&Path, &Secrets),
+    before: &Contents,
     with_log: bool,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Restored> {
@@ -153,6 +155,7 @@ pub(super) fn put_all(
         Row::Line(sequence, body) if with_log => change.put_line_back(*sequence, body),
         Row::Line(..) => Ok(()),
     })?;
+    contents.is_still(before)?;
     if !change.is_whole(&contents.identity)? {
         return Err(Error::DeviceError.because("what was restored is not what the backup says"));
     }
