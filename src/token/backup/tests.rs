@@ -8,6 +8,7 @@ use super::super::tests::{House, OFFICER, access, insert, key, named};
 use super::super::{Access, Login, Role, Token};
 use super::contents;
 use super::*;
+use crate::audit::{Event, Note};
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
@@ -232,4 +233,29 @@ fn making_one_needs_an_officer_and_is_recorded_with_what_it_holds() {
     let words = |text: &[u8]| Secrets::Passphrase(Secret::from(text));
     assert!(read(site.secrets.clone()) && read(words(b"many long words")));
     assert!(!read(words(b"many long word")));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn many_keys() {
+    let site = Site::new();
+    let token = site.house.process();
+    let alice = person(&token, "alice");
+    for batch in 0..20 {
+        let keys = (0..500).map(|at| key(&format!("key {batch} {at}"), true)).collect();
+        token.insert_all(access(&alice), keys, Note::of(Event::Generate)).unwrap();
+    }
+    let timed = |what: &str, work: &mut dyn FnMut()| {
+        let start = std::time::Instant::now();
+        work();
+        eprintln!("{what}: {:?}", start.elapsed());
+    };
+    let mut file = PathBuf::new();
+    timed("create", &mut || file = site.back_up(&token));
+    timed("verify", &mut || drop(site.read(&file).unwrap()));
+    timed("restore over", &mut || drop(site.restore(&token, &file, What::Whole, true).unwrap()));
+    let (_folder, config) = elsewhere();
+    timed("restore new", &mut || {
+        drop(site.restore(&Token::new(config.clone()), &file, What::Whole, true).unwrap());
+    });
 }
