@@ -2,8 +2,8 @@
  * step kills it, tears the write in two, or has no room on the disk from there on.
  *
  * A step is a call that changes a file or folder, or syncs it. The process under test calls steps_arm
- * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. A command,
- * which calls neither, is armed from its start by STEPS_MODE and STEPS_STEP. */
+ * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. A program that does
+ * not know of this is armed from its start by STEPS_MODE and STEPS_AT. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -37,8 +37,9 @@ long steps_disarm(void) {
     return done;
 }
 
-__attribute__((constructor)) static void arm_command(void) {
-    const char *how = getenv("STEPS_MODE"), *at = getenv("STEPS_STEP");
+/* A process that cannot call it: armed from its start by STEPS_MODE and STEPS_AT. */
+__attribute__((constructor)) static void steps_from_start(void) {
+    const char *how = getenv("STEPS_MODE"), *at = getenv("STEPS_AT");
     if (how && at) steps_arm(how, atol(at));
 }
 

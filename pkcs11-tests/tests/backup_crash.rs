@@ -153,7 +153,7 @@ fn run(place: &Place, work: &Work, folder: &Path, mode: &str, step: usize) -> (O
         place.folder.path().join(format!("{}.steps", folder.file_name().expect("name").to_string_lossy()));
     let mut command = strongroom(folder, &list.iter().map(String::as_str).collect::<Vec<_>>());
     command.env("LD_PRELOAD", &place.preloaded).env("STEPS_FOLDER", folder).env("STEPS_LOG", &log);
-    command.env("STEPS_MODE", mode).env("STEPS_STEP", step.to_string());
+    command.env("STEPS_MODE", mode).env("STEPS_AT", step.to_string());
     let output = command.output().expect("strongroom");
     let steps = std::fs::read_to_string(&log).expect("steps").lines().map(str::to_owned).collect();
     let _ = std::fs::remove_file(&log);

@@ -10,11 +10,14 @@ pub mod claim;
 mod connection;
 mod digest;
 mod format;
+mod local;
 mod log;
 mod provider;
 mod rows;
 mod seal;
+mod seals;
 mod verify;
+mod wrapping;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +25,10 @@ mod tests;
 pub use change::Change;
 pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
+pub use provider::{Provider, passphrase};
 pub use rows::{Check, Identity, RecordRow, Row};
+pub use seals::{Rotation, SealInfo, SealState};
+pub use wrapping::{Opened, Wrapping};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -184,7 +190,7 @@ impl Store {
     /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
     /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
-        let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
         let keys = Keys::random()?;
         if Self::exists(config) {
@@ -204,7 +210,7 @@ impl Store {
     fn make(
         config: &SlotConfig,
         keys: Keys,
-        wrapping: &provider::Wrapping,
+        wrapping: &Wrapping,
         first: impl FnOnce(&mut Change<'_>) -> Result<()>,
     ) -> Result<Store> {
         let link = Link::make(config, |connection| {
@@ -222,7 +228,7 @@ impl Store {
     pub fn open(config: &SlotConfig) -> Result<Store> {
         let _gate = GATE.read();
         let (link, connection) = Link::open(config)?;
-        let keys = provider::unseal(&connection, config)?;
+        let keys = wrapping::unseal(&connection, config)?;
         let store = Store::with(link, keys);
         *store.reader.lock() = Some(connection);
         Ok(store)

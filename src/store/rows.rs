@@ -7,7 +7,7 @@
 use super::connection::{self, sql};
 use super::digest::{self, State, Sum};
 use super::seal::{self, Keys};
-use super::{BodyKey, Change, GATE, HEADER, Header, Id, Kind, Record, Store, Term, header, log, provider};
+use super::{BodyKey, Change, GATE, HEADER, Header, Id, Kind, Record, Store, Term, Wrapping, header, log};
 use crate::audit::Tip;
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -114,11 +114,12 @@ impl Check {
 
     /// The next line of the log, opened.
     pub fn line(&mut self, sequence: u64, body: &[u8]) -> Result<Vec<u8>> {
-        let line = seal::open_line(&self.keys, sequence, body).filter(|_| sequence == self.log.sequence + 1);
+        let next = follows(self.log, sequence);
+        let line = seal::open_line(&self.keys, sequence, body).filter(|_| next);
         let line = line.ok_or_else(|| {
             Error::DeviceError.because(format_args!("entry {sequence} of the audit log was altered"))
         })?;
-        self.log = self.log.and(&line);
+        self.log = Tip { sequence: sequence - 1, ..self.log }.and(&line);
         Ok(line)
     }
 
@@ -222,7 +223,7 @@ impl Store {
         identity: &Identity,
         first: impl FnOnce(&mut Change<'_>) -> Result<()>,
     ) -> Result<Store> {
-        let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
         Self::make(config, Keys::new(identity.token, identity.seal.clone()), &wrapping, first)
     }
@@ -231,6 +232,12 @@ impl Store {
     pub fn is(&self, identity: &Identity) -> bool {
         self.keys.token == identity.token && self.keys.seal == identity.seal
     }
+}
+
+/// Whether a line may come after this end. A log of which old entries were removed begins anywhere; that it
+/// may do so, the chain of its lines says.
+fn follows(end: Tip, sequence: u64) -> bool {
+    if end == Tip::default() { sequence > 0 } else { sequence == end.sequence + 1 }
 }
 
 fn keys_of(connection: &Connection, object: Id) -> Result<Vec<(Id, Vec<u8>)>> {
@@ -295,12 +302,13 @@ impl Change<'_> {
 
     /// Puts the next line of the log back as it was.
     pub fn put_line_back(&mut self, sequence: u64, body: &[u8]) -> Result<()> {
-        let line = seal::open_line(self.keys, sequence, body)
-            .filter(|_| sequence == self.state.log.sequence + 1)
-            .ok_or_else(|| Error::DeviceError.because(format_args!("entry {sequence} does not open")))?;
+        let line =
+            seal::open_line(self.keys, sequence, body)
+                .filter(|_| follows(self.state.log, sequence))
+                .ok_or_else(|| Error::DeviceError.because(format_args!("entry {sequence} does not open")))?;
         let mut statement = self.connection.prepare_cached("INSERT INTO audit VALUES (?, ?)").map_err(sql)?;
         statement.execute(params![sequence as i64, body]).map_err(sql)?;
-        self.state.log = self.state.log.and(&line);
+        self.state.log = Tip { sequence: sequence - 1, ..self.state.log }.and(&line);
         Ok(())
     }
 

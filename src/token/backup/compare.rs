@@ -19,6 +19,8 @@ const HARMLESS: &[Event] = &[
     Event::Use,
     Event::Backup,
     Event::BackupPruned,
+    Event::ApplianceMade,
+    Event::AuditPruned,
     Event::Checkpoint,
 ];
 
@@ -54,13 +56,14 @@ impl<'a> Comparing<'a> {
     /// The backup's next row.
     pub fn take(&mut self, reading: &Reading, row: &Row) -> Result<()> {
         let Row::Line(sequence, _) = row else { return Ok(()) };
-        // After the first difference no entry can be the same: each holds the hash of the one before.
-        if self.common + 1 == *sequence && *sequence <= self.present.sequence {
+        // Either log may begin later than the other. Each entry holds the hash of the one before: where one is
+        // the same, all before it were.
+        if *sequence <= self.present.sequence {
             if self.ahead.is_empty() {
                 self.ahead = self.store.lines(*sequence, BATCH)?.into();
             }
-            if let Some((there, Some(line))) = self.ahead.pop_front()
-                && there == *sequence
+            if self.ahead.front().is_some_and(|(there, _)| there == sequence)
+                && let Some((_, Some(line))) = self.ahead.pop_front()
                 && hash(&line) == reading.check.so_far().hash
             {
                 self.common = *sequence;
@@ -78,6 +81,12 @@ impl<'a> Comparing<'a> {
             first: None,
             only_restores: true,
         };
+        if self.common == 0 && self.present.sequence > 0 && backup.sequence > 0 {
+            // Old entries were removed of one of them, or it is another log.
+            comparison.changes += 1;
+            comparison.only_restores = false;
+            comparison.first = Some((0, "no entry in common".into()));
+        }
         let mut next = self.common + 1;
         while next <= self.present.sequence {
             let lines = self.store.lines(next, BATCH)?;

@@ -143,10 +143,8 @@ impl Reading {
             Kind::Object => self.counts.object(&self.check, row),
             Kind::User => {
                 let user = User::decode(row.record.header, &self.check.open(&row.record)?)?;
-                *match user.role {
-                    Role::Officer => &mut self.counts.officers,
-                    Role::User => &mut self.counts.users,
-                } += 1;
+                let officer = user.role == Role::Officer;
+                *if officer { &mut self.counts.officers } else { &mut self.counts.users } += 1;
                 self.people.insert(user.header.id, user);
             }
             Kind::Token => {

@@ -1,7 +1,7 @@
 //! Making a backup while everybody works on.
 
 use super::super::policy::{self, Operation};
-use super::super::{Access, Token};
+use super::super::{Access, Token, appliance};
 use super::header::{self, Header, SUFFIX};
 use super::recipients::{Recipient, RecoveryKey, Slot};
 use super::rows;
@@ -127,6 +127,9 @@ impl Token {
         let keys: Vec<RecoveryKey> = schedule.recovery_keys()?;
         let recipients: Vec<_> = keys.into_iter().map(Recipient::Recovery).collect();
         self.may_back_up(access, &recipients, Some(&schedule))?;
+        // The log says that it was the host itself (AU).
+        let host = appliance::login(&*self.store()?)?;
+        let access = Access { login: Some(&host), ..access };
         self.write_backup(access, &Place::Folder(schedule.folder.clone()), &recipients, now, watch)
     }
 

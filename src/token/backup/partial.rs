@@ -1,6 +1,7 @@
 //! A user or an object back into the present token, and any of it to a host that has none.
 
 use super::super::deletion::take_all;
+use super::super::officers::rejoin;
 use super::super::policy::Operation;
 use super::super::users::User;
 use super::super::{Access, Login, Role, Token, custody::still_good};
@@ -101,6 +102,12 @@ impl Token {
                 return Err(Error::ActionProhibited
                     .because(format_args!("there is another user {name} by now: delete that one first")));
             }
+            if user.role != Role::User {
+                return Err(Error::ActionProhibited.because(format_args!(
+                    "{name} is an officer, who owns nothing, and shares of others' resets have moved on: make the officer \
+                     anew"
+                )));
+            }
             let present = change.user(id)?.is_some();
             if present && !force {
                 return Err(Error::ActionProhibited.because(format_args!(
@@ -109,6 +116,7 @@ impl Token {
             }
             let gone = if present { take_all(change, id)? } else { Vec::new() };
             change.put_back(row)?;
+            rejoin(change, officer, gathered.contents.people.get(&officer.user), user)?;
             let restored = gathered.put_objects(change, user, force)?;
             let note = note("user", from.0, &gathered.contents.header, present).user(user.person());
             let note = gathered.objects.iter().fold(note, |note, row| note.object(row.record.header.id));

@@ -3,7 +3,7 @@
 
 use super::super::officers::own_field;
 use super::super::policy::{self, Operation};
-use super::super::{Access, Token, custody::still_good};
+use super::super::{Access, Token, appliance, custody::still_good};
 use super::header::{BackupFile, Header, SUFFIX};
 use super::recipients::RecoveryKey;
 use crate::audit::{Event, Note};
@@ -144,6 +144,8 @@ impl Token {
     /// The same as the schedule says, in its folder; needs nobody.
     pub fn prune_as_scheduled(&self, access: Access<'_>, now: SystemTime) -> Result<Vec<PathBuf>> {
         let schedule = self.schedule()?.ok_or_else(|| Error::ArgumentsBad.because("nothing is scheduled"))?;
+        let host = appliance::login(&*self.store()?)?;
+        let access = Access { login: Some(&host), ..access };
         self.remove_old(access, &schedule.folder, schedule.keep_days, now)
     }
 

@@ -184,6 +184,65 @@ fn a_deleted_user_comes_back_with_all_that_was_his() {
 }
 
 #[test]
+fn a_user_who_comes_back_can_be_reset_under_a_new_reset_key_and_officers_do_not_come_back_alone() {
+    let site = Site::new();
+    let token = site.house.process();
+    let boss = officer(&token);
+    token.create_user(access(&boss), "carol", Role::Officer, b"pw-carol").unwrap();
+    insert(&token, access(&person(&token, "alice")), key("hers", true)).unwrap();
+    let file = site.back_up(&token);
+    token.delete_user(access(&boss), "alice", true).unwrap();
+    // The token gets another reset key.
+    token.delete_user(access(&boss), "carol", true).unwrap();
+    let refused = site.restore(&token, &file, What::User("carol"), false).err();
+    assert_eq!(refused, Some(Error::ActionProhibited));
+    site.restore(&token, &file, What::User("alice"), false).unwrap();
+    person(&token, "alice");
+    token.reset_password(access(&boss), "alice", b"forgot-the-old").unwrap();
+    let alice = token.log_in(Role::User, Some("alice"), b"forgot-the-old").unwrap();
+    assert_eq!(sees(&token, &alice, "hers"), 1, "the reset keeps the objects");
+    whole(&token);
+}
+
+#[test]
+fn a_log_without_its_old_entries_is_backed_up_and_compared_all_the_same() {
+    let site = Site::new();
+    let token = site.house.process();
+    let alice = person(&token, "alice");
+    let before = site.back_up(&token);
+    for _ in 0..300 {
+        token.record(access(&alice), Note::of(Event::Use)).unwrap();
+    }
+    let boss = officer(&token);
+    token.audit_checkpoint(access(&boss)).unwrap();
+    let mut export = Vec::new();
+    token
+        .audit_lines(access(&boss), 1, |_, line| {
+            export.extend_from_slice(line);
+            export.push(b'\n');
+            true
+        })
+        .unwrap();
+    let later = crate::audit::time(SystemTime::now() + std::time::Duration::from_secs(60));
+    let pruned = token.audit_prune(access(&boss), &later, &export[..]).unwrap();
+    assert!(pruned.first > 200, "{pruned:?}");
+    let file = site.back_up(&token);
+    let contents = site.read(&file).unwrap();
+    assert_eq!(contents.counts.entries, contents.tip.sequence - pruned.first + 1);
+    site.restore(&token, &file, What::Whole, false).unwrap();
+    insert(&token, access(&alice), key("later", true)).unwrap();
+    assert_eq!(site.restore(&token, &file, What::Whole, false).err(), Some(Error::ActionProhibited));
+    // One of before has no entry in common with what is left of the log.
+    assert_eq!(site.restore(&token, &before, What::Whole, false).err(), Some(Error::ActionProhibited));
+    site.restore(&token, &before, What::Whole, true).unwrap();
+    whole(&token);
+    let (_folder, config) = elsewhere();
+    let there = Token::new(config);
+    site.restore(&there, &file, What::Whole, false).unwrap();
+    whole(&there);
+}
+
+#[test]
 fn a_user_who_is_there_is_replaced_by_force() {
     let site = Site::new();
     let token = site.house.process();
