@@ -9,6 +9,7 @@
 pub mod alone;
 pub mod keys;
 pub mod params;
+pub mod role;
 
 use cryptoki_sys::*;
 use std::path::PathBuf;

@@ -38,7 +38,8 @@ use connection::{Link, sql};
 use digest::Sum;
 use rusqlite::{Connection, OptionalExtension, params};
 use seal::Keys;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// 16 random bytes that name a record for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -148,6 +149,15 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
+/// How long a removal waits for readers, so that nothing of it stays in the log.
+const READERS: Duration = Duration::from_millis(50);
+
+const NO_TRACES: u8 = 0;
+/// Perhaps those of a process that was killed; nobody is kept waiting for them.
+const OTHERS: u8 = 1;
+/// Of this process, which could not take them away because somebody read.
+const OURS: u8 = 2;
+
 /// No data version.
 const NEVER: i64 = -1;
 
@@ -162,6 +172,8 @@ pub struct Store {
     openings: AtomicU32,
     /// The data version at which the file was last seen to be the same token; [`NEVER`].
     current: AtomicI64,
+    /// Whether the log may hold what was removed: [`NO_TRACES`], [`OTHERS`], [`OURS`].
+    traces: AtomicU8,
     /// After the connections: it gives the file free.
     link: Link,
 }
@@ -200,7 +212,7 @@ impl Store {
                 change.clear(&wrapping)?;
                 first(change)
             })?;
-            connection::truncate_log(&connection);
+            connection::truncate_log(&connection, Duration::ZERO);
             return Ok(Store::with(link, keys));
         }
         Self::make(config, keys, &wrapping, first)
@@ -244,6 +256,7 @@ impl Store {
             proven: Mutex::new(Rank::Leaf, None),
             openings: AtomicU32::new(0),
             current: AtomicI64::new(NEVER),
+            traces: AtomicU8::new(OTHERS),
         }
     }
 
@@ -390,10 +403,35 @@ impl Store {
         if *proven == Some(before) {
             *proven = Some(after);
         }
+        drop(proven);
         if removed {
-            connection::truncate_log(connection);
+            self.traces.store(OURS, Ordering::Relaxed);
         }
+        self.tidy_with(connection, if removed { READERS } else { Duration::ZERO });
         Ok(result)
+    }
+
+    /// Takes out of the log what a removal had to leave there because somebody read; waits so long for
+    /// readers, if it was ours. Nothing to do costs one load.
+    pub fn tidy(&self, wait: Duration) {
+        if self.traces.load(Ordering::Relaxed) == NO_TRACES {
+            return;
+        }
+        let _gate = GATE.read();
+        if let Some(connection) = self.writer.lock().as_ref() {
+            self.tidy_with(connection, wait);
+        }
+    }
+
+    fn tidy_with(&self, connection: &Connection, wait: Duration) {
+        let wait = match self.traces.load(Ordering::Relaxed) {
+            NO_TRACES => return,
+            OURS => wait,
+            _ => Duration::ZERO,
+        };
+        if connection::truncate_log(connection, wait) {
+            self.traces.store(NO_TRACES, Ordering::Relaxed);
+        }
     }
 
     /// Reads everything and compares it with the state digest. Never changes the file.

@@ -207,7 +207,7 @@ impl Store {
             {
                 let _gate = GATE.read();
                 let Ok(connection) = self.link.writer() else { return };
-                if connection::truncate_log(&connection) {
+                if connection::truncate_log(&connection, Duration::ZERO) {
                     return;
                 }
                 connection::close_quickly(Some(connection));

@@ -159,7 +159,7 @@ impl Run for SetAttribute {
         let classes = match (self.class, person.login.role) {
             (Some(class), _) => vec![class],
             (None, Role::Officer) => vec![CKO_PUBLIC_KEY],
-            (None, Role::User) => vec![CKO_PRIVATE_KEY, CKO_SECRET_KEY],
+            (None, Role::User | Role::Appliance) => vec![CKO_PRIVATE_KEY, CKO_SECRET_KEY],
         };
         let key = find_one(token, &person, &self.key, &classes)?;
         token.modify(person.access(), key, vec![wanted]).map_err(|error| match error {
