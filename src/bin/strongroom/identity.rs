@@ -73,7 +73,7 @@ pub fn noun(role: Role) -> &'static str {
     }
 }
 
-fn variable(name: &str) -> Option<Secret> {
+pub fn variable(name: &str) -> Option<Secret> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| Secret::from(value.into_vec()))
 }
 
@@ -98,7 +98,7 @@ fn role_of_environment() -> Result<Option<Role>, Failure> {
 }
 
 /// A file, which may be a pipe, without the newlines at its end.
-fn of_file(path: &Path) -> Result<Secret, Failure> {
+pub fn of_file(path: &Path) -> Result<Secret, Failure> {
     let read = std::fs::read(path).map(Secret::from);
     let mut text = read.map_err(|e| {
         Failure::new(format!("No password: {}: {e}.", path.display())).next("name a file you can read.")
@@ -116,7 +116,7 @@ fn of_option(file: Option<&Path>, descriptor: Option<u32>) -> Option<Result<Secr
     }
 }
 
-fn ask(prompt: &str, instead: &str) -> Result<Secret, Failure> {
+pub fn ask(prompt: &str, instead: &str) -> Result<Secret, Failure> {
     let typed = rpassword::prompt_password(format!("{prompt}: "));
     typed.map(|typed| Secret::from(typed.into_bytes())).map_err(|e| {
         Failure::new(format!("There is no terminal to ask for: {prompt} ({e})."))
@@ -125,7 +125,7 @@ fn ask(prompt: &str, instead: &str) -> Result<Secret, Failure> {
 }
 
 /// A new password, asked for twice.
-fn ask_new(prompt: &str, instead: &str) -> Result<Secret, Failure> {
+pub fn ask_new(prompt: &str, instead: &str) -> Result<Secret, Failure> {
     let first = ask(prompt, instead)?;
     if ask(&format!("{prompt}, again"), instead)? != first {
         return Err(Failure::new("The two were not the same; nothing was changed."));
