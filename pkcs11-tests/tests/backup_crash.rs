@@ -93,7 +93,9 @@ fn users(folder: &Path) -> Vec<String> {
     let json: serde_json::Value =
         serde_json::from_str(&must(folder, &["user", "list", "--json"])).expect("JSON");
     let users = json["data"]["users"].as_array().expect("users");
-    users.iter().map(|user| user["username"].as_str().expect("name").to_owned()).collect()
+    let names = users.iter().map(|user| user["username"].as_str().expect("name").to_owned());
+    // The host's own identity stays with its file.
+    names.filter(|name| name != "appliance").collect()
 }
 
 /// All that is called a backup opens; nothing else is left but a draft of a killed process.

@@ -103,7 +103,6 @@ fn the_pages_say_what_happens() {
         ("[PID]", r"strongroom\[(?<redacted>[0-9]+)\]"),
         ("[VERSION]", r"\b[0-9]+\.[0-9]+\.[0-9]+\b"),
         ("[MOMENT]", r"\b[0-9]{8}T[0-9]{6}Z\b"),
-        ("[TIME]", r"(?:made|backup) +(?<redacted>[0-9]{4}(-[0-9]{2}){2}T[0-9:]{8}Z)"),
         ("[RECOVERY]", r"strongroom-recovery-[0-9a-f]{72}"),
         ("[BYTES]", r"  (?<redacted>[0-9]{4,}) +[0-9]+ +passphrase"),
     ];
