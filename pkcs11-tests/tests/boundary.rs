@@ -184,17 +184,27 @@ impl<'a> Busy<'a> {
 
     fn start_all(&self, after: &str) {
         let (module, session, key) = (self.module, self.session, self.key);
+        let mut signature = [7; 16];
         let codes = [
             call!(module, C_EncryptInit, session, &mut mechanism(CKM_AES_CTR), key),
             call!(module, C_DecryptInit, session, &mut mechanism(CKM_AES_GCM), key),
             call!(module, C_DigestInit, session, &mut mechanism(CKM_SHA256)),
             call!(module, C_SignInit, session, &mut mechanism(CKM_AES_CMAC), key),
             call!(module, C_VerifyInit, session, &mut mechanism(CKM_AES_CMAC), key),
+            call!(
+                module,
+                C_VerifySignatureInit,
+                session,
+                &mut mechanism(CKM_AES_CMAC),
+                key,
+                signature.as_mut_ptr(),
+                16
+            ),
             call!(module, C_SignRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.private),
             call!(module, C_VerifyRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.public),
             call!(module, C_FindObjectsInit, session, null_mut(), 0),
         ];
-        assert_eq!(codes, [CKR_OK; 8], "after {after}");
+        assert_eq!(codes, [CKR_OK; 9], "after {after}");
     }
 }
 
@@ -248,6 +258,8 @@ fn every_function_with_null_and_garbage() {
         CKR_KEY_HANDLE_INVALID,
         CKR_OBJECT_HANDLE_INVALID,
         CKR_SESSION_HANDLE_INVALID,
+        // C_VerifySignatureFinal has no pointer to be NULL.
+        CKR_SIGNATURE_INVALID,
         CKR_SLOT_ID_INVALID,
     ];
     let fine = [
@@ -262,6 +274,7 @@ fn every_function_with_null_and_garbage() {
         "C_VerifyInit",
         "C_SignRecoverInit",
         "C_VerifyRecoverInit",
+        "C_VerifySignatureInit",
     ];
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), None), &fine, &refusals);
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), Some(0xdead)), &[], &refusals);

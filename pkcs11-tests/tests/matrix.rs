@@ -164,6 +164,33 @@ impl Bench {
         check(call!(module, C_VerifyFinal, session, signature, length))
     }
 
+    /// The same with the signature given first (3.2).
+    fn verify_signature(
+        &self,
+        kind: CK_MECHANISM_TYPE,
+        key: CK_OBJECT_HANDLE,
+        data: &[u8],
+        signature: &[u8],
+        parts: bool,
+    ) -> Result<()> {
+        let (module, session) = (&self.at.module, self.session);
+        let (signature, length) = (signature.as_ptr().cast_mut(), signature.len() as CK_ULONG);
+        let init = || {
+            check(call!(module, C_VerifySignatureInit, session, &mut mechanism(kind), key, signature, length))
+        };
+        init()?;
+        assert_eq!(init(), Err(CKR_OPERATION_ACTIVE), "{kind:#x}");
+        if !parts {
+            let (data, size) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+            return check(call!(module, C_VerifySignature, session, data, size));
+        }
+        for part in data.chunks(data.len() / 2 + 1) {
+            let (part, size) = (part.as_ptr().cast_mut(), part.len() as CK_ULONG);
+            check(call!(module, C_VerifySignatureUpdate, session, part, size))?;
+        }
+        check(call!(module, C_VerifySignatureFinal, session))
+    }
+
     /// Wrong key, wrong parameter, wrong state: each its own code, and the session goes on.
     fn refusals(&self, what: &str, kind: CK_MECHANISM_TYPE, key: CK_OBJECT_HANDLE, other: CK_OBJECT_HANDLE) {
         let (mut length, module, session) = (0, &self.at.module, self.session);
@@ -204,6 +231,8 @@ impl Bench {
         for signature in [&signature, &second] {
             for parts in [false, true] {
                 assert_eq!(self.verify(kind, pair.public, &data, signature, parts), Ok(()), "{kind:#x}");
+                let first = self.verify_signature(kind, pair.public, &data, signature, parts);
+                assert_eq!(first, Ok(()), "{kind:#x}");
             }
         }
         let mut forged = signature.clone();
@@ -216,6 +245,18 @@ impl Bench {
         assert_eq!(
             self.verify(kind, pair.public, &data, &signature[1..], true),
             Err(CKR_SIGNATURE_LEN_RANGE),
+            "{kind:#x}"
+        );
+        for parts in [false, true] {
+            let first = self.verify_signature(kind, pair.public, &data, &forged, parts);
+            assert_eq!(first, Err(CKR_SIGNATURE_INVALID), "{kind:#x}");
+        }
+        let (module, session) = (&self.at.module, self.session);
+        let ended = call!(module, C_VerifySignatureFinal, session);
+        assert_eq!(ended, CKR_OPERATION_NOT_INITIALIZED, "{kind:#x}");
+        assert_eq!(
+            self.verify_signature(kind, other, &data, &signature, false),
+            Err(CKR_KEY_TYPE_INCONSISTENT),
             "{kind:#x}"
         );
         self.refusals("sign", kind, pair.private, other);

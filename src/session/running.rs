@@ -20,6 +20,8 @@ pub enum Purpose {
     Verify,
     SignRecover,
     VerifyRecover,
+    /// Of a signature that is given first.
+    VerifySignature,
 }
 
 impl Purpose {
@@ -30,7 +32,7 @@ impl Purpose {
             Purpose::Decrypt => "decrypt",
             Purpose::Digest => "digest",
             Purpose::Sign => "sign",
-            Purpose::Verify => "verify",
+            Purpose::Verify | Purpose::VerifySignature => "verify",
             Purpose::SignRecover => "sign-recover",
             Purpose::VerifyRecover => "verify-recover",
         }
@@ -117,12 +119,15 @@ pub(super) struct Operation {
     pub awaits_login: bool,
     /// With a private key: ends at logout.
     pub private: bool,
+    /// What [`Purpose::VerifySignature`] verifies.
+    pub signature: Vec<u8>,
 }
 
 impl Operation {
     pub fn new(work: Work, origin: Origin) -> Operation {
         let phase = Phase::Runs;
-        Operation { work, origin, phase, in_parts: false, awaits_login: false, private: false }
+        let signature = Vec::new();
+        Operation { work, origin, phase, in_parts: false, awaits_login: false, private: false, signature }
     }
 
     fn runs(&self) -> bool {
@@ -139,6 +144,14 @@ impl Operation {
     pub fn verifier(&mut self) -> Result<&mut dyn Verifier> {
         match &mut self.work {
             Work::Verifier(verifier) => Ok(&mut **verifier),
+            Work::Transform(_) => Err(Error::GeneralError),
+        }
+    }
+
+    /// The same, and the signature that was given first.
+    pub fn bound_verifier(&mut self) -> Result<(&mut dyn Verifier, &[u8])> {
+        match &mut self.work {
+            Work::Verifier(verifier) => Ok((&mut **verifier, &self.signature)),
             Work::Transform(_) => Err(Error::GeneralError),
         }
     }
@@ -175,7 +188,7 @@ struct Last {
 #[derive(Default)]
 pub(super) struct Operations {
     /// By purpose. They never move: moving one costs more than a step of a short one.
-    places: [Option<Operation>; 7],
+    places: [Option<Operation>; 8],
     /// Those that rest were started with it.
     last: Option<Last>,
 }
