@@ -76,7 +76,7 @@ fn ed25519_agrees() {
     }
 }
 
-/// Random keys of each set that both implementations sign with; 30 here, 3,334 were run once.
+/// Random keys of each set that both implementations sign with: more cost minutes in a debug build.
 const ML_DSA_KEYS: usize = 30;
 
 #[test]
@@ -124,7 +124,7 @@ fn ml_dsa_agrees() {
 /// Length of s1 in an expanded ML-DSA key.
 const SHORT_VECTOR: [usize; 3] = [4 * 96, 5 * 128, 7 * 96];
 
-/// As for ML-DSA.
+/// The same for secrets.
 const ML_KEM_KEYS: usize = 100;
 
 #[test]
