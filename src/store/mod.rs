@@ -16,6 +16,7 @@ mod provider;
 mod seal;
 mod seals;
 mod verify;
+mod vfs;
 mod wrapping;
 
 #[cfg(test)]
