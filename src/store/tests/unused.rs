@@ -6,6 +6,17 @@ use super::*;
 const PAGE: usize = 4096;
 const ZERO: [u8; PAGE] = [0; PAGE];
 
+#[test]
+fn a_file_with_pages_of_another_kind_is_refused() {
+    let (_folder, config, store) = fresh();
+    put(&store, 1, 1, "text").unwrap();
+    drop(store);
+    for (setting, opens) in [("1", Err(Error::TokenNotRecognized)), ("0", Ok(()))] {
+        raw(&config).execute_batch(&format!("PRAGMA auto_vacuum = {setting}; VACUUM;")).unwrap();
+        assert_eq!(Store::open(&config).map(|_| ()), opens);
+    }
+}
+
 struct Walk {
     file: Vec<u8>,
     /// The pages that were looked at.
