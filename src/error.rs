@@ -179,6 +179,9 @@ codes! {
     OperationNotInitialized = CKR_OPERATION_NOT_INITIALIZED:
         "No operation is running: there was no Init, or an error ended it.",
         "Begin with the Init function again; do not go on after an error.";
+    Pending = CKR_PENDING:
+        "The change is kept on this host, and the cluster's majority did not confirm it in time.",
+        "Do not repeat it: it is sent when the cluster answers again. `strongroom cluster status` counts what is pending.";
     PinExpired = CKR_PIN_EXPIRED:
         "The PIN is too old.",
         "Set a new one: `strongroom user change-password`.";

@@ -90,6 +90,14 @@ events! {
     Destroy = "destroy",
     /// A cryptographic operation with a key that asks for it (CKA_STRONGROOM_AUDIT_USE).
     Use = "use",
+    /// The token becomes the first member of a cluster.
+    ClusterFounded = "cluster-founded",
+    /// This host's token came from a cluster.
+    ClusterJoined = "cluster-joined",
+    /// An officer lets a host join: it gets the seal key.
+    MemberApproved = "member-approved",
+    /// A change made here gives way to a peer's of the same time.
+    Overruled = "overruled",
     /// The token's signature over everything before.
     Checkpoint = "checkpoint",
 }

@@ -10,8 +10,10 @@ pub mod claim;
 mod connection;
 mod digest;
 mod format;
+pub mod keeper;
 mod log;
 mod provider;
+mod replica;
 mod seal;
 mod verify;
 
@@ -21,6 +23,7 @@ mod tests;
 pub use change::Change;
 pub use connection::GATE;
 pub use log::{Line, Log};
+pub use replica::{Fate, Identity, Position, Whole};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -70,14 +73,22 @@ pub enum Kind {
     Token = 1,
     User = 2,
     Object = 3,
+    /// What is left of a destroyed record in a cluster; its flags say the kind.
+    Gone = 4,
+    /// A peer of the cluster.
+    Member = 5,
 }
 
 impl Kind {
+    pub const ALL: [Kind; 5] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member];
+
     fn from_row(number: i64) -> Result<Kind> {
         match number {
             1 => Ok(Kind::Token),
             2 => Ok(Kind::User),
             3 => Ok(Kind::Object),
+            4 => Ok(Kind::Gone),
+            5 => Ok(Kind::Member),
             _ => Err(Error::DeviceError.because("a record of an unknown kind")),
         }
     }
@@ -96,7 +107,7 @@ pub struct Header {
     /// Whose it is; also the scope its search terms live in, with those of others it is shared to.
     /// `Id::NONE`: everybody's.
     pub owner: Id,
-    /// Bits given meaning by `token`.
+    /// Given meaning by `token`: of two versions made apart, the one with the greater number stays.
     pub flags: u32,
 }
 
@@ -182,9 +193,31 @@ impl Store {
     /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
     /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
+        Self::create_with(config, Keys::random()?, first)
+    }
+
+    /// As `create`, of a token that exists elsewhere: with its id and seal key.
+    pub fn create_from(
+        config: &SlotConfig,
+        token: Id,
+        seal: Secret,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
+        Self::create_with(config, Keys::new(token, seal), first)
+    }
+
+    /// What `derived_secret` gives in the token with this id and seal key.
+    pub fn secret_of(token: Id, seal: &Secret, purpose: &[u8]) -> Secret {
+        Keys::new(token, seal.clone()).derived(purpose)
+    }
+
+    fn create_with(
+        config: &SlotConfig,
+        keys: Keys,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
         let wrapping = provider::wrapping_key(&config.seal, None, true)?;
         let _gate = GATE.read();
-        let keys = Keys::random()?;
         if Self::exists(config) {
             let (link, _) = Link::open(config)?;
             let connection = link.writer()?;
@@ -357,6 +390,14 @@ impl Store {
     /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full, `DeviceRemoved` when the
     /// file was taken away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        self.write_counted(work).map(|(result, _)| result)
+    }
+
+    /// As `write`; with the records of it that the peers of a cluster are to get.
+    pub fn write_counted<T>(
+        &self,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<(T, Vec<Header>)> {
         if self.read_only() {
             return Err(Error::TokenWriteProtected);
         }
@@ -367,15 +408,15 @@ impl Store {
             *slot = Some(self.link.writer()?);
         }
         let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
-        let (result, before, after, removed) = change::transact_counted(connection, &self.keys, work)?;
+        let (result, done) = change::transact_counted(connection, &self.keys, work)?;
         let mut proven = self.proven.lock();
-        if *proven == Some(before) {
-            *proven = Some(after);
+        if *proven == Some(done.roots.0) {
+            *proven = Some(done.roots.1);
         }
-        if removed {
+        if done.removed {
             connection::truncate_log(connection);
         }
-        Ok(result)
+        Ok((result, done.pending))
     }
 
     /// Reads everything and compares it with the state digest. Never changes the file.

@@ -11,6 +11,7 @@ mod deletion;
 mod handles;
 mod keychain;
 mod login;
+pub(crate) mod members;
 mod objects;
 mod officers;
 pub mod policy;
@@ -22,6 +23,7 @@ mod users;
 
 pub use audit::{Filter, Verification};
 pub use login::Login;
+pub use members::{JoinRequest, Joining, Member};
 pub use reset::PendingReset;
 
 use crate::config::SlotConfig;
@@ -142,7 +144,7 @@ impl Token {
     }
 
     /// The open file; `TokenNotRecognized` when there is none or it cannot be used.
-    fn store(&self) -> Result<Arc<Store>> {
+    pub(crate) fn store(&self) -> Result<Arc<Store>> {
         let open = self.store.read().clone();
         if let Some(store) = open {
             if store.is_current()? {

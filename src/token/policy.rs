@@ -50,6 +50,8 @@ pub enum Operation {
     Transfer,
     /// Make users, set their passwords, delete them; approve such a thing.
     ManageUsers,
+    /// Found a cluster, let hosts join it.
+    ManagePeers,
     /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
     ReadLog,
 }
@@ -121,13 +123,13 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ReadLog],   &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES]),
+    row(&[ManageUsers, ManagePeers, ReadLog], &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES]),
 ];
 
 impl Operation {
     /// Whether it writes: on the token it needs a read-write session.
     const fn writes(self) -> bool {
-        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers)
+        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers | ManagePeers)
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
         let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
-        for (operation, target) in cells.chain([(ManageUsers, Token), (ReadLog, Token)]) {
+        for (operation, target) in cells.chain([ManageUsers, ManagePeers, ReadLog].map(|operation| (operation, Token))) {
             let rows = TABLE.iter();
             let rows =
                 rows.filter(|row| row.operations.contains(&operation) && row.targets.contains(&target));

@@ -2,6 +2,7 @@
 
 use crate::Run;
 use crate::context::Context;
+use crate::peers;
 use crate::output::{Answer, Failure, Outcome};
 use crate::token::described;
 use serde_json::json;
@@ -17,6 +18,8 @@ pub enum Command {
     },
     /// What the token is. Needs no login.
     Info,
+    #[command(flatten)]
+    Peers(peers::Command),
 }
 
 /// As long as C_GetTokenInfo can tell.
@@ -29,6 +32,7 @@ impl Run for Command {
         match self {
             Command::Activate { label } => activate(context, label),
             Command::Info => described(context),
+            Command::Peers(command) => command.run(context),
         }
     }
 }
