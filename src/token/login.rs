@@ -191,7 +191,10 @@ impl Token {
         let (most, recalled) = (self.config.max_failures, self.verifiers.read().recall(user, password));
         if let Some(kek) = recalled {
             if user.failures > 0 {
-                self.count(store, user, right(), |current| current.failures < most && current.attempt_was_right())?;
+                let good = |current: &mut User| current.failures < most && current.attempt_was_right();
+                if !self.count(store, user, right(), good)? && !store.read_only() {
+                    return self.refuse(store, user.person(), Error::PinLocked);
+                }
             } else if event.is_some() {
                 self.repeats.write().count(user.header.id, user.person(), true);
             }
