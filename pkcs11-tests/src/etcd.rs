@@ -26,7 +26,9 @@ fn free_port() -> u16 {
 }
 
 fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}; ci/install etcd-server etcd-client openssl"));
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}; ci/install etcd-server etcd-client openssl"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
@@ -39,7 +41,9 @@ fn certificates(folder: &Path) {
     openssl(&format!("req -new {key} -keyout host.key -out host.csr -subj /CN={USER}"));
     let usage = "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n";
     std::fs::write(folder.join("usage"), usage).expect("file");
-    openssl("x509 -req -in host.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out host.pem -days 2 -extfile usage");
+    openssl(
+        "x509 -req -in host.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out host.pem -days 2 -extfile usage",
+    );
 }
 
 impl Etcd {
@@ -98,7 +102,8 @@ impl Etcd {
     }
 
     fn command(&self, words: &[&str], as_root: bool) -> Command {
-        let endpoints: Vec<String> = self.ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect();
+        let endpoints: Vec<String> =
+            self.ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect();
         let mut command = Command::new("etcdctl");
         command.current_dir(&self.folder).env("ETCDCTL_API", "3").stdin(Stdio::null());
         command.args(["--endpoints", &endpoints.join(","), "--cacert", "ca.pem"]);
@@ -139,7 +144,11 @@ impl Etcd {
 
     fn wait(&self) {
         let since = Instant::now();
-        while !self.command(&["endpoint", "health"], false).output().is_ok_and(|output| output.status.success()) {
+        while !self
+            .command(&["endpoint", "health"], false)
+            .output()
+            .is_ok_and(|output| output.status.success())
+        {
             assert!(since.elapsed() < Duration::from_secs(60), "etcd does not start: see its logs");
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -179,7 +188,8 @@ impl Wires {
                     let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                     let ends = [&near, &far].map(|end| end.try_clone().expect("socket"));
                     open.lock().expect("list").extend(ends);
-                    let (near_2, far_2) = (near.try_clone().expect("socket"), far.try_clone().expect("socket"));
+                    let (near_2, far_2) =
+                        (near.try_clone().expect("socket"), far.try_clone().expect("socket"));
                     std::thread::spawn(move || carry(near, far));
                     std::thread::spawn(move || carry(far_2, near_2));
                 }

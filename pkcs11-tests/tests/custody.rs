@@ -2,8 +2,7 @@
 //! By C_SetAttributeValue and by `strongroom key`.
 
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, bytes, number, template, yes};
-use pkcs11_tests::params::mechanism;
+use pkcs11_tests::keys::{OWNER, P256, SHARED_WITH, bytes, number, set, sign, yes};
 use pkcs11_tests::{Module, PIN, RW, call, cheap_config, make_user, tool_path};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,34 +10,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
-const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 const BOB: &[u8] = b"bob:bob-9876";
 
 fn find(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> Vec<CK_OBJECT_HANDLE> {
     let wanted = [bytes(CKA_LABEL, label.as_bytes()), number(CKA_CLASS, CKO_PRIVATE_KEY)];
     module.find(session, &wanted).expect("find")
-}
-
-fn sign(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-    let begun = call!(module, C_SignInit, session, &mut mechanism(CKM_ECDSA), key);
-    if begun != CKR_OK {
-        return begun;
-    }
-    let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
-    call!(module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
-}
-
-fn set(
-    module: &Module,
-    session: CK_SESSION_HANDLE,
-    key: CK_OBJECT_HANDLE,
-    kind: CK_ATTRIBUTE_TYPE,
-    value: &[u8],
-) -> CK_RV {
-    let given = [bytes(kind, value)];
-    let mut list = template(&given);
-    call!(module, C_SetAttributeValue, session, key, list.as_mut_ptr(), 1)
 }
 
 /// A role: bob's process. Answers each line: how many keys of a label there are, or what signing with

@@ -46,6 +46,7 @@ impl Bench {
         let same = |key| Pair { public: key, private: key };
         match kind {
             CKM_EDDSA => (self.ed, self.aes),
+            CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CKM_AES_KEY_WRAP | CKM_AES_KEY_WRAP_PAD | CKM_AES_KEY_WRAP_KWP => (same(self.aes), self.secret),
             CKM_AES_KEY_GEN..=CKM_AES_CMAC_GENERAL => (same(self.aes), self.secret),
@@ -384,7 +385,7 @@ impl Bench {
     fn refuses_the_rest(&self, kind: CK_MECHANISM_TYPE, flags: CK_FLAGS) {
         let (module, session, key) = (&self.at.module, self.session, self.aes);
         let with = || {
-            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST) != 0;
+            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST | CKF_WRAP) != 0;
             let bare = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
             if known { mechanism(kind) } else { bare }
         };

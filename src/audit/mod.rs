@@ -38,6 +38,8 @@ macro_rules! events {
 events! {
     /// C_InitToken (CN_INIT_TOKEN); of a present token: its id and the end of its log, which goes with it.
     TokenInitialized = "token-initialized",
+    /// This host's identity (AU), in a file of before there was any.
+    ApplianceMade = "appliance-made",
     /// The first right password of a user in a process (CN_LOGIN).
     Login = "login",
     /// A wrong name or password, or a locked user's; the name as it was typed (CN_LOGIN).
@@ -64,6 +66,14 @@ events! {
     ResetApproved = "reset-approved",
     /// The request is taken back.
     ResetCanceled = "reset-canceled",
+    /// Enough officers said yes to one who is new: he holds shares from now on (reset policy `quorum`).
+    ShareholderAdded = "shareholder-added",
+    /// Another key, or passphrase, opens the token's file.
+    SealAdded = "seal-added",
+    /// One of them does no more.
+    SealRemoved = "seal-removed",
+    /// What the configuration names was exchanged for something fresh.
+    SealRotated = "seal-rotated",
     /// C_CreateObject (CN_CREATE_OBJECT).
     Create = "create",
     /// C_GenerateKey (CN_GENERATE_KEY).
@@ -98,6 +108,8 @@ events! {
     MemberApproved = "member-approved",
     /// A change made here gives way to a peer's of the same time.
     Overruled = "overruled",
+    /// Old entries were removed, which an export has: up to which one.
+    AuditPruned = "audit-pruned",
     /// The token's signature over everything before.
     Checkpoint = "checkpoint",
 }
@@ -109,7 +121,7 @@ pub struct Person {
     /// Empty for a name that nobody has.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// CO or CU, or empty.
+    /// CO, CU or AU, or empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
 }

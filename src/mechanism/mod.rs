@@ -15,6 +15,7 @@ pub mod key;
 pub mod operation;
 pub mod params;
 mod rsa;
+mod rsa_aes;
 mod secret;
 pub mod table;
 

@@ -4,9 +4,9 @@
 use super::connection::sql;
 use super::digest::{self, State, Sum};
 use super::format;
-use super::provider::{self, Wrapping};
 use super::replica;
 use super::seal::{self, Keys};
+use super::wrapping::Wrapping;
 use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, select};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub struct Change<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keys: &'a Keys,
     pub(super) state: State,
-    removed: bool,
+    pub(super) removed: bool,
     /// Who this file is among its peers, if it has any.
     pub(super) peer: Option<Id>,
     /// What is changed is news to the peers.
@@ -97,7 +97,9 @@ impl Change<'_> {
         }
         self.state = State::default();
         self.removed = true;
-        provider::write_rows(self.connection, self.keys, wrapping)?;
+        wrapping.save(self.connection, self.keys, 1, 0)?;
+        let query = "INSERT INTO meta (name, value) VALUES ('token', ?)";
+        self.connection.execute(query, [self.keys.token.0]).map_err(sql)?;
         self.state.save(self.connection, self.keys)
     }
 
@@ -171,18 +173,17 @@ impl Change<'_> {
             .connection
             .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'', ?)")
             .map_err(sql)?;
-        let written = statement
-            .execute(params![
-                header.kind as u8,
-                header.id.0,
-                header.version as i64,
-                header.epoch,
-                header.author.0,
-                header.owner.0,
-                header.flags,
-                digest::bucket(header.id),
-                body
-            ]);
+        let written = statement.execute(params![
+            header.kind as u8,
+            header.id.0,
+            header.version as i64,
+            header.epoch,
+            header.author.0,
+            header.owner.0,
+            header.flags,
+            digest::bucket(header.id),
+            body
+        ]);
         written.map(drop).map_err(sql)
     }
 

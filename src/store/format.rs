@@ -16,7 +16,8 @@ const FIRST: i64 = 1;
 const FORMAT: i64 = FIRST + MIGRATIONS.len() as i64;
 
 /// Emptied when a token is made anew.
-pub const TABLES: &[&str] = &["records", "keys", "terms", "digest", "changes", "audit", "meta", "outbox", "overruled"];
+pub const TABLES: &[&str] =
+    &["records", "keys", "terms", "digest", "changes", "audit", "meta", "outbox", "overruled"];
 
 /// From format N to N+1, the first from 1.
 const MIGRATIONS: &[&str] = &[

@@ -11,11 +11,14 @@ mod connection;
 mod digest;
 mod format;
 pub mod keeper;
+mod local;
 mod log;
 mod provider;
 mod replica;
 mod seal;
+mod seals;
 mod verify;
+mod wrapping;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,10 @@ mod tests;
 pub use change::Change;
 pub use connection::GATE;
 pub use log::{Line, Log};
-pub use replica::{Fate, Identity, Position, Whole};
+pub use provider::{Provider, passphrase};
+pub use replica::{Fate, Position, Whole};
+pub use seals::{Rotation, SealInfo, SealState};
+pub use wrapping::{Opened, Wrapping};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -216,7 +222,7 @@ impl Store {
         keys: Keys,
         first: impl FnOnce(&mut Change<'_>) -> Result<()>,
     ) -> Result<Store> {
-        let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
         if Self::exists(config) {
             let (link, _) = Link::open(config)?;
@@ -243,7 +249,7 @@ impl Store {
     pub fn open(config: &SlotConfig) -> Result<Store> {
         let _gate = GATE.read();
         let (link, connection) = Link::open(config)?;
-        let keys = provider::unseal(&connection, config)?;
+        let keys = wrapping::unseal(&connection, config)?;
         let store = Store::with(link, keys);
         *store.reader.lock() = Some(connection);
         Ok(store)

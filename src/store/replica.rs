@@ -10,20 +10,13 @@ use super::digest::bucket;
 use super::seal::{self, Keys, header_bytes};
 use super::{Change, HEADER, Header, Id, Kind, Store, change, header, select};
 use crate::crypto::Secret;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Version of a record's form on its way.
 const FORM: u8 = 1;
 /// How many overruled changes are remembered.
 const OVERRULED: i64 = 1_000;
-const IDENTITY: &str = "strongroom peer identity";
-
-/// Who a member is: its id, and the seed of the Ed25519 key that signs what it sends.
-pub struct Identity {
-    pub peer: Id,
-    pub seed: Secret,
-}
 
 /// How far a member has read what its peers wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +42,8 @@ impl Whole {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![FORM];
         out.extend_from_slice(&header_bytes(&self.header));
-        let counted = |out: &mut Vec<u8>, length: usize| out.extend_from_slice(&(length as u32).to_le_bytes());
+        let counted =
+            |out: &mut Vec<u8>, length: usize| out.extend_from_slice(&(length as u32).to_le_bytes());
         counted(&mut out, self.body.len());
         out.extend_from_slice(&self.body);
         counted(&mut out, self.keys.len());
@@ -115,14 +109,13 @@ fn decode_header(bytes: &[u8]) -> Option<Header> {
 /// The peer id of a file that is a member.
 pub(super) fn peer(connection: &Connection) -> Result<Option<Id>> {
     let Some(row) = meta(connection, "peer")? else { return Ok(None) };
-    row.get(..16).map_or(Ok(None), |id| Id::from_row(id.to_vec()).map(Some))
+    Id::from_row(row).map(Some)
 }
 
 /// The header of whatever a present record of this id is.
 pub(super) fn present(connection: &Connection, id: Id) -> Result<Option<Header>> {
-    let query = format!(
-        "SELECT {HEADER} FROM records INDEXED BY records_by_bucket WHERE bucket = ? AND id = ?"
-    );
+    let query =
+        format!("SELECT {HEADER} FROM records INDEXED BY records_by_bucket WHERE bucket = ? AND id = ?");
     let mut statement = connection.prepare_cached(&query).map_err(sql)?;
     let found = statement.query_row(params![bucket(id), id.0], |row| Ok(header(row))).optional();
     found.map_err(sql)?.transpose()
@@ -164,10 +157,9 @@ impl Change<'_> {
     }
 
     /// Makes the file a member. What is in it already is the peers' to get, too.
-    pub fn enlist(&mut self, identity: &Identity) -> Result<()> {
-        let sealed = seal::seal_for(self.keys, IDENTITY, &identity.peer.0, &identity.seed)?;
-        self.set_meta("peer", &[&identity.peer.0[..], &sealed].concat())?;
-        self.peer = Some(identity.peer);
+    pub fn enlist(&mut self, peer: Id) -> Result<()> {
+        self.set_local("peer", &peer.0)?;
+        self.peer = Some(peer);
         let all = "INSERT OR IGNORE INTO outbox (id) SELECT id FROM records";
         self.connection.execute(all, []).map_err(sql)?;
         Ok(())
@@ -176,12 +168,6 @@ impl Change<'_> {
     /// From now on this transaction writes what peers have already: nothing of it goes to the outbox.
     pub fn from_peers(&mut self) {
         self.outgoing = false;
-    }
-
-    fn set_meta(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        let query = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)";
-        self.connection.prepare_cached(query).map_err(sql)?.execute(params![name, value]).map_err(sql)?;
-        Ok(())
     }
 
     /// What is here of this id, of whatever kind.
@@ -244,7 +230,9 @@ impl Change<'_> {
     /// The peers have this version: it leaves the outbox, unless it is not the present one any more.
     pub fn sent(&mut self, header: &Header) -> Result<()> {
         let now = present(self.connection, header.id)?;
-        if now.is_none_or(|now| (now.kind, now.version, now.author) == (header.kind, header.version, header.author)) {
+        if now.is_none_or(|now| {
+            (now.kind, now.version, now.author) == (header.kind, header.version, header.author)
+        }) {
             let mut statement =
                 self.connection.prepare_cached("DELETE FROM outbox WHERE id = ?").map_err(sql)?;
             statement.execute([header.id.0]).map_err(sql)?;
@@ -267,7 +255,12 @@ impl Change<'_> {
     /// What peers wrote up to here is in the file.
     pub fn set_position(&mut self, position: Position) -> Result<()> {
         let row = [position.engine.to_le_bytes(), position.revision.to_le_bytes()].concat();
-        self.set_meta("position", &row)
+        self.set_local("position", &row)
+    }
+
+    /// Whether the peers are to get something of this transaction.
+    pub fn has_news(&self) -> bool {
+        self.peer.is_some() && self.outgoing && !self.touched_ids.is_empty()
     }
 
     /// Puts what this transaction changed in the outbox of a member.
@@ -303,15 +296,6 @@ impl Store {
     /// Who writes here: the peer, or the token itself where there is no cluster.
     pub fn author(&self) -> Result<Id> {
         Ok(self.peer()?.unwrap_or(self.keys.token))
-    }
-
-    /// With the key that signs.
-    pub fn identity(&self) -> Result<Option<Identity>> {
-        let Some(row) = self.read(|connection| meta(connection, "peer"))? else { return Ok(None) };
-        let damaged = || Error::DeviceError.because("the token's peer row was altered");
-        let (id, sealed) = row.split_at_checked(16).ok_or_else(damaged)?;
-        let seed = seal::open_for(&self.keys, IDENTITY, id, sealed).ok_or_else(damaged)?;
-        Ok(Some(Identity { peer: Id::from_row(id.to_vec())?, seed }))
     }
 
     pub fn position(&self) -> Result<Position> {

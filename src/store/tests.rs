@@ -294,6 +294,7 @@ fn many_writers_share_the_file() {
 }
 
 mod pages;
+mod seals;
 
 #[test]
 fn drafts_of_killed_processes_go_with_the_next_one() {

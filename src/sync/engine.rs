@@ -46,9 +46,10 @@ pub type Result<T> = std::result::Result<T, Fault>;
 fn of_status(status: &tonic::Status) -> Fault {
     match status.code() {
         Code::OutOfRange => Fault::Compacted,
-        Code::InvalidArgument | Code::PermissionDenied | Code::FailedPrecondition | Code::ResourceExhausted => {
-            Fault::Refused(status.message().to_owned())
-        }
+        Code::InvalidArgument
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::ResourceExhausted => Fault::Refused(status.message().to_owned()),
         _ => Fault::CutOff(format!("{} ({})", status.message(), status.code())),
     }
 }
@@ -239,8 +240,7 @@ impl Engine {
 
     /// What changes below `prefix` from this revision on.
     pub async fn watch(&mut self, prefix: &[u8], from: i64) -> Result<Watch> {
-        let create =
-            WatchCreate { key: prefix.to_vec(), range_end: end_of(prefix), start_revision: from };
+        let create = WatchCreate { key: prefix.to_vec(), range_end: end_of(prefix), start_revision: from };
         let order = WatchRequest { order: Some(WatchOrder::Create(create)) };
         // etcd ends the watch when we end our half of the stream.
         let orders = tokio_stream::iter([order]).chain(tokio_stream::pending());

@@ -53,15 +53,13 @@ pub fn waiting(config: &ClusterConfig) -> Asked<Vec<JoinRequest>> {
 
 /// Leaves the answer to a request.
 pub fn answer(config: &ClusterConfig, fingerprint: &str, sealed: Vec<u8>) -> Asked<()> {
-    asked(async { Engine::connect(config).await?.put(wire::answer(&config.prefix, fingerprint), sealed).await })
+    asked(async {
+        Engine::connect(config).await?.put(wire::answer(&config.prefix, fingerprint), sealed).await
+    })
 }
 
 /// Reads everything once: what a new host does before anything else. `watch`: how many of how many records.
-pub fn read_everything(
-    token: &Token,
-    config: &ClusterConfig,
-    watch: &mut dyn FnMut(u64, u64),
-) -> Asked<()> {
+pub fn read_everything(token: &Token, config: &ClusterConfig, watch: &mut dyn FnMut(u64, u64)) -> Asked<()> {
     let mut peer = Peer::new(token, &config.prefix)?;
     let work: Result<Asked<()>> = on_this_thread(async {
         let mut engine = Engine::connect(config).await?;

@@ -105,10 +105,21 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         /// A host makes a record or changes it; stricter by one rule, or not.
-        Change { host: u8, record: u8, stricter: bool, body: u8 },
-        Destroy { host: u8, record: u8 },
+        Change {
+            host: u8,
+            record: u8,
+            stricter: bool,
+            body: u8,
+        },
+        Destroy {
+            host: u8,
+            record: u8,
+        },
         /// A host gets something that was sent at some time: late, early, again, or never.
-        Deliver { host: u8, message: u16 },
+        Deliver {
+            host: u8,
+            message: u16,
+        },
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -160,8 +171,11 @@ mod tests {
 
         /// Everybody hears of what everybody has, in an order of its own for each.
         fn settle(&mut self, order: &[u16]) {
-            let have: Vec<(u8, Whole)> =
-                self.hosts.iter().flat_map(|host| host.iter().map(|(name, whole)| (*name, whole.clone()))).collect();
+            let have: Vec<(u8, Whole)> = self
+                .hosts
+                .iter()
+                .flat_map(|host| host.iter().map(|(name, whole)| (*name, whole.clone())))
+                .collect();
             for host in 0..self.hosts.len() {
                 let mut mail = have.clone();
                 for (place, to) in order.iter().enumerate().filter(|_| !have.is_empty()) {

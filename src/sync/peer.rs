@@ -6,12 +6,11 @@ use super::etcd::KeyValue;
 use super::merge::{Verdict, decide};
 use super::wire::{self, Places, Refusal, Signer};
 use crate::audit::{Event, Note};
-use crate::crypto::ed25519::PrivateKey;
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::store::keeper::Condition;
 use crate::store::{Change, Id, Kind, Position, Store, Whole};
-use crate::token::{Token, members};
+use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -83,8 +82,8 @@ impl<'a> Peer<'a> {
     pub fn new(token: &'a Token, prefix: &str) -> Result<Peer<'a>> {
         let store = token.store()?;
         let none = || Error::ActionProhibited.because("this token is no member of a cluster");
-        let identity = store.identity()?.ok_or_else(none)?;
-        let signer = Signer { id: identity.peer, key: PrivateKey::new(&identity.seed)? };
+        let (id, key) = (store.peer()?.ok_or_else(none)?, appliance::signing_key(&store)?.ok_or_else(none)?);
+        let signer = Signer { id, key };
         let signers = members::signers(token.members()?);
         let condition = Condition { pid: std::process::id(), ..Condition::default() };
         Ok(Peer {
@@ -226,7 +225,8 @@ impl<'a> Peer<'a> {
     fn admit(&mut self, member: Option<&Whole>) {
         let Some(member) = member else { return };
         let record = crate::store::Record { header: member.header, body: member.body.clone() };
-        let body = self.store.open_body(&record, crate::store::BodyKey::Seal).and_then(|body| Object::decode(&body));
+        let body =
+            self.store.open_body(&record, crate::store::BodyKey::Seal).and_then(|body| Object::decode(&body));
         let Some(signs) = body.ok().and_then(|fields| members::signs(&fields)) else { return };
         if self.signers.insert(member.header.id, signs).is_none() {
             self.skipped.clear();
@@ -266,7 +266,10 @@ impl<'a> Peer<'a> {
             })
             .take(BATCH)
             .collect();
-        batch.iter().filter(|whole| whole.header.kind == Kind::Member).for_each(|member| self.admit(Some(member)));
+        batch
+            .iter()
+            .filter(|whole| whole.header.kind == Kind::Member)
+            .for_each(|member| self.admit(Some(member)));
         Ok(batch)
     }
 
@@ -283,7 +286,8 @@ impl<'a> Peer<'a> {
     }
 
     fn sent(&mut self, batch: &[Whole], revision: i64) -> Result<()> {
-        self.token.write_from_peers(|change| batch.iter().try_for_each(|whole| change.sent(&whole.header)))?;
+        self.token
+            .write_from_peers(|change| batch.iter().try_for_each(|whole| change.sent(&whole.header)))?;
         self.known.extend(batch.iter().map(|whole| (whole.header.id, revision)));
         Ok(())
     }
@@ -300,12 +304,10 @@ impl<'a> Peer<'a> {
                     return Ok(());
                 }
                 Ok(Err(None)) => drop(self.known.insert(id, 0)),
-                Ok(Err(Some(there))) => {
-                    match self.settle(&whole, &key, there)? {
-                        true => return Ok(()),
-                        false => continue,
-                    }
-                }
+                Ok(Err(Some(there))) => match self.settle(&whole, &key, there)? {
+                    true => return Ok(()),
+                    false => continue,
+                },
                 Err(Fault::Refused(why)) => {
                     self.skipped.insert(id);
                     self.notice(format!("etcd does not take record {id}: {why}"));

@@ -1,9 +1,9 @@
 //! Users who leave: deleted by an officer, with what is theirs, and out of every process.
 
 use super::custody::still_good;
-use super::officers::nobody;
+use super::officers::{nobody, part_with};
 use super::policy::Operation;
-use super::{Access, Token};
+use super::{Access, Role, Token};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Kind, Store};
@@ -27,6 +27,7 @@ impl Token {
     pub fn delete_user(&self, access: Access<'_>, name: &str, destroy: bool) -> Result<usize> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
         let store = self.store()?;
+        let policy = self.policy_of(&store)?;
         let destroyed = self.write(&store, |change| {
             still_good(change, officer)?;
             let user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
@@ -43,6 +44,9 @@ impl Token {
             }
             let note = Note::of(Event::UserDeleted).user(user.person());
             let note = gone.iter().fold(note, |note, id| note.object(id));
+            if user.role == Role::Officer {
+                part_with(change, officer, &user, policy)?;
+            }
             change.remove(Kind::User, id)?;
             change.audit(access.login, note)?;
             Ok(many)

@@ -1,13 +1,14 @@
 //! A token that is one of several: how it becomes a member of a cluster, who the others are, and when a
 //! change is done.
 //!
-//! A member has an id and an Ed25519 key of its own, with which it signs what it sends (`sync`). A new host asks with a [`JoinRequest`]; an officer on a member compares its
+//! A member is a host by its identity (AU, `appliance`), whose key signs what it sends (`sync`). A new host asks with a [`JoinRequest`]; an officer on a member compares its
 //! fingerprint and answers with the seal key, the token's id and the members so far, in an HPKE ciphertext
 //! that only the asker opens. HPKE names no sender, so both sides then compare a code that only somebody with
 //! the seal key can make.
 
+use super::appliance::Appliance;
 use super::policy::{Operation, may_manage};
-use super::{Access, Token};
+use super::{Access, Token, appliance};
 use crate::audit::{Event, Note, hex};
 use crate::config::{Durability, SlotConfig};
 use crate::crypto::ed25519::{PrivateKey, PublicKey};
@@ -15,7 +16,7 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Fate, Header, Id, Identity, Kind, Store, Whole, keeper};
+use crate::store::{BodyKey, Change, Fate, Header, Id, Kind, Store, Whole, keeper};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -84,21 +85,21 @@ pub struct Joining {
 }
 
 impl JoinRequest {
-    /// Form (1), peer id, both public keys, then the host's name.
+    /// Form (1), both public keys, then the host's name.
     pub fn encode(&self) -> Vec<u8> {
-        let Member { id, name, signs } = &self.member;
-        [&[1][..], &id.0, signs, &self.sealed_to, name.as_bytes()].concat()
+        let Member { name, signs, .. } = &self.member;
+        [&[1][..], signs, &self.sealed_to, name.as_bytes()].concat()
     }
 
     /// `None` when it is none.
     pub fn decode(bytes: &[u8]) -> Option<JoinRequest> {
-        let (fixed, name) = bytes.split_first_chunk::<81>()?;
+        let (fixed, name) = bytes.split_first_chunk::<65>()?;
         let name = std::str::from_utf8(name).ok().filter(|name| is_name(name))?;
-        let signs = fixed[17..49].try_into().ok()?;
+        let signs: [u8; 32] = fixed[1..33].try_into().ok()?;
         // One that can never verify is no member.
-        PublicKey::new(&fixed[17..49]).ok()?;
-        let member = Member { id: Id(fixed[1..17].try_into().ok()?), name: name.to_owned(), signs };
-        let sealed_to = fixed[49..].try_into().ok()?;
+        PublicKey::new(&signs).ok()?;
+        let member = Member { id: Appliance::named(signs).id, name: name.to_owned(), signs };
+        let sealed_to = fixed[33..].try_into().ok()?;
         (fixed[0] == 1).then_some(JoinRequest { member, sealed_to })
     }
 
@@ -117,6 +118,11 @@ fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
 }
 
+fn check_name(name: &str) -> Result<()> {
+    let wrong = || Error::ArgumentsBad.because("a host's name is 1 to 64 visible ASCII characters");
+    is_name(name).then_some(()).ok_or_else(wrong)
+}
+
 /// What an officer's yes is for the one who asked: to be put where he finds it, and to be read out to him.
 pub struct Welcome {
     pub sealed: Vec<u8>,
@@ -130,13 +136,11 @@ fn code(pepper: &Secret, fingerprint: &str) -> String {
 impl Joining {
     /// `ArgumentsBad` for a name that is none: 1 to 64 visible characters of ASCII.
     pub fn new(name: &str) -> Result<Joining> {
-        if !is_name(name) {
-            return Err(Error::ArgumentsBad.because("a host's name is 1 to 64 visible ASCII characters"));
-        }
+        check_name(name)?;
         let seed = PrivateKey::generate()?;
-        let signs = PrivateKey::new(&seed)?.public();
+        let Appliance { id, public } = Appliance::of(&seed)?;
         let (private, sealed_to) = hpke::key_pair()?;
-        let member = Member { id: Id::random()?, name: name.to_owned(), signs };
+        let member = Member { id, name: name.to_owned(), signs: public };
         Ok(Joining { request: JoinRequest { member, sealed_to }, seed, private })
     }
 
@@ -144,7 +148,8 @@ impl Joining {
     pub fn open(&self, sealed: &[u8]) -> Result<Joined<'_>> {
         let fingerprint = self.request.fingerprint();
         let plain = hpke::open(&self.private, WELCOME, fingerprint.as_bytes(), sealed)?;
-        let wrong = || Error::EncryptedDataInvalid.because("the answer is of a form that this version does not know");
+        let wrong =
+            || Error::EncryptedDataInvalid.because("the answer is of a form that this version does not know");
         let (fixed, mut rest) = plain.split_first_chunk::<48>().ok_or_else(wrong)?;
         let mut members = Vec::new();
         while !rest.is_empty() {
@@ -180,12 +185,12 @@ impl Joined<'_> {
         if Store::exists(config) {
             return Err(Error::ActionProhibited.because("there is a token already"));
         }
-        let identity = Identity { peer: self.joining.request.member.id, seed: self.joining.seed.clone() };
         Store::create_from(config, self.token, self.seal, |change| {
-            change.enlist(&identity)?;
+            let host = appliance::make_of(change, &self.joining.seed)?;
+            change.enlist(host.id)?;
             change.from_peers();
             self.members.iter().try_for_each(|member| change.adopt(member))?;
-            change.enter(Note::of(Event::ClusterJoined).object(identity.peer))
+            change.enter(Note::of(Event::ClusterJoined).object(host.id))
         })
         .map(drop)
     }
@@ -196,15 +201,15 @@ impl Token {
     /// `ActionProhibited` when it is a member already.
     pub fn found_cluster(&self, access: Access<'_>, name: &str) -> Result<()> {
         may_manage(access, Operation::ManagePeers)?;
-        let Joining { request, seed, .. } = Joining::new(name)?;
+        check_name(name)?;
         self.write_here(&*self.store()?, |change| {
             if change.peer_id().is_some() {
                 return Err(Error::ActionProhibited.because("this token is a member of a cluster already"));
             }
-            let peer = request.member.id;
-            change.enlist(&Identity { peer, seed })?;
-            request.member.write(change)?;
-            change.audit(access.login, Note::of(Event::ClusterFounded).object(peer))
+            let Appliance { id, public } = appliance::own(change)?;
+            change.enlist(id)?;
+            Member { id, name: name.to_owned(), signs: public }.write(change)?;
+            change.audit(access.login, Note::of(Event::ClusterFounded).object(id))
         })
         .map(drop)
     }
@@ -279,16 +284,20 @@ impl Token {
             return self.write_here(store, work).map(|(result, _)| result);
         };
         let refused = |why: &str| {
-            Error::TokenWriteProtected.because(format_args!(
-                "durability is quorum and {why}; nothing was changed"
-            ))
+            Error::TokenWriteProtected
+                .because(format_args!("durability is quorum and {why}; nothing was changed"))
         };
-        match keeper::condition(&self.config.path) {
-            None => return Err(refused("no `strongroom agent` runs on this host")),
-            Some(now) if !now.connected => return Err(refused(&now.last_error)),
-            Some(_) => {}
-        }
-        let (result, pending) = self.write_here(store, work)?;
+        let now = keeper::condition(&self.config.path);
+        let (result, pending) = self.write_here(store, |change| {
+            let result = work(change)?;
+            match &now {
+                // The log alone is no news to the peers.
+                _ if !change.has_news() => Ok(result),
+                None => Err(refused("no `strongroom agent` runs on this host")),
+                Some(now) if !now.connected => Err(refused(&now.last_error)),
+                Some(_) => Ok(result),
+            }
+        })?;
         self.wait_for_peers(store, &pending, Duration::from_millis(cluster.quorum_timeout_ms))?;
         Ok(result)
     }
@@ -302,7 +311,9 @@ impl Token {
                     return Err(Error::FunctionFailed.because("another host changed the same first"));
                 }
                 Fate::Pending if since.elapsed() >= patience => {
-                    return Err(Error::Pending.because("kept here; the cluster's majority has not confirmed it"));
+                    return Err(
+                        Error::Pending.because("kept here; the cluster's majority has not confirmed it")
+                    );
                 }
                 // Short beside the majority's own syncs.
                 Fate::Pending => std::thread::sleep(Duration::from_millis(1)),

@@ -4,6 +4,7 @@
 //! asks the one table in `policy.rs`. No lock is held while a mechanism or a password KDF runs;
 //! nothing here is on the path of C_Sign but [`Token::key`] at C_SignInit, served from memory.
 
+pub mod appliance;
 mod audit;
 mod cache;
 mod custody;
@@ -17,14 +18,20 @@ mod officers;
 pub mod policy;
 mod profile;
 mod reset;
+mod seal;
+mod shareholders;
 #[cfg(test)]
 mod tests;
 mod users;
 
-pub use audit::{Filter, Verification};
+pub use audit::{Filter, Pruned, Verification};
 pub use login::Login;
 pub use members::{JoinRequest, Joining, Member};
 pub use reset::PendingReset;
+pub use seal::Rotated;
+pub use shareholders::Part;
+
+pub use crate::store::{SealInfo, SealState};
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
@@ -47,6 +54,19 @@ pub enum Role {
     Officer,
     /// CU: CKU_USER.
     User,
+    /// AU: this host; no login of PKCS#11.
+    Appliance,
+}
+
+impl Role {
+    /// `CO`, `CU` or `AU`.
+    pub fn short(self) -> &'static str {
+        match self {
+            Role::Officer => "CO",
+            Role::User => "CU",
+            Role::Appliance => "AU",
+        }
+    }
 }
 
 /// Who asks, from which session.
@@ -80,6 +100,8 @@ pub struct UserInfo {
     pub role: Role,
     pub locked: bool,
     pub failures: u32,
+    /// An officer's, with reset policy `quorum`.
+    pub part: Option<Part>,
 }
 
 /// Longest password in bytes.
@@ -251,10 +273,18 @@ impl Token {
         self.index_for_change().drop_sessions(|_| true);
     }
 
-    /// Reads everything, the audit log too, and compares it with what the token knows; `watch` is told
+    /// Reads everything, the audit log too, and compares it with what the token knows, as the host (AU) and
+    /// whoever is logged in; `watch` is told
     /// how many of how many records are done.
     pub fn verify(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
-        let mut report = self.store()?.verify_watched(watch)?;
+        let store = self.store()?;
+        let host = appliance::login(&store)?;
+        let access = Access { login: Some(&host), write: false, session: 0 };
+        policy::may_manage(access, policy::Operation::CheckState)?;
+        let mut report = store.verify_watched(watch)?;
+        if appliance::load(&store).is_err() {
+            report.faults.push("this host's identity (AU) was altered".to_owned());
+        }
         let log = self.audit_verify(None)?.found;
         report.entries = log.entries;
         report.faults.extend(log.faults.into_iter().map(|fault| format!("audit log: {fault}")));

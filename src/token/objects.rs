@@ -270,6 +270,12 @@ impl Token {
         drop(self.index_for_change());
     }
 
+    /// A password was right, and the login comes too late: the log says that it ended.
+    pub fn end_unused(&self, login: &Login) {
+        login.end();
+        self.count_repeat(login, false);
+    }
+
     /// Forgets the keys of private objects in this process, private session objects too. `login`: what
     /// ends.
     pub fn log_out(&self, login: Option<Arc<Login>>) {

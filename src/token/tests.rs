@@ -1,5 +1,6 @@
 //! People and their objects, several processes as several tokens on one file.
 
+mod appliance;
 mod deletion;
 
 use super::*;
@@ -9,7 +10,10 @@ use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
 mod custody;
+mod races;
 mod reset;
+mod seal;
+mod shareholders;
 
 pub struct House {
     _folder: tempfile::TempDir,
@@ -31,9 +35,19 @@ impl House {
         let token = house.process();
         token.initialize(OFFICER, "test").unwrap();
         let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
-        for name in officers {
-            let password = format!("pw-{name}");
-            token.create_user(access(&officer), name, Role::Officer, password.as_bytes()).unwrap();
+        for (earlier, name) in officers.iter().enumerate() {
+            token
+                .create_user(access(&officer), name, Role::Officer, format!("pw-{name}").as_bytes())
+                .unwrap();
+            shareholders::own_password(&token, name);
+            if shareholders::part(&token, name) == Some(Part::Waits) {
+                token.request_reset(access(&officer), name).unwrap();
+                let mut others = officers[..earlier].iter();
+                while shareholders::part(&token, name) == Some(Part::Waits) {
+                    let other = shareholders::officer(&token, others.next().unwrap());
+                    token.approve_reset(access(&other), name).unwrap();
+                }
+            }
         }
         for name in ["user", "alice", "bob"] {
             token.create_user(access(&officer), name, Role::User, format!("pw-{name}").as_bytes()).unwrap();

@@ -71,7 +71,11 @@ impl Hosts {
         let (agents, sessions) = (vec![None, None, None], Mutex::new([0; 3]));
         let mut hosts = Hosts { etcd, module, folder, config, wires, agents, sessions };
         hosts.strongroom(A, &["cluster", "activate"], "");
-        hosts.strongroom(A, &["user", "create", "user", "--role", "CU"], std::str::from_utf8(PIN).expect("text"));
+        hosts.strongroom(
+            A,
+            &["user", "create", "user", "--role", "CU"],
+            std::str::from_utf8(PIN).expect("text"),
+        );
         hosts.strongroom(A, &["cluster", "init", "--name", "a"], "");
         hosts.start_agent(A);
         for (host, name) in [(B, "b"), (C, "c")] {
@@ -92,7 +96,8 @@ impl Hosts {
     /// The command on a host; `password`: STRONGROOM_PASSWORD (empty: the user's).
     pub fn strongroom(&self, host: usize, words: &[&str], password: &str) -> String {
         let password = if password.is_empty() { std::str::from_utf8(PIN).expect("text") } else { password };
-        let output = self.command(host, words).env("STRONGROOM_PASSWORD", password).output().expect("strongroom");
+        let output =
+            self.command(host, words).env("STRONGROOM_PASSWORD", password).output().expect("strongroom");
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
@@ -198,7 +203,15 @@ impl Hosts {
     pub fn log_in(&self, host: usize, pin: &[u8]) -> Result<CK_SESSION_HANDLE> {
         let mut sessions = self.sessions.lock().expect("sessions");
         if sessions[host] == 0 {
-            check(call!(self.module, C_OpenSession, host as CK_SLOT_ID, RW, null_mut(), None, &mut sessions[host]))?;
+            check(call!(
+                self.module,
+                C_OpenSession,
+                host as CK_SLOT_ID,
+                RW,
+                null_mut(),
+                None,
+                &mut sessions[host]
+            ))?;
         }
         call!(self.module, C_Logout, sessions[host]);
         self.module.login(sessions[host], CKU_USER, pin)?;

@@ -8,6 +8,7 @@
 
 mod agent;
 mod audit;
+mod certificate;
 mod cluster;
 mod context;
 mod crypto;
@@ -25,6 +26,7 @@ mod peers;
 mod pem;
 mod progress;
 mod reset;
+mod seal;
 mod slot;
 mod token;
 mod user;
@@ -77,12 +79,18 @@ commands! {
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
-    /// Keys: whose they are, and who may use them.
+    /// Keys: made, brought, wrapped; whose they are, and who may use them.
     #[command(subcommand)]
     Key(key::Command),
+    /// Certificates beside the keys.
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// New passwords by several officers together (reset policy `quorum`).
     #[command(subcommand)]
     Reset(reset::Command),
+    /// What opens the token's file: key files, credentials, passphrases.
+    #[command(subcommand)]
+    Seal(seal::Command),
     /// Log in for the rest of the interactive session.
     Login(login::LogIn),
     /// Log out.

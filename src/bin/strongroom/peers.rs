@@ -74,9 +74,9 @@ pub fn engine(context: &mut Context) -> Result<ClusterConfig, Failure> {
 fn stopped(what: &str, stop: Stop) -> Failure {
     match stop {
         Stop::Host(error) => Failure::new(what).because(error.cause()).next(error.remedy()),
-        Stop::Engine(fault) => {
-            Failure::new(what).because(fault).next("look at [slot.cluster] in the configuration, and at etcd.")
-        }
+        Stop::Engine(fault) => Failure::new(what)
+            .because(fault)
+            .next("look at [slot.cluster] in the configuration, and at etcd."),
     }
 }
 
@@ -95,8 +95,10 @@ fn name_or_host(name: Option<String>) -> String {
 
 fn bad_name(error: Error) -> Failure {
     match error {
-        Error::ArgumentsBad => Failure::new("A host's name has 1 to 64 visible ASCII characters and no spaces.")
-            .next("choose one with --name."),
+        Error::ArgumentsBad => {
+            Failure::new("A host's name has 1 to 64 visible ASCII characters and no spaces.")
+                .next("choose one with --name.")
+        }
         other => other.into(),
     }
 }
@@ -164,7 +166,9 @@ fn asked_code() -> Result<String, Failure> {
     let _ = std::io::stderr().flush();
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
-    let none = || Failure::new("No code was given; nothing was made.").next("ask the officer for it, and join again.");
+    let none = || {
+        Failure::new("No code was given; nothing was made.").next("ask the officer for it, and join again.")
+    };
     match read {
         Ok(length) if length > 0 => Ok(line),
         _ => Err(none()),
@@ -185,8 +189,9 @@ fn approve(context: &mut Context, fingerprint: &str) -> Outcome {
     let waiting = join::waiting(&engine).map_err(failed)?;
     let request = waiting.into_iter().find(|request| same(&request.fingerprint(), fingerprint));
     let request = request.ok_or_else(|| {
-        Failure::new(format!("No host with the fingerprint {fingerprint} asks to join."))
-            .next("`strongroom cluster join` must be waiting on it; `strongroom cluster list` shows who asks.")
+        Failure::new(format!("No host with the fingerprint {fingerprint} asks to join.")).next(
+            "`strongroom cluster join` must be waiting on it; `strongroom cluster list` shows who asks.",
+        )
     })?;
     let token = context.ready_token()?;
     let welcome = token.welcome(officer.access(), &request).map_err(no_member)?;
