@@ -69,6 +69,12 @@ pub fn insert(token: &Token, access: Access<'_>, object: Object) -> Result<Handl
     token.insert_all(access, vec![object], Note::of(Event::Generate)).map(|handles| handles[0])
 }
 
+/// What this thread has used of the processor: other work on the machine does not count.
+pub fn processor_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 const NOBODY: Access<'static> = Access { login: None, write: true, session: 1 };
 
 pub fn key(label: &str, private: bool) -> Object {

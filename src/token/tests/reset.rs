@@ -310,9 +310,9 @@ fn among_ten_thousand_users_one_is_found_as_fast() {
     let store = token.store().unwrap();
     let fastest = |name: &str| {
         let once = |_| {
-            let begun = std::time::Instant::now();
+            let begun = processor_time();
             assert!(token.find_user(&store, name).unwrap().is_some());
-            begun.elapsed()
+            processor_time() - begun
         };
         (0..200).map(once).min().unwrap()
     };
@@ -330,9 +330,9 @@ fn among_ten_thousand_users_one_is_found_as_fast() {
     };
     let list = |wanted: usize| {
         let once = |_| {
-            let begun = std::time::Instant::now();
+            let begun = processor_time();
             assert_eq!(token.users().unwrap().len(), wanted);
-            begun.elapsed()
+            processor_time() - begun
         };
         (0..3).map(once).min().unwrap()
     };

@@ -200,9 +200,9 @@ fn an_officer_of_thousands_of_users_is_deleted_in_time() {
         written.unwrap();
     };
     let delete = |name: &str| {
-        let begun = std::time::Instant::now();
+        let begun = processor_time();
         token.delete_user(access(&so), name, false).unwrap();
-        begun.elapsed()
+        processor_time() - begun
     };
     made(0..500);
     let few = delete("third");
@@ -210,5 +210,5 @@ fn an_officer_of_thousands_of_users_is_deleted_in_time() {
     let many = delete("other");
     assert_eq!(store.list(Kind::User).unwrap().len(), 2004);
     println!("an officer deleted among 500 users: {few:?}, among 2,000: {many:?}");
-    assert!(many < few * 8, "four times the users: {few:?}, {many:?}");
+    assert!(many < few * 10, "four times the users, squared is 16: {few:?}, {many:?}");
 }
