@@ -261,8 +261,8 @@ codes! {
         "There is no token yet, or its file cannot be opened: the seal key is missing, unreadable or another one's.",
         "New: `strongroom cluster activate`. Else `strongroom doctor` says what is wrong with file and seal key.";
     TokenWriteProtected = CKR_TOKEN_WRITE_PROTECTED:
-        "The token's file or folder cannot be written by this user.",
-        "Give the program's user write access to both; reading and signing work without.";
+        "The token's file or folder cannot be written by this user, or this host is cut off from its cluster.",
+        "Give the program's user write access to both, or see `strongroom cluster status`; reading and signing work without.";
     UnwrappingKeyHandleInvalid = CKR_UNWRAPPING_KEY_HANDLE_INVALID:
         "There is no such unwrapping key, or not for you.",
         "Log in and search it again.";

@@ -96,6 +96,8 @@ impl Change<'_> {
             self.connection.execute(&format!("DELETE FROM {table}"), []).map_err(sql)?;
         }
         self.state = State::default();
+        // Whoever it was, the new token is nobody's peer.
+        self.peer = None;
         self.removed = true;
         wrapping.save(self.connection, self.keys, 1, 0)?;
         let query = "INSERT INTO meta (name, value) VALUES ('token', ?)";

@@ -101,6 +101,10 @@ impl<'a> Peer<'a> {
         })
     }
 
+    fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        self.token.write_from_peers((&self.store, self.signer.id), work)
+    }
+
     /// Something that an operator should know of.
     fn notice(&mut self, what: String) {
         log::warn!("cluster: {what}");
@@ -157,13 +161,13 @@ impl<'a> Peer<'a> {
         if lacks.is_empty() {
             return Ok(());
         }
-        self.token.write_from_peers(|change| lacks.iter().try_for_each(|id| change.send(*id)))
+        self.write(|change| lacks.iter().try_for_each(|id| change.send(*id)))
     }
 
     /// Remembers how far everything was read.
     pub fn save(&mut self, position: Position) -> Result<()> {
         if self.store.position()? != position {
-            self.token.write_from_peers(|change| change.set_position(position))?;
+            self.write(|change| change.set_position(position))?;
         }
         self.position = position;
         Ok(())
@@ -183,7 +187,7 @@ impl<'a> Peer<'a> {
             let Some(value) = value else {
                 self.notice(format!("record {id} was deleted in etcd"));
                 self.known.insert(id, 0);
-                self.token.write_from_peers(|change| resend(change, id))?;
+                self.write(|change| resend(change, id))?;
                 continue;
             };
             let place = (&self.places, &key[..]);
@@ -201,7 +205,7 @@ impl<'a> Peer<'a> {
         if news.is_empty() {
             return Ok(());
         }
-        let overruled = self.token.write_from_peers(|change| {
+        let overruled = self.write(|change| {
             let mut overruled = Vec::new();
             for incoming in &news {
                 take_one(change, incoming, &mut overruled)?;
@@ -286,8 +290,7 @@ impl<'a> Peer<'a> {
     }
 
     fn sent(&mut self, batch: &[Whole], revision: i64) -> Result<()> {
-        self.token
-            .write_from_peers(|change| batch.iter().try_for_each(|whole| change.sent(&whole.header)))?;
+        self.write(|change| batch.iter().try_for_each(|whole| change.sent(&whole.header)))?;
         self.known.extend(batch.iter().map(|whole| (whole.header.id, revision)));
         Ok(())
     }

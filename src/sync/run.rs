@@ -89,6 +89,8 @@ impl<A: Agent> Round<'_, '_, A> {
     async fn connected(&mut self) -> std::result::Result<Infallible, Stop> {
         let mut engine = Engine::connect(self.config).await?;
         let peer = &mut *self.peer;
+        // Why it was cut off is in the log.
+        peer.condition.last_error.clear();
         peer.catch_up(&mut engine, &mut |_, _| {}).await?;
         let mut watch = engine.watch(&peer.places.all(), peer.position.revision + 1).await?;
         let (mut said, mut told) = (None, None);

@@ -262,9 +262,17 @@ impl Token {
         self.store()?.peer()
     }
 
-    /// What peers wrote, or what they know by now: nothing of it is news to them, and nobody waits.
-    pub(crate) fn write_from_peers<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
-        let written = self.write_here(&*self.store()?, |change| {
+    /// What peers wrote to this one, or what they know by now: nothing of it is news to them, and nobody
+    /// waits. `TokenNotRecognized` when the file is that peer's no more.
+    pub(crate) fn write_from_peers<T>(
+        &self,
+        (store, peer): (&Store, Id),
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let written = self.write_here(store, |change| {
+            if change.peer_id() != Some(peer) {
+                return Err(Error::TokenNotRecognized.because("the token was initialised anew"));
+            }
             change.from_peers();
             work(change)
         });
