@@ -132,8 +132,8 @@ codes! {
         "The key of a saved operation state is not the one that was given.",
         "Give C_SetOperationState the key the state was saved with.";
     KeyFunctionNotPermitted = CKR_KEY_FUNCTION_NOT_PERMITTED:
-        "The key may not be used for this: its CKA_ flag is false, its owner does not allow it, or an officer asks for a private key.",
-        "Log in as the crypto user (CU) who owns the key; look at CKA_SIGN, CKA_DECRYPT, CKA_WRAP and their kind.";
+        "The key may not be used for this: its CKA_ flag is false, its owner suspended it, today is outside its dates, a newer version took its place, or an officer asks for a private key.",
+        "Log in as the crypto user (CU) who owns the key; look at CKA_SIGN, CKA_DECRYPT, CKA_WRAP and their kind, and at `strongroom key info`.";
     KeyHandleInvalid = CKR_KEY_HANDLE_INVALID:
         "There is no such key, or not for you: handles live in one process, and private keys are seen after the login of their owner only.",
         "Log in, search the key again, and use the handle of this process.";

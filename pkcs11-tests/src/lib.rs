@@ -10,6 +10,7 @@ pub mod alone;
 pub mod etcd;
 pub mod keys;
 pub mod params;
+pub mod role;
 
 use cryptoki_sys::*;
 use std::path::PathBuf;

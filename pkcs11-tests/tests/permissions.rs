@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::ptr::null_mut;
 
+const SUSPENDED: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0010;
+
 /// A kind of user, and the PIN.
 type Way = (CK_USER_TYPE, &'static [u8]);
 
@@ -167,6 +169,13 @@ fn create(module: &Module, session: CK_SESSION_HANDLE, token: bool, private: boo
     code(module.create(session, &note))
 }
 
+/// A secret key of the session that everybody sees and nothing hides.
+fn session_key(module: &Module, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+    let open = [no(CKA_PRIVATE), no(CKA_SENSITIVE), yes(CKA_EXTRACTABLE), bytes(CKA_VALUE, &[9; 32])];
+    let kind = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_AES)];
+    module.create(session, &[&kind[..], &open[..]].concat()).expect("a session key")
+}
+
 type Question = fn(&Module, CK_SESSION_HANDLE, &Things) -> CK_RV;
 
 const OK: CK_RV = CKR_OK;
@@ -211,6 +220,19 @@ const TABLE: &[(&str, [CK_RV; 5], Question)] = &[
     ("change a private key", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, CKA_LABEL, b"new")),
     ("change a public key", [LOGIN, OK, NO, NO, OK], |m, s, t| set(m, s, t.public, CKA_LABEL, b"new")),
     ("change a public object", [LOGIN, OK, NO, NO, OK], |m, s, t| set(m, s, t.note, CKA_LABEL, b"new")),
+    ("suspend a private key", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, SUSPENDED, &[1])),
+    ("suspend a public key", [LOGIN, OK, NO, NO, NO], |m, s, t| set(m, s, t.public, SUSPENDED, &[1])),
+    ("read a public session key that is not hidden", [OK, OK, OK, OK, SECRET], |m, s, _| {
+        code(m.attribute(s, session_key(m, s), CKA_VALUE))
+    }),
+    ("search for its value", [OK, OK, OK, OK, GONE], |m, s, _| {
+        let key = session_key(m, s);
+        match m.find(s, &[bytes(CKA_VALUE, &[9; 32])]) {
+            Ok(list) if list.contains(&key) => CKR_OK,
+            Ok(_) => CKR_OBJECT_HANDLE_INVALID,
+            Err(code) => code,
+        }
+    }),
     ("share", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, SHARED_WITH, b"bob\ncarol")),
     ("unshare", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, SHARED_WITH, b"")),
     ("give away", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, OWNER, b"bob")),

@@ -88,6 +88,14 @@ events! {
     Copy = "copy",
     /// C_SetAttributeValue (CN_MODIFY_OBJECT).
     Modify = "modify",
+    /// A new version takes a key's place.
+    Rotate = "rotate",
+    /// Nobody uses a key until it is resumed.
+    Suspend = "suspend",
+    /// The end of that.
+    Resume = "resume",
+    /// From when and until when a key may be used (CKA_START_DATE, CKA_END_DATE).
+    Validity = "validity",
     /// (CN_SHARE_OBJECT).
     Share = "share",
     /// (CN_SHARE_OBJECT).

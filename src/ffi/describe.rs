@@ -18,6 +18,8 @@ const OPEN: &[CK_ATTRIBUTE_TYPE] = &[
     CKA_PUBLIC_EXPONENT,
     attribute::CKA_STRONGROOM_OWNER as CK_ATTRIBUTE_TYPE,
     attribute::CKA_STRONGROOM_SHARED_WITH as CK_ATTRIBUTE_TYPE,
+    attribute::CKA_STRONGROOM_SERIES as CK_ATTRIBUTE_TYPE,
+    attribute::CKA_STRONGROOM_MADE_AT as CK_ATTRIBUTE_TYPE,
 ];
 /// Longer ones are cut.
 const MOST: usize = 64;

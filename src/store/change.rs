@@ -195,6 +195,15 @@ impl Change<'_> {
         self.write_terms(object, scope, terms)
     }
 
+    /// Whether an object has a term in a scope.
+    pub fn has_term(&self, object: Id, scope: Id, term: &Term) -> Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM terms WHERE term = ? AND object = ?")
+            .map_err(sql)?;
+        statement.exists(params![self.keys.term(scope, term), object.0]).map_err(sql)
+    }
+
     fn write_terms(&self, object: Id, scope: Id, terms: &[Term]) -> Result<()> {
         let mut remember =
             self.connection.prepare_cached("INSERT OR IGNORE INTO terms VALUES (?, ?)").map_err(sql)?;

@@ -18,6 +18,7 @@ mod replica;
 mod seal;
 mod seals;
 mod verify;
+mod whole;
 mod wrapping;
 
 #[cfg(test)]
@@ -27,8 +28,9 @@ pub use change::Change;
 pub use connection::GATE;
 pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
-pub use replica::{Fate, Position, Whole};
+pub use replica::{Fate, Position};
 pub use seals::{Rotation, SealInfo, SealState};
+pub use whole::Whole;
 pub use wrapping::{Opened, Wrapping};
 
 use crate::config::SlotConfig;
@@ -39,7 +41,8 @@ use connection::{Link, sql};
 use digest::Sum;
 use rusqlite::{Connection, OptionalExtension, params};
 use seal::Keys;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// 16 random bytes that name a record for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,6 +160,15 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
+/// How long a removal waits for readers, so that nothing of it stays in the log.
+const READERS: Duration = Duration::from_millis(50);
+
+const NO_TRACES: u8 = 0;
+/// Perhaps those of a process that was killed; nobody is kept waiting for them.
+const OTHERS: u8 = 1;
+/// Of this process, which could not take them away because somebody read.
+const OURS: u8 = 2;
+
 /// No data version.
 const NEVER: i64 = -1;
 
@@ -171,6 +183,8 @@ pub struct Store {
     openings: AtomicU32,
     /// The data version at which the file was last seen to be the same token; [`NEVER`].
     current: AtomicI64,
+    /// Whether the log may hold what was removed: [`NO_TRACES`], [`OTHERS`], [`OURS`].
+    traces: AtomicU8,
     /// After the connections: it gives the file free.
     link: Link,
 }
@@ -202,21 +216,6 @@ impl Store {
         Self::create_with(config, Keys::random()?, first)
     }
 
-    /// As `create`, of a token that exists elsewhere: with its id and seal key.
-    pub fn create_from(
-        config: &SlotConfig,
-        token: Id,
-        seal: Secret,
-        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
-    ) -> Result<Store> {
-        Self::create_with(config, Keys::new(token, seal), first)
-    }
-
-    /// What `derived_secret` gives in the token with this id and seal key.
-    pub fn secret_of(token: Id, seal: &Secret, purpose: &[u8]) -> Secret {
-        Keys::new(token, seal.clone()).derived(purpose)
-    }
-
     fn create_with(
         config: &SlotConfig,
         keys: Keys,
@@ -231,7 +230,7 @@ impl Store {
                 change.clear(&wrapping)?;
                 first(change)
             })?;
-            connection::truncate_log(&connection);
+            connection::truncate_log(&connection, Duration::ZERO);
             return Ok(Store::with(link, keys));
         }
         let link = Link::make(config, |connection| {
@@ -265,6 +264,7 @@ impl Store {
             proven: Mutex::new(Rank::Leaf, None),
             openings: AtomicU32::new(0),
             current: AtomicI64::new(NEVER),
+            traces: AtomicU8::new(OTHERS),
         }
     }
 
@@ -419,10 +419,35 @@ impl Store {
         if *proven == Some(done.roots.0) {
             *proven = Some(done.roots.1);
         }
+        drop(proven);
         if done.removed {
-            connection::truncate_log(connection);
+            self.traces.store(OURS, Ordering::Relaxed);
         }
+        self.tidy_with(connection, if done.removed { READERS } else { Duration::ZERO });
         Ok((result, done.pending))
+    }
+
+    /// Takes out of the log what a removal had to leave there because somebody read; waits so long for
+    /// readers, if it was ours. Nothing to do costs one load.
+    pub fn tidy(&self, wait: Duration) {
+        if self.traces.load(Ordering::Relaxed) == NO_TRACES {
+            return;
+        }
+        let _gate = GATE.read();
+        if let Some(connection) = self.writer.lock().as_ref() {
+            self.tidy_with(connection, wait);
+        }
+    }
+
+    fn tidy_with(&self, connection: &Connection, wait: Duration) {
+        let wait = match self.traces.load(Ordering::Relaxed) {
+            NO_TRACES => return,
+            OURS => wait,
+            _ => Duration::ZERO,
+        };
+        if connection::truncate_log(connection, wait) {
+            self.traces.store(NO_TRACES, Ordering::Relaxed);
+        }
     }
 
     /// Reads everything and compares it with the state digest. Never changes the file.

@@ -22,6 +22,8 @@ fn put(store: &Store, id: u8, version: u64, text: &str) -> Result<()> {
     })
 }
 
+mod residue;
+
 fn text(store: &Store, id: u8) -> Result<Option<String>> {
     let Some(record) = store.load(Kind::Object, Id([id; 16]))? else { return Ok(None) };
     Ok(Some(String::from_utf8(store.open_body(&record, BodyKey::Seal)?.to_vec()).unwrap()))

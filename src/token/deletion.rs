@@ -1,6 +1,6 @@
 //! Users who leave: deleted by an officer, with what is theirs, and out of every process.
 
-use super::custody::still_good;
+use super::custody::{lost_term, still_good};
 use super::officers::{nobody, part_with};
 use super::policy::Operation;
 use super::{Access, Role, Token};
@@ -8,13 +8,16 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Kind, Store};
 
-/// Destroys a user's private objects, and takes from him what others share with him; answers which
-/// objects went.
+/// Destroys a user's private objects, and takes from him what others share with him: whatever the
+/// owners change there next they seal under a data key that he never had. Answers which objects went.
 pub fn take_all(change: &mut Change<'_>, user: Id) -> Result<Vec<Id>> {
     let owned: Vec<Id> = change.owned(user)?.into_iter().map(|header| header.id).collect();
     owned.iter().try_for_each(|id| change.remove(Kind::Object, *id))?;
     for object in change.held_by(user)? {
         change.remove_key(object, user)?;
+        if let Some(record) = change.load(Kind::Object, object)? {
+            change.add_terms(object, record.header.owner, &[lost_term()])?;
+        }
     }
     Ok(owned)
 }

@@ -11,6 +11,7 @@ mod custody;
 mod deletion;
 mod handles;
 mod keychain;
+mod lifecycle;
 mod login;
 pub(crate) mod members;
 mod objects;
@@ -25,10 +26,11 @@ mod tests;
 mod users;
 
 pub use audit::{Filter, Pruned, Verification};
+pub use lifecycle::Rotated;
 pub use login::Login;
 pub use members::{JoinRequest, Joining, Member};
 pub use reset::PendingReset;
-pub use seal::Rotated;
+pub use seal::SealRotated;
 pub use shareholders::Part;
 
 pub use crate::store::{SealInfo, SealState};
@@ -43,6 +45,7 @@ use handles::Index;
 use login::Verifiers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// CK_OBJECT_HANDLE: per process, independent of sessions, never used again for another object
 /// while the library is initialised.
@@ -103,6 +106,12 @@ pub struct UserInfo {
     /// An officer's, with reset policy `quorum`.
     pub part: Option<Part>,
 }
+
+/// How often a change is tried again when another process was faster.
+const TRIES: usize = 5;
+
+/// How long the library's end waits for readers, if something that was removed is still in the log.
+const LAST_READERS: Duration = Duration::from_secs(1);
 
 /// Longest password in bytes.
 pub const MAX_PIN_LENGTH: usize = 255;
@@ -269,6 +278,8 @@ impl Token {
     /// Wipes everything that is held in memory.
     pub fn close(&self) {
         self.write_repeats();
+        let store = self.store.read().clone();
+        store.inspect(|store| store.tidy(LAST_READERS));
         self.replace_store(None);
         self.index_for_change().drop_sessions(|_| true);
     }

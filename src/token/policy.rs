@@ -46,6 +46,10 @@ pub enum Operation {
     Change,
     Copy,
     Destroy,
+    /// Suspend and resume its use.
+    Suspend,
+    /// Put a new version in its place.
+    Rotate,
     /// Share and unshare it, and know with whom.
     Share,
     /// Give it to another owner.
@@ -116,13 +120,20 @@ const TABLE: &[Row] = &[
     row(&[Reveal],                         PUBLIC,     [YES,    YES,  SECRET,    YES,       SECRET,  SECRET]),
     row(&[Export],                         PUBLIC,     [YES,    YES,  KEPT,      YES,       KEPT,    KEPT]),
     row(&[Copy],                           PUBLIC,     [YES,    YES,  FORBIDDEN, YES,       YES,     FORBIDDEN]),
-    row(&[Make, Change, Destroy],  &[SessionPublic],   [YES,    YES,  FORBIDDEN, FORBIDDEN, YES,     FORBIDDEN]),
+    row(&[Make, Change, Destroy, Suspend], &[SessionPublic],
+                                                       [YES,    YES,  FORBIDDEN, FORBIDDEN, YES,     FORBIDDEN]),
     row(&[Make, Change, Destroy],  &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, YES,     FORBIDDEN]),
     row(&[See, UsePublic, UseSecret],      PRIVATE,    [GONE,   YES,  YES,       GONE,      GONE,    GONE]),
     row(&[Reveal],                         PRIVATE,    [GONE,   YES,  SECRET,    GONE,      GONE,    GONE]),
     row(&[Export],                         PRIVATE,    [GONE,   YES,  KEPT,      GONE,      GONE,    GONE]),
-    row(&[Copy, Change, Destroy],          PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
+    row(&[Copy, Change, Destroy, Suspend], PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
     row(&[Make],                           PRIVATE,    [LOGIN,  YES,  YES,       YES,       LOGIN,   FORBIDDEN]),
+    row(&[Suspend],                &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Rotate],                 &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
+    row(&[Rotate],                 &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    // A session's key dies with it: whoever wants another one makes it.
+    row(&[Rotate],  &[SessionPublic, SessionPrivate],
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Share],                  &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
     // There is nothing to share of what everybody sees, and of what dies with its session.
     row(&[Share],  &[SessionPublic, SessionPrivate, TokenPublic],
@@ -141,7 +152,16 @@ impl Operation {
     const fn writes(self) -> bool {
         matches!(
             self,
-            Make | Change | Destroy | Share | Transfer | ManageUsers | ManagePeers | PruneLog | ManageSeal
+            Make | Change
+                | Destroy
+                | Suspend
+                | Rotate
+                | Share
+                | Transfer
+                | ManageUsers
+                | ManagePeers
+                | PruneLog
+                | ManageSeal
         )
     }
 }
@@ -234,7 +254,10 @@ mod tests {
     #[test]
     fn every_question_has_one_answer() {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
-        let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
+        let all = [
+            See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
+            Transfer,
+        ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
         for (operation, target) in cells.chain(
             [ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, CheckState]
@@ -250,18 +273,23 @@ mod tests {
     #[test]
     fn what_must_hold() {
         for target in [SessionPrivate, TokenPrivate] {
-            for operation in [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy] {
+            for operation in
+                [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy, Suspend, Rotate]
+            {
                 for who in [Who::Nobody, Who::Stranger, Who::Officer, Who::Appliance] {
                     assert!(verdict(who, operation, target).is_err(), "{who:?} {operation:?}");
                 }
             }
         }
-        for operation in [UseSecret, Reveal, Export] {
+        for operation in [UseSecret, Reveal, Export, Suspend, Rotate] {
             assert!(verdict(Who::Officer, operation, TokenPublic).is_err(), "{operation:?}");
         }
         // The host: basic information and digests, no cryptography at all, no people.
         for target in [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate] {
-            let all = [UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
+            let all = [
+                UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
+                Transfer,
+            ];
             for operation in all {
                 assert!(verdict(Who::Appliance, operation, target).is_err(), "{operation:?} {target:?}");
             }
@@ -269,7 +297,7 @@ mod tests {
         assert_eq!(verdict(Who::Appliance, ManageUsers, Token), FORBIDDEN);
         assert_eq!(verdict(Who::Appliance, ReadLog, Token), FORBIDDEN);
         assert_eq!(verdict(Who::Appliance, CheckState, Token), YES);
-        for operation in [Reveal, Export, Change, Copy, Destroy, Share, Transfer] {
+        for operation in [Reveal, Export, Change, Copy, Destroy, Suspend, Rotate, Share, Transfer] {
             assert!(verdict(Who::Sharer, operation, TokenPrivate).is_err(), "{operation:?}");
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {

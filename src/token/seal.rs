@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// What came of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotated {
+pub struct SealRotated {
     /// Of the seal in use now.
     pub number: u32,
     pub provider: Provider,
@@ -93,7 +93,7 @@ impl Token {
     /// Exchanges the seal in use: a key file gets a fresh key, a passphrase file this passphrase, and without
     /// one a passphrase gets a fresh salt. At every moment the configured file opens the token.
     /// `ActionProhibited` for what cannot be written from here: a credential, a variable.
-    pub fn rotate_seal(&self, access: Access<'_>, new_passphrase: Option<Secret>) -> Result<Rotated> {
+    pub fn rotate_seal(&self, access: Access<'_>, new_passphrase: Option<Secret>) -> Result<SealRotated> {
         let (officer, store) = self.for_seals(access)?;
         let new = new_passphrase.map(|words| passphrase(words.to_vec())).transpose()?;
         let rotation = Rotation::begin(self.seal_in_use(&store)?, &self.config.seal, new)?;
@@ -110,7 +110,7 @@ impl Token {
             self.forget_successor(officer, &store, &rotation, number);
         }
         let (provider, new_key) = (rotation.provider(), rotation.exchanges());
-        finished.map(|(number, removed)| Rotated { number, provider, removed, new_key })
+        finished.map(|(number, removed)| SealRotated { number, provider, removed, new_key })
     }
 
     fn seal_in_use(&self, store: &Store) -> Result<Opened> {

@@ -10,6 +10,7 @@ use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
 mod custody;
+mod lifecycle;
 mod races;
 mod reset;
 mod seal;

@@ -9,6 +9,8 @@ mod wrap;
 
 pub use wrap::written;
 
+mod lifecycle;
+
 use crate::Run;
 use crate::context::{Context, Person};
 use crate::output::{Answer, Failure, Outcome};
@@ -86,6 +88,8 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         to: String,
     },
+    #[command(flatten)]
+    Lifecycle(lifecycle::Command),
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -115,6 +119,7 @@ impl Command {
         let person = context.crypto_user()?;
         let token = context.ready_token()?;
         match self {
+            Command::Lifecycle(command) => command.run(token, &person),
             Command::List { filter } => list(token, &person, filter),
             Command::Info { key, class } => {
                 let found = match class {
@@ -197,6 +202,7 @@ struct Row {
     /// For the owner alone; empty for others.
     shared_with: Vec<String>,
     id: String,
+    state: &'static str,
 }
 
 fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure> {
@@ -214,6 +220,7 @@ fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure
         owner: text(2),
         shared_with: text(3).lines().map(str::to_owned).collect(),
         id: text(4),
+        state: lifecycle::state(token, person, key)?,
     })
 }
 
