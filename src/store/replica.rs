@@ -147,15 +147,14 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// The peers have this version: it leaves the outbox, unless it is not the present one any more.
-    pub fn sent(&mut self, header: &Header) -> Result<()> {
-        let now = present(self.connection, header.id)?;
-        if now.is_none_or(|now| {
-            (now.kind, now.version, now.author) == (header.kind, header.version, header.author)
-        }) {
-            let mut statement =
-                self.connection.prepare_cached("DELETE FROM outbox WHERE id = ?").map_err(sql)?;
-            statement.execute([header.id.0]).map_err(sql)?;
+    /// The peers have this: it leaves the outbox, unless it is not what is here any more.
+    pub fn sent(&mut self, what: &Whole) -> Result<()> {
+        let id = what.header.id;
+        if self.whole(id)?.is_none_or(|now| now == *what) {
+            self.connection
+                .prepare_cached("DELETE FROM outbox WHERE id = ?")
+                .and_then(|mut statement| statement.execute([id.0]))
+                .map_err(sql)?;
         }
         Ok(())
     }

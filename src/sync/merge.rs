@@ -5,7 +5,7 @@
 
 use crate::crypto::Hash;
 use crate::store::{Id, Kind, Whole};
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 /// What versions of one record are compared by, the first field first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,8 @@ pub struct Stamp {
     strictness: u32,
     version: u64,
     author: Id,
+    /// Who loses a key with his account loses it without a new version: nobody else can seal one.
+    holders: Reverse<usize>,
     /// Of all its bytes: a host that was put back to an older file may write the same version twice.
     hash: [u8; 32],
 }
@@ -32,6 +34,7 @@ impl Stamp {
             strictness: if gone { 0 } else { header.flags },
             version: header.version,
             author: header.author,
+            holders: Reverse(whole.keys.len()),
             hash,
         }
     }
@@ -90,6 +93,8 @@ mod tests {
         beats(&object(2, 2, 1), &object(2, 1, 1));
         assert_eq!(decide(Some(&object(2, 2, 1)), &object(2, 2, 1)), Verdict::Same);
         assert_eq!(decide(None, &object(1, 1, 0)), Verdict::Theirs);
+        let held = Whole { keys: vec![(Id([7; 16]), vec![1])], ..object(2, 2, 1) };
+        beats(&object(2, 2, 1), &held);
         // The same version twice, of a host that was put back: everybody keeps the same one.
         let (one, two) = (record(Kind::Object, 2, 1, 1, 0), record(Kind::Object, 2, 1, 1, 1));
         assert_ne!(decide(Some(&one), &two), decide(Some(&two), &one));

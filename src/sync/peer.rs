@@ -6,7 +6,7 @@ use super::etcd::KeyValue;
 use super::merge::{Verdict, decide};
 use super::wire::{self, Places, Refusal, Signer};
 use crate::audit::{Event, Note};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
 use crate::store::{Change, Id, Kind, Position, Store, Whole};
@@ -107,6 +107,7 @@ impl<'a> Peer<'a> {
 
     /// Something that an operator should know of.
     fn notice(&mut self, what: String) {
+        let what = printable(&what);
         log::warn!("cluster: {what}");
         self.condition.last_error = what;
     }
@@ -290,7 +291,7 @@ impl<'a> Peer<'a> {
     }
 
     fn sent(&mut self, batch: &[Whole], revision: i64) -> Result<()> {
-        self.write(|change| batch.iter().try_for_each(|whole| change.sent(&whole.header)))?;
+        self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
         self.known.extend(batch.iter().map(|whole| (whole.header.id, revision)));
         Ok(())
     }
@@ -319,7 +320,7 @@ impl<'a> Peer<'a> {
                 Err(fault) => return Err(fault.into()),
             }
         }
-        Ok(())
+        Err(Fault::CutOff(format!("record {id} is changed there all the time")).into())
     }
 
     /// Whether there is nothing more to send of ours, now that etcd has this.
@@ -367,7 +368,7 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
     };
     let ours = change.whole(id)?;
     match decide(ours.as_ref(), theirs) {
-        Verdict::Same => change.sent(&theirs.header),
+        Verdict::Same => change.sent(theirs),
         Verdict::Ours => change.send(id),
         Verdict::Foreign => Ok(()),
         Verdict::Theirs => {

@@ -155,3 +155,71 @@ pub fn unpack_record(
     }
     Ok(whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SlotConfig;
+    use crate::store::{BodyKey, Header};
+
+    fn signer(id: u8) -> (Signer, [u8; 32]) {
+        let key = PrivateKey::new(&PrivateKey::generate().unwrap()).unwrap();
+        let public = key.public();
+        (Signer { id: Id([id; 16]), key }, public)
+    }
+
+    #[test]
+    fn only_what_a_member_put_in_its_very_place_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
+        let id = Id([5; 16]);
+        let header =
+            Header { kind: Kind::Object, id, version: 1, epoch: 1, author: id, owner: Id::NONE, flags: 0 };
+        store.write(|change| change.put(header, BodyKey::Seal, b"body", &[(1, vec![2])])).unwrap();
+        let whole = store.write(|change| change.whole(id)).unwrap().unwrap();
+        let places = Places::new("here/", store.token_id());
+        let key = places.of(Kind::Object, id);
+        assert_eq!(places.id(&key), Some(id));
+        let ((member, public), (stranger, _)) = (signer(1), signer(2));
+        let signers = BTreeMap::from([(member.id, public)]);
+        let take = |key: &[u8], value: &[u8]| unpack_record(&store, &signers, (&places, key), value);
+        let value = pack(&store, &member, &key, &whole.encode()).unwrap();
+        assert_eq!(take(&key, &value), Ok(whole.clone()));
+        for at in [0, 15, 16, 79, 80, 96, value.len() - 1] {
+            let mut altered = value.clone();
+            altered[at] ^= 1;
+            assert!(take(&key, &altered).is_err(), "byte {at}");
+        }
+        for length in [0, 15, 79, 80, 111, value.len() - 1] {
+            assert!(matches!(take(&key, &value[..length]), Err(Refusal::Broken(_))), "{length} bytes");
+        }
+        // Of another place, of another kind, by a stranger, of a later form, of another token.
+        let elsewhere = places.of(Kind::Object, Id([6; 16]));
+        assert!(matches!(take(&elsewhere, &value), Err(Refusal::Broken(_))));
+        let moved = pack(&store, &member, &elsewhere, &whole.encode()).unwrap();
+        assert!(matches!(take(&elsewhere, &moved), Err(Refusal::Broken(_))));
+        let as_member = places.of(Kind::Member, id);
+        let disguised = pack(&store, &member, &as_member, &whole.encode()).unwrap();
+        assert!(matches!(take(&as_member, &disguised), Err(Refusal::Broken(_))));
+        let strange = pack(&store, &stranger, &key, &whole.encode()).unwrap();
+        assert_eq!(take(&key, &strange), Err(Refusal::Stranger(stranger.id)));
+        let later = pack(&store, &member, &key, &[&[9], &whole.encode()[1..]].concat()).unwrap();
+        assert_eq!(take(&key, &later), Err(Refusal::Newer));
+        let folder = tempfile::tempdir().unwrap();
+        let other = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
+        let foreign = pack(&other, &member, &key, &whole.encode()).unwrap();
+        assert!(matches!(take(&key, &foreign), Err(Refusal::Broken(_))));
+    }
+
+    #[test]
+    fn names_that_are_not_ours_name_nothing() {
+        let places = Places::new("here/", Id([1; 16]));
+        let name = String::from_utf8(places.of(Kind::User, Id([0xab; 16]))).unwrap();
+        assert_eq!(places.id(name.as_bytes()), Some(Id([0xab; 16])));
+        let base = name.rsplit_once('/').unwrap().0;
+        for wrong in [format!("{base}/no-name"), name.to_uppercase(), name.replace("ab-", "ab"), name + "00"]
+        {
+            assert_eq!(places.id(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}
