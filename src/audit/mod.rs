@@ -116,6 +116,14 @@ events! {
     MemberApproved = "member-approved",
     /// A change made here gives way to a peer's of the same time.
     Overruled = "overruled",
+    /// A backup was made: its file, for whom, where the log inside ends.
+    Backup = "backup",
+    /// Something came back from a backup: all of it, a user or an object.
+    Restore = "restore",
+    /// Backups that make themselves: how often, where, for whom; or no more.
+    BackupSchedule = "backup-schedule",
+    /// Old backups were removed.
+    BackupPruned = "backup-pruned",
     /// Old entries were removed, which an export has: up to which one.
     AuditPruned = "audit-pruned",
     /// The token's signature over everything before.

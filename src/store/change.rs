@@ -134,6 +134,14 @@ impl Change<'_> {
         seal::open(self.keys, record, key)
     }
 
+    /// All records were taken out: what this transaction knew of them is void, and their bytes must go.
+    pub(super) fn forget_touched(&mut self) {
+        self.removed = true;
+        self.touched.clear();
+        self.touched_ids.clear();
+        self.touched_buckets.clear();
+    }
+
     /// Notes that a record changes, with the element it had; checks it the first time.
     pub(super) fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
         State::load(self.connection, self.keys)?;
@@ -213,6 +221,17 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Entries of the blind index as they once were, beside the present ones.
+    pub fn put_terms_back(&mut self, object: Id, terms: &[[u8; 16]]) -> Result<()> {
+        self.touch(Kind::Object, object)?;
+        let mut remember =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO terms VALUES (?, ?)").map_err(sql)?;
+        for term in terms {
+            remember.execute(params![term, object.0]).map_err(sql)?;
+        }
+        Ok(())
+    }
+
     /// As `Store::find`, of what this transaction sees.
     pub fn find(&self, kind: Kind, scopes: &[Id], terms: &[Term]) -> Result<Vec<Header>> {
         super::find(self.connection, self.keys, kind, scopes, terms)
@@ -282,10 +301,12 @@ impl Change<'_> {
     }
 
     /// New elements for what was touched, the state and the change log.
-    fn settle(&mut self) -> Result<()> {
+    pub(super) fn settle(&mut self) -> Result<()> {
         if self.touched.is_empty() {
             return if self.lines.is_empty() { Ok(()) } else { self.state.save(self.connection, self.keys) };
         }
+        self.touched_ids.clear();
+        self.touched_buckets.clear();
         for (kind, id, old) in std::mem::take(&mut self.touched) {
             let new = match select(self.connection, kind, id)? {
                 Some((record, _)) => {

@@ -5,6 +5,7 @@
 //! noticed when it is touched and by `verify`, and never served. Many processes may hold the same
 //! file. The format is written down in ARCHITECTURE.md; `format.rs` has its numbers.
 
+mod bytes;
 mod change;
 pub mod claim;
 mod connection;
@@ -15,22 +16,22 @@ mod local;
 mod log;
 mod provider;
 mod replica;
+mod rows;
 mod seal;
 mod seals;
 mod verify;
-mod whole;
 mod wrapping;
 
 #[cfg(test)]
 mod tests;
 
 pub use change::Change;
-pub use connection::GATE;
+pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
 pub use replica::{Fate, Position};
+pub use rows::{Check, Identity, RecordRow, Row};
 pub use seals::{Rotation, SealInfo, SealState};
-pub use whole::Whole;
 pub use wrapping::{Opened, Wrapping};
 
 use crate::config::SlotConfig;
@@ -121,7 +122,7 @@ pub struct Header {
 }
 
 /// A record as it lies on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub header: Header,
     /// Sealed body.
@@ -233,9 +234,19 @@ impl Store {
             connection::truncate_log(&connection, Duration::ZERO);
             return Ok(Store::with(link, keys));
         }
+        Self::make(config, keys, &wrapping, first)
+    }
+
+    /// A new file with these keys, whole or not at all.
+    fn make(
+        config: &SlotConfig,
+        keys: Keys,
+        wrapping: &Wrapping,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
         let link = Link::make(config, |connection| {
             change::transact(connection, &keys, |change| {
-                change.clear(&wrapping)?;
+                change.clear(wrapping)?;
                 first(change)
             })
         })?;

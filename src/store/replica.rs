@@ -7,9 +7,9 @@
 
 use super::connection::{meta, sql};
 use super::digest::bucket;
+use super::rows::{keys_of, terms_of};
 use super::seal::{self, Keys};
-use super::whole::Whole;
-use super::{Change, HEADER, Header, Id, Kind, Store, change, header, select};
+use super::{Change, HEADER, Header, Id, Kind, RecordRow, Store, change, header, select};
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
 use crate::error::Result;
@@ -42,27 +42,13 @@ pub(super) fn present(connection: &Connection, id: Id) -> Result<Option<Header>>
 }
 
 /// `keys`: to compare the record with its element, unless that is still to be made.
-fn whole(connection: &Connection, keys: Option<&Keys>, header: Header) -> Result<Option<Whole>> {
+fn row_of(connection: &Connection, keys: Option<&Keys>, header: Header) -> Result<Option<RecordRow>> {
     let Some((record, element)) = select(connection, header.kind, header.id)? else { return Ok(None) };
     if let Some(keys) = keys {
         super::digest::check_element(connection, keys, &record, &element)?;
     }
-    let mut statement = connection
-        .prepare_cached("SELECT holder, wrapped FROM keys WHERE object = ? ORDER BY holder")
-        .map_err(sql)?;
-    let mut rows = statement.query([header.id.0]).map_err(sql)?;
-    let mut wrapped = Vec::new();
-    while let Some(row) = rows.next().map_err(sql)? {
-        wrapped.push((Id::from_row(row.get(0).map_err(sql)?)?, row.get(1).map_err(sql)?));
-    }
-    let mut statement =
-        connection.prepare_cached("SELECT term FROM terms WHERE object = ? ORDER BY term").map_err(sql)?;
-    let mut rows = statement.query([header.id.0]).map_err(sql)?;
-    let mut terms = Vec::new();
-    while let Some(row) = rows.next().map_err(sql)? {
-        terms.push(Id::from_row(row.get(0).map_err(sql)?)?.0);
-    }
-    Ok(Some(Whole { header: record.header, body: record.body, keys: wrapped, terms }))
+    let (keys, terms) = (keys_of(connection, header.id)?, terms_of(connection, header.id)?);
+    Ok(Some(RecordRow { record, keys, terms }))
 }
 
 impl Change<'_> {
@@ -91,21 +77,21 @@ impl Change<'_> {
     }
 
     /// What is here of this id, of whatever kind.
-    pub fn whole(&mut self, id: Id) -> Result<Option<Whole>> {
+    pub fn whole(&mut self, id: Id) -> Result<Option<RecordRow>> {
         let Some(header) = present(self.connection, id)? else { return Ok(None) };
         let untouched = !self.touched_ids.contains(&(header.kind, id));
-        whole(self.connection, untouched.then_some(self.keys), header)
+        row_of(self.connection, untouched.then_some(self.keys), header)
     }
 
     /// Puts a peer's record in the place of what is here of its id, whatever the versions say.
-    pub fn adopt(&mut self, new: &Whole) -> Result<()> {
-        let Header { kind, id, .. } = new.header;
+    pub fn adopt(&mut self, new: &RecordRow) -> Result<()> {
+        let Header { kind, id, .. } = new.record.header;
         if let Some(old) = present(self.connection, id)? {
             self.touch(old.kind, id)?;
             self.erase(old.kind, id)?;
         }
         self.touch(kind, id)?;
-        self.insert(&new.header, &new.body)?;
+        self.insert(&new.record.header, &new.record.body)?;
         for (holder, wrapped) in &new.keys {
             self.put_key(id, *holder, wrapped)?;
         }
@@ -148,8 +134,8 @@ impl Change<'_> {
     }
 
     /// The peers have this: it leaves the outbox, unless it is not what is here any more.
-    pub fn sent(&mut self, what: &Whole) -> Result<()> {
-        let id = what.header.id;
+    pub fn sent(&mut self, what: &RecordRow) -> Result<()> {
+        let id = what.record.header.id;
         if self.whole(id)?.is_none_or(|now| now == *what) {
             self.connection
                 .prepare_cached("DELETE FROM outbox WHERE id = ?")
@@ -240,7 +226,7 @@ impl Store {
     }
 
     /// The oldest records that the peers do not have, at most so many.
-    pub fn outgoing(&self, most: usize) -> Result<Vec<Whole>> {
+    pub fn outgoing(&self, most: usize) -> Result<Vec<RecordRow>> {
         self.read(|connection| {
             if peer(connection)?.is_none() {
                 return Ok(Vec::new());
@@ -253,7 +239,7 @@ impl Store {
             let mut out = Vec::new();
             for id in found {
                 if let Some(header) = present(connection, id)? {
-                    out.extend(whole(connection, Some(&self.keys), header)?);
+                    out.extend(row_of(connection, Some(&self.keys), header)?);
                 }
             }
             Ok(out)

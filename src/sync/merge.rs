@@ -4,7 +4,7 @@
 //! same in whatever order they come, how often, and through whom: that is all there is to merging.
 
 use crate::crypto::Hash;
-use crate::store::{Id, Kind, Whole};
+use crate::store::{Id, Kind, RecordRow};
 use std::cmp::{Ordering, Reverse};
 
 /// What versions of one record are compared by, the first field first.
@@ -24,8 +24,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    pub fn of(whole: &Whole) -> Stamp {
-        let header = &whole.header;
+    pub fn of(whole: &RecordRow) -> Stamp {
+        let header = &whole.record.header;
         let gone = header.kind == Kind::Gone;
         let mut hash = [0; 32];
         hash.copy_from_slice(&Hash::Sha256.digest(&whole.encode()));
@@ -53,9 +53,9 @@ pub enum Verdict {
 }
 
 /// `ours`: what is here of the id, if anything is.
-pub fn decide(ours: Option<&Whole>, theirs: &Whole) -> Verdict {
+pub fn decide(ours: Option<&RecordRow>, theirs: &RecordRow) -> Verdict {
     let Some(ours) = ours else { return Verdict::Theirs };
-    let (mine, other) = (ours.header.kind, theirs.header.kind);
+    let (mine, other) = (ours.record.header.kind, theirs.record.header.kind);
     if mine != other && mine != Kind::Gone && other != Kind::Gone {
         return Verdict::Foreign;
     }
@@ -69,17 +69,17 @@ pub fn decide(ours: Option<&Whole>, theirs: &Whole) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Header;
+    use crate::store::{Header, Record};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn record(kind: Kind, version: u64, author: u8, flags: u32, body: u8) -> Whole {
+    fn record(kind: Kind, version: u64, author: u8, flags: u32, body: u8) -> RecordRow {
         let (id, author) = (Id([1; 16]), Id([author; 16]));
         let header = Header { kind, id, version, epoch: 1, author, owner: Id::NONE, flags };
-        Whole { header, body: vec![body], keys: Vec::new(), terms: Vec::new() }
+        RecordRow { record: Record { header, body: vec![body] }, keys: Vec::new(), terms: Vec::new() }
     }
 
-    fn beats(greater: &Whole, less: &Whole) {
+    fn beats(greater: &RecordRow, less: &RecordRow) {
         assert_eq!(decide(Some(less), greater), Verdict::Theirs);
         assert_eq!(decide(Some(greater), less), Verdict::Ours);
     }
@@ -93,7 +93,7 @@ mod tests {
         beats(&object(2, 2, 1), &object(2, 1, 1));
         assert_eq!(decide(Some(&object(2, 2, 1)), &object(2, 2, 1)), Verdict::Same);
         assert_eq!(decide(None, &object(1, 1, 0)), Verdict::Theirs);
-        let held = Whole { keys: vec![(Id([7; 16]), vec![1])], ..object(2, 2, 1) };
+        let held = RecordRow { keys: vec![(Id([7; 16]), vec![1])], ..object(2, 2, 1) };
         beats(&object(2, 2, 1), &held);
         // The same version twice, of a host that was put back: everybody keeps the same one.
         let (one, two) = (record(Kind::Object, 2, 1, 1, 0), record(Kind::Object, 2, 1, 1, 1));
@@ -103,8 +103,8 @@ mod tests {
 
     /// Hosts with a record each, and everything that was ever sent.
     struct Model {
-        hosts: Vec<BTreeMap<u8, Whole>>,
-        sent: Vec<(u8, Whole)>,
+        hosts: Vec<BTreeMap<u8, RecordRow>>,
+        sent: Vec<(u8, RecordRow)>,
     }
 
     #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     impl Model {
-        fn take(&mut self, host: usize, name: u8, theirs: &Whole) {
+        fn take(&mut self, host: usize, name: u8, theirs: &RecordRow) {
             let ours = self.hosts[host].get(&name);
             if decide(ours, theirs) == Verdict::Theirs {
                 self.hosts[host].insert(name, theirs.clone());
@@ -148,16 +148,17 @@ mod tests {
             match *step {
                 Step::Change { host, record: name, stricter, body } => {
                     let now = self.hosts[usize::from(host)].get(&name);
-                    if now.is_some_and(|now| now.header.kind == Kind::Gone) {
+                    if now.is_some_and(|now| now.record.header.kind == Kind::Gone) {
                         return;
                     }
-                    let (version, flags) = now.map_or((0, 0), |now| (now.header.version, now.header.flags));
+                    let (version, flags) =
+                        now.map_or((0, 0), |now| (now.record.header.version, now.record.header.flags));
                     let flags = if stricter { flags | 1 << (body % 4) } else { flags };
                     self.write(host, name, record(Kind::Object, version + 1, host, flags, body));
                 }
                 Step::Destroy { host, record: name } => {
                     if let Some(now) = self.hosts[usize::from(host)].get(&name) {
-                        let version = now.header.version + 1;
+                        let version = now.record.header.version + 1;
                         self.write(host, name, record(Kind::Gone, version, host, Kind::Object as u32, 0));
                     }
                 }
@@ -169,14 +170,14 @@ mod tests {
             }
         }
 
-        fn write(&mut self, host: u8, name: u8, whole: Whole) {
+        fn write(&mut self, host: u8, name: u8, whole: RecordRow) {
             self.hosts[usize::from(host)].insert(name, whole.clone());
             self.sent.push((name, whole));
         }
 
         /// Everybody hears of what everybody has, in an order of its own for each.
         fn settle(&mut self, order: &[u16]) {
-            let have: Vec<(u8, Whole)> = self
+            let have: Vec<(u8, RecordRow)> = self
                 .hosts
                 .iter()
                 .flat_map(|host| host.iter().map(|(name, whole)| (*name, whole.clone())))
@@ -207,8 +208,8 @@ mod tests {
             for (name, whole) in &model.sent {
                 let end = &model.hosts[0][name];
                 // Nothing comes back, and nothing that was made stricter alone is less strict at the end.
-                prop_assert!(whole.header.kind != Kind::Gone || end.header.kind == Kind::Gone);
-                prop_assert!(end.header.kind == Kind::Gone || end.header.flags >= whole.header.flags);
+                prop_assert!(whole.record.header.kind != Kind::Gone || end.record.header.kind == Kind::Gone);
+                prop_assert!(end.record.header.kind == Kind::Gone || end.record.header.flags >= whole.record.header.flags);
             }
         }
 
@@ -216,11 +217,12 @@ mod tests {
         fn a_record_travels_whole(body in any::<Vec<u8>>(), keys in any::<Vec<([u8; 16], Vec<u8>)>>(),
                                   terms in any::<Vec<[u8; 16]>>(), cut in any::<u16>()) {
             let keys = keys.into_iter().map(|(holder, key)| (Id(holder), key)).collect();
-            let whole = Whole { body, keys, terms, ..record(Kind::Object, 7, 1, 3, 0) };
+            let mut whole = RecordRow { keys, terms, ..record(Kind::Object, 7, 1, 3, 0) };
+            whole.record.body = body;
             let bytes = whole.encode();
-            prop_assert_eq!(Whole::decode(&bytes), Some(whole));
-            prop_assert_eq!(Whole::decode(&bytes[..usize::from(cut) % bytes.len()]), None);
-            prop_assert_eq!(Whole::decode(&[&bytes[..], &[0]].concat()), None);
+            prop_assert_eq!(RecordRow::decode(&bytes), Some(whole));
+            prop_assert_eq!(RecordRow::decode(&bytes[..usize::from(cut) % bytes.len()]), None);
+            prop_assert_eq!(RecordRow::decode(&[&bytes[..], &[0]].concat()), None);
         }
     }
 }

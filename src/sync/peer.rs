@@ -9,7 +9,7 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
-use crate::store::{Change, Id, Kind, Position, Store, Whole};
+use crate::store::{Change, Id, Kind, Position, RecordRow, Store};
 use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl From<Fault> for Stop {
 struct Incoming {
     id: Id,
     revision: i64,
-    record: std::result::Result<Whole, Refusal>,
+    record: std::result::Result<RecordRow, Refusal>,
 }
 
 impl<'a> Peer<'a> {
@@ -195,8 +195,8 @@ impl<'a> Peer<'a> {
             let record = wire::unpack_record(&self.store, &self.signers, place, &value);
             if let Err(refusal) = &record {
                 self.refuse(&key, refusal);
-            } else if let Ok(Whole { header, .. }) = &record
-                && header.kind == Kind::Member
+            } else if let Ok(RecordRow { record: taken, .. }) = &record
+                && taken.header.kind == Kind::Member
             {
                 // Those that follow may be by him.
                 self.admit(record.as_ref().ok());
@@ -227,13 +227,14 @@ impl<'a> Peer<'a> {
     }
 
     /// A member's record says with which key he signs.
-    fn admit(&mut self, member: Option<&Whole>) {
+    fn admit(&mut self, member: Option<&RecordRow>) {
         let Some(member) = member else { return };
-        let record = crate::store::Record { header: member.header, body: member.body.clone() };
-        let body =
-            self.store.open_body(&record, crate::store::BodyKey::Seal).and_then(|body| Object::decode(&body));
+        let body = self
+            .store
+            .open_body(&member.record, crate::store::BodyKey::Seal)
+            .and_then(|body| Object::decode(&body));
         let Some(signs) = body.ok().and_then(|fields| members::signs(&fields)) else { return };
-        if self.signers.insert(member.header.id, signs).is_none() {
+        if self.signers.insert(member.record.header.id, signs).is_none() {
             self.skipped.clear();
             self.read_again |= std::mem::take(&mut self.strangers);
         }
@@ -259,46 +260,47 @@ impl<'a> Peer<'a> {
         }
     }
 
-    fn batch(&mut self) -> Result<Vec<Whole>> {
+    fn batch(&mut self) -> Result<Vec<RecordRow>> {
         let mut bytes = 0;
         let waiting = self.store.outgoing(BATCH + self.skipped.len())?;
-        let waiting = waiting.into_iter().filter(|whole| !self.skipped.contains(&whole.header.id));
-        let batch: Vec<Whole> = waiting
+        let waiting = waiting.into_iter().filter(|whole| !self.skipped.contains(&whole.record.header.id));
+        let batch: Vec<RecordRow> = waiting
             .take_while(|whole| {
                 let first = bytes == 0;
-                bytes += whole.body.len() + 200 + 100 * whole.keys.len() + 16 * whole.terms.len();
+                bytes += whole.record.body.len() + 200 + 100 * whole.keys.len() + 16 * whole.terms.len();
                 first || bytes <= BATCH_BYTES
             })
             .take(BATCH)
             .collect();
         batch
             .iter()
-            .filter(|whole| whole.header.kind == Kind::Member)
+            .filter(|whole| whole.record.header.kind == Kind::Member)
             .for_each(|member| self.admit(Some(member)));
         Ok(batch)
     }
 
-    fn packed(&self, whole: &Whole) -> Result<Put> {
-        let key = self.places.of(self.folder(whole), whole.header.id);
-        let value = wire::pack(&self.store, &self.signer, &key, &whole.encode())?;
-        Ok(Put { key, value, since: self.known.get(&whole.header.id).copied().unwrap_or(0) })
+    fn packed(&self, whole: &RecordRow) -> Result<Put> {
+        let key = self.places.of(self.folder(whole), whole.record.header.id);
+        let value = wire::pack(&self.store, &self.signer, &key, &wire::plain(whole))?;
+        Ok(Put { key, value, since: self.known.get(&whole.record.header.id).copied().unwrap_or(0) })
     }
 
     /// Where a record lies: what is left of one, where it lay.
-    fn folder(&self, whole: &Whole) -> Kind {
-        let was_member = whole.header.kind == Kind::Gone && whole.header.flags == Kind::Member as u32;
-        if was_member { Kind::Member } else { whole.header.kind }
+    fn folder(&self, whole: &RecordRow) -> Kind {
+        let was_member =
+            whole.record.header.kind == Kind::Gone && whole.record.header.flags == Kind::Member as u32;
+        if was_member { Kind::Member } else { whole.record.header.kind }
     }
 
-    fn sent(&mut self, batch: &[Whole], revision: i64) -> Result<()> {
+    fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {
         self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
-        self.known.extend(batch.iter().map(|whole| (whole.header.id, revision)));
+        self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
         Ok(())
     }
 
     /// One record against what etcd has in its place.
-    async fn send_one(&mut self, engine: &mut Engine, whole: Whole) -> std::result::Result<(), Stop> {
-        let id = whole.header.id;
+    async fn send_one(&mut self, engine: &mut Engine, whole: RecordRow) -> std::result::Result<(), Stop> {
+        let id = whole.record.header.id;
         for _ in 0..TRIES {
             let put = self.packed(&whole)?;
             let key = put.key.clone();
@@ -324,8 +326,8 @@ impl<'a> Peer<'a> {
     }
 
     /// Whether there is nothing more to send of ours, now that etcd has this.
-    fn settle(&mut self, ours: &Whole, key: &[u8], there: KeyValue) -> Result<bool> {
-        let id = ours.header.id;
+    fn settle(&mut self, ours: &RecordRow, key: &[u8], there: KeyValue) -> Result<bool> {
+        let id = ours.record.header.id;
         match wire::unpack_record(&self.store, &self.signers, (&self.places, key), &there.value) {
             Ok(theirs) if decide(Some(ours), &theirs) == Verdict::Ours => {
                 self.known.insert(id, there.mod_revision);
@@ -373,9 +375,10 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
         Verdict::Foreign => Ok(()),
         Verdict::Theirs => {
             if let Some(ours) = ours.filter(|_| change.is_pending(id).unwrap_or(false)) {
-                change.overruled(id, ours.header.version)?;
-                let note = Note::of(Event::Overruled).object(id).detail("version", ours.header.version);
-                change.enter(note.detail("by", theirs.header.author))?;
+                change.overruled(id, ours.record.header.version)?;
+                let note =
+                    Note::of(Event::Overruled).object(id).detail("version", ours.record.header.version);
+                change.enter(note.detail("by", theirs.record.header.author))?;
                 overruled.push(id);
             }
             change.adopt(theirs)

@@ -8,12 +8,14 @@
 use crate::crypto::Secret;
 use crate::crypto::ed25519::{PrivateKey, PublicKey};
 use crate::error::Result;
-use crate::store::{Id, Kind, Store, Whole};
+use crate::store::{Id, Kind, RecordRow, Store};
 use std::collections::BTreeMap;
 use std::fmt;
 
 const SEALED: &str = "strongroom cluster";
 const SIGNED: &[u8] = b"strongroom cluster 1\n";
+/// Of a record.
+const FORM: u8 = 1;
 const SIGNER: usize = 16;
 const SIGNATURE: usize = 64;
 
@@ -116,6 +118,11 @@ pub fn pack(store: &Store, signer: &Signer, key: &[u8], plain: &[u8]) -> Result<
     Ok([&signer.id.0[..], &signature, &sealed].concat())
 }
 
+/// A record as it is sealed: its form (1), then its bytes.
+pub fn plain(row: &RecordRow) -> Vec<u8> {
+    [&[FORM][..], &row.encode()].concat()
+}
+
 /// What a member put there.
 pub fn unpack(
     store: &Store,
@@ -143,10 +150,11 @@ pub fn unpack_record(
     signers: &BTreeMap<Id, [u8; 32]>,
     (places, key): (&Places, &[u8]),
     value: &[u8],
-) -> std::result::Result<Whole, Refusal> {
+) -> std::result::Result<RecordRow, Refusal> {
     let plain = unpack(store, signers, key, value)?;
-    let whole = Whole::decode(&plain).ok_or(Refusal::Newer)?;
-    let (kind, id) = (whole.header.kind, whole.header.id);
+    let whole = plain.split_first().filter(|(form, _)| **form == FORM);
+    let whole = whole.and_then(|(_, row)| RecordRow::decode(row)).ok_or(Refusal::Newer)?;
+    let (kind, id) = (whole.record.header.kind, whole.record.header.id);
     if places.id(key) != Some(id) || (kind != Kind::Gone && places.of(kind, id) != key) {
         return Err(Refusal::Broken("a record of another place"));
     }
@@ -183,7 +191,7 @@ mod tests {
         let ((member, public), (stranger, _)) = (signer(1), signer(2));
         let signers = BTreeMap::from([(member.id, public)]);
         let take = |key: &[u8], value: &[u8]| unpack_record(&store, &signers, (&places, key), value);
-        let value = pack(&store, &member, &key, &whole.encode()).unwrap();
+        let value = pack(&store, &member, &key, &plain(&whole)).unwrap();
         assert_eq!(take(&key, &value), Ok(whole.clone()));
         for at in [0, 15, 16, 79, 80, 96, value.len() - 1] {
             let mut altered = value.clone();
@@ -196,18 +204,18 @@ mod tests {
         // Of another place, of another kind, by a stranger, of a later form, of another token.
         let elsewhere = places.of(Kind::Object, Id([6; 16]));
         assert!(matches!(take(&elsewhere, &value), Err(Refusal::Broken(_))));
-        let moved = pack(&store, &member, &elsewhere, &whole.encode()).unwrap();
+        let moved = pack(&store, &member, &elsewhere, &plain(&whole)).unwrap();
         assert!(matches!(take(&elsewhere, &moved), Err(Refusal::Broken(_))));
         let as_member = places.of(Kind::Member, id);
-        let disguised = pack(&store, &member, &as_member, &whole.encode()).unwrap();
+        let disguised = pack(&store, &member, &as_member, &plain(&whole)).unwrap();
         assert!(matches!(take(&as_member, &disguised), Err(Refusal::Broken(_))));
-        let strange = pack(&store, &stranger, &key, &whole.encode()).unwrap();
+        let strange = pack(&store, &stranger, &key, &plain(&whole)).unwrap();
         assert_eq!(take(&key, &strange), Err(Refusal::Stranger(stranger.id)));
-        let later = pack(&store, &member, &key, &[&[9], &whole.encode()[1..]].concat()).unwrap();
+        let later = pack(&store, &member, &key, &[&[9], &whole.encode()[..]].concat()).unwrap();
         assert_eq!(take(&key, &later), Err(Refusal::Newer));
         let folder = tempfile::tempdir().unwrap();
         let other = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
-        let foreign = pack(&other, &member, &key, &whole.encode()).unwrap();
+        let foreign = pack(&other, &member, &key, &plain(&whole)).unwrap();
         assert!(matches!(take(&key, &foreign), Err(Refusal::Broken(_))));
     }
 

@@ -16,7 +16,7 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Fate, Header, Id, Kind, Store, Whole, keeper};
+use crate::store::{BodyKey, Change, Fate, Header, Id, Kind, RecordRow, Store, keeper};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -156,7 +156,7 @@ impl Joining {
             let (length, more) = rest.split_first_chunk::<4>().ok_or_else(wrong)?;
             let (record, more) =
                 more.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(wrong)?;
-            members.push(Whole::decode(record).ok_or_else(wrong)?);
+            members.push(RecordRow::decode(record).ok_or_else(wrong)?);
             rest = more;
         }
         let token = Id(fixed[32..].try_into().map_err(|_| wrong())?);
@@ -170,7 +170,7 @@ pub struct Joined<'a> {
     joining: &'a Joining,
     token: Id,
     seal: Secret,
-    members: Vec<Whole>,
+    members: Vec<RecordRow>,
 }
 
 impl Joined<'_> {
@@ -207,6 +207,10 @@ impl Token {
                 return Err(Error::ActionProhibited.because("this token is a member of a cluster already"));
             }
             let Appliance { id, public } = appliance::own(change)?;
+            // Of a cluster that this was a backup of: none of them is a peer here.
+            for old in change.list(Kind::Member)? {
+                change.remove(Kind::Member, old.id)?;
+            }
             change.enlist(id)?;
             Member { id, name: name.to_owned(), signs: public }.write(change)?;
             change.audit(access.login, Note::of(Event::ClusterFounded).object(id))

@@ -60,6 +60,8 @@ pub enum Operation {
     ManagePeers,
     /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
     ReadLog,
+    /// Make backups and schedules of them, remove old ones, restore over the present token.
+    Backup,
     /// Remove old entries of the audit log that were exported.
     PruneLog,
     /// Compare the records with the digest of them all.
@@ -142,7 +144,7 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal], &[Token],
+    row(&[ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, Backup], &[Token],
                                             [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
     row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
 ];
@@ -162,6 +164,7 @@ impl Operation {
                 | ManagePeers
                 | PruneLog
                 | ManageSeal
+                | Backup
         )
     }
 }
@@ -260,7 +263,7 @@ mod tests {
         ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
         for (operation, target) in cells.chain(
-            [ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, CheckState]
+            [ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, CheckState, Backup]
                 .map(|operation| (operation, Token)),
         ) {
             let rows = TABLE.iter();
@@ -302,6 +305,7 @@ mod tests {
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {
             assert_eq!(verdict(who, ManageUsers, Token), LOGIN);
+            assert_eq!(verdict(who, Backup, Token), LOGIN);
             assert_eq!(verdict(who, ManageSeal, Token), LOGIN);
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{ClusterConfig, Durability};
 use crate::store::keeper::{Condition, Keeper};
-use crate::store::{Kind, Whole};
+use crate::store::{Kind, RecordRow};
 use crate::token::{JoinRequest, Joining};
 
 fn quorum(house: &House) -> SlotConfig {
@@ -29,7 +29,7 @@ fn founded(house: &House) -> Token {
 }
 
 /// The peers have it all.
-fn all_sent(token: &Token) -> Vec<Whole> {
+fn all_sent(token: &Token) -> Vec<RecordRow> {
     let store = token.store().unwrap();
     let sent = store.outgoing(1000).unwrap();
     let as_peer = (&*store, store.peer().unwrap().unwrap());
@@ -93,8 +93,8 @@ fn what_the_peers_lack_is_known() {
     let alice = token.log_in(Role::User, None, b"alice:pw-alice").unwrap();
     let handle = insert(&token, access(&alice), key("hers", true)).unwrap();
     let sent = all_sent(&token);
-    let made = sent.iter().find(|whole| whole.header.kind == Kind::Object).unwrap();
-    assert_eq!(Some(made.header.author), store.peer().unwrap());
+    let made = sent.iter().find(|whole| whole.record.header.kind == Kind::Object).unwrap();
+    assert_eq!(Some(made.record.header.author), store.peer().unwrap());
     // What changed while it was on its way is still to be sent.
     token.modify(access(&alice), handle, named("new")).unwrap();
     let old = store.outgoing(10).unwrap();
@@ -105,9 +105,9 @@ fn what_the_peers_lack_is_known() {
     // Destroyed: the keys are gone, a word of it stays.
     token.destroy(access(&alice), handle).unwrap();
     let gone = all_sent(&token).pop().unwrap();
-    assert_eq!((gone.header.kind, gone.header.id), (Kind::Gone, made.header.id));
+    assert_eq!((gone.record.header.kind, gone.record.header.id), (Kind::Gone, made.record.header.id));
     assert!(gone.keys.is_empty() && gone.terms.is_empty());
-    assert!(store.holders(made.header.id).unwrap().is_empty());
+    assert!(store.holders(made.record.header.id).unwrap().is_empty());
     assert_eq!(token.verify(&mut |_, _| {}).unwrap().faults, Vec::<String>::new());
     // A token made anew is nobody's peer, and takes nothing of the old one.
     let anew = house.process();
@@ -145,10 +145,10 @@ fn a_quorum_write_tells_what_became_of_it() {
             let end = std::time::Instant::now() + std::time::Duration::from_secs(3);
             while std::time::Instant::now() < end {
                 let waiting = store.outgoing(100).unwrap();
-                if waiting.iter().any(|whole| whole.header.kind == Kind::Object) {
+                if waiting.iter().any(|whole| whole.record.header.kind == Kind::Object) {
                     let settled = |change: &mut crate::store::Change<'_>| {
                         waiting.iter().try_for_each(|whole| match overrules {
-                            true => change.overruled(whole.header.id, whole.header.version),
+                            true => change.overruled(whole.record.header.id, whole.record.header.version),
                             false => change.sent(whole),
                         })
                     };
@@ -183,8 +183,8 @@ fn what_gets_stricter_and_locks_count_above_versions() {
     let alice = token.log_in(Role::User, None, b"alice:pw-alice").unwrap();
     let handle = insert(&token, access(&alice), key("hers", true)).unwrap();
     let flags = |kind| {
-        let found = all_sent(&token).into_iter().filter(|whole| whole.header.kind == kind);
-        found.map(|whole| whole.header.flags).max().unwrap()
+        let found = all_sent(&token).into_iter().filter(|whole| whole.record.header.kind == kind);
+        found.map(|whole| whole.record.header.flags).max().unwrap()
     };
     let loose = flags(Kind::Object);
     token.modify(access(&alice), handle, vec![(CKA_SENSITIVE, Value::Bool(true))]).unwrap();
