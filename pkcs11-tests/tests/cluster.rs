@@ -7,7 +7,9 @@ mod hosts;
 use cryptoki_sys::*;
 use hosts::{A, B, C, Hosts, LIMIT, soon};
 use pkcs11_tests::keys::bytes;
-use std::time::Instant;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const BOB: &[u8] = b"bob:bob-9876";
 
@@ -21,6 +23,7 @@ fn a_cluster() {
     the_operator_of_etcd_can_only_delay(&hosts);
     members_of_etcd_die_and_agents_too(&mut hosts);
     hosts.all_the_same();
+    everybody_at_once(&hosts);
 }
 
 fn keys_made_on_one_host_are_used_on_another(hosts: &Hosts) {
@@ -187,6 +190,60 @@ fn members_of_etcd_die_and_agents_too(hosts: &mut Hosts) {
     assert_eq!(hosts.sign(there, key), CKR_OK);
     assert!(hosts.stop_agent(B) < LIMIT, "a clean stop");
     hosts.start_agent(B);
+}
+
+/// All hosts make, rename, use and destroy the same few keys at once, while one after the other is cut off.
+/// What was confirmed is there, what was destroyed is not, and all hold the same.
+fn everybody_at_once(hosts: &Hosts) {
+    let stop = AtomicBool::new(false);
+    let (made, destroyed) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let shared = ["common-0", "common-1", "common-2"];
+    let user = hosts.user(A);
+    shared.iter().for_each(|label| hosts.pair(user, label));
+    let work = &|host: usize| {
+        let user = hosts.user(host);
+        for round in 0..10_000 {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let label = format!("storm-{host}-{round}");
+            for key in hosts.find(user, shared[round % 3]) {
+                hosts.set(user, key, &[bytes(CKA_ID, label.as_bytes())]);
+                assert_eq!(hosts.sign(user, key), CKR_OK, "{label}");
+            }
+            if hosts.try_pair(user, &label).is_err() {
+                continue;
+            }
+            if round % 3 < 2 {
+                made.lock().expect("list").push(label);
+            } else if hosts.destroy(user, hosts.find(user, &label)[0]) == CKR_OK {
+                destroyed.lock().expect("list").push(label);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers = [A, B, C].map(|host| scope.spawn(move || work(host)));
+        for host in [C, B, A] {
+            hosts.wires[host].cut();
+            std::thread::sleep(Duration::from_millis(700));
+            hosts.mend(host);
+        }
+        stop.store(true, Ordering::Relaxed);
+        workers.into_iter().for_each(|worker| worker.join().expect("a host"));
+    });
+    hosts.all_the_same();
+    let (made, destroyed) = (made.into_inner().expect("list"), destroyed.into_inner().expect("list"));
+    println!("a storm: {} keys made and confirmed, {} destroyed", made.len(), destroyed.len());
+    assert!(made.len() > 10 && !destroyed.is_empty());
+    let mut ids = Vec::new();
+    for host in [A, B, C] {
+        let user = hosts.user(host);
+        let there = |label: &String| hosts.find(user, label).len();
+        assert!(made.iter().all(|label| there(label) == 1), "{host}: a confirmed key is lost");
+        assert!(destroyed.iter().all(|label| there(label) == 0), "{host}: a destroyed key is back");
+        ids.push(shared.map(|label| hosts.id_of(user, hosts.find(user, label)[0])));
+    }
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
 #[test]

@@ -240,24 +240,23 @@ impl<'a> Peer<'a> {
         }
     }
 
-    /// Sends what the peers do not have, oldest first, until nothing is left.
-    pub async fn send(&mut self, engine: &mut Engine) -> std::result::Result<(), Stop> {
-        loop {
-            let batch = self.batch()?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let puts = batch.iter().map(|whole| self.packed(whole)).collect::<Result<Vec<_>>>()?;
-            match engine.swap(puts).await {
-                Ok(Ok(revision)) => self.sent(&batch, revision)?,
-                Ok(Err(_)) | Err(Fault::Refused(_)) => {
-                    for whole in batch {
-                        self.send_one(engine, whole).await?;
-                    }
-                }
-                Err(fault) => return Err(fault.into()),
-            }
+    /// Sends the oldest of what the peers do not have; whether there may be more.
+    pub async fn send(&mut self, engine: &mut Engine) -> std::result::Result<bool, Stop> {
+        let batch = self.batch()?;
+        if batch.is_empty() {
+            return Ok(false);
         }
+        let puts = batch.iter().map(|whole| self.packed(whole)).collect::<Result<Vec<_>>>()?;
+        match engine.swap(puts).await {
+            Ok(Ok(revision)) => self.sent(&batch, revision)?,
+            Ok(Err(_)) | Err(Fault::Refused(_)) => {
+                for whole in batch {
+                    self.send_one(engine, whole).await?;
+                }
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        Ok(true)
     }
 
     fn batch(&mut self) -> Result<Vec<RecordRow>> {

@@ -96,7 +96,8 @@ impl<A: Agent> Round<'_, '_, A> {
         let (mut said, mut told) = (None, None);
         let mut pulse = tokio::time::interval(PULSE);
         loop {
-            peer.send(&mut engine).await?;
+            // A batch at a time: a host that writes without end must hear of the others, too.
+            let more = peer.send(&mut engine).await?;
             if peer.read_again {
                 peer.catch_up(&mut engine, &mut |_, _| {}).await?;
                 continue;
@@ -114,6 +115,7 @@ impl<A: Agent> Round<'_, '_, A> {
                     peer.take(news)?;
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
+                () = std::future::ready(()), if more => {}
                 () = self.doorbell.rung() => {}
                 _ = pulse.tick() => {
                     let position = peer.position;

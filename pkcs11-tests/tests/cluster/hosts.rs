@@ -38,7 +38,7 @@ pub struct Hosts {
     module: Module,
     folder: tempfile::TempDir,
     config: PathBuf,
-    wires: Vec<Wires>,
+    pub wires: Vec<Wires>,
     agents: Vec<Option<Child>>,
     /// One session a slot, with whoever is logged in.
     sessions: Mutex<[CK_SESSION_HANDLE; 3]>,
@@ -254,6 +254,10 @@ impl Hosts {
 
     pub fn destroy(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
         call!(self.module, C_DestroyObject, session, key)
+    }
+
+    pub fn id_of(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> Vec<u8> {
+        self.module.attribute(session, key, CKA_ID).expect("an id")
     }
 
     /// CKA_UNIQUE_ID of a key that A's user sees.
