@@ -76,6 +76,14 @@ fn remove_stale_drafts(path: &Path) {
     }
 }
 
+/// The name itself, or where another backup of this second has it, one with a number.
+fn free_name(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let numbered = (2..).map(|number| path.with_file_name(format!("{stem}-{number}.{SUFFIX}")));
+    let taken = |path: &PathBuf| path.exists() || path.with_extension(format!("{SUFFIX}.draft")).exists();
+    std::iter::once(path.to_owned()).chain(numbered).find(|path| !taken(path)).unwrap_or_default()
+}
+
 fn not_there(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Ok(_) => Err(Error::ArgumentsBad.because(format_args!("{} is there already", path.display()))),
@@ -150,7 +158,7 @@ impl Token {
             Place::File(path) => path.clone(),
             Place::Folder(folder) => {
                 make_folder(folder)?;
-                folder.join(Header::file_name(&label, now))
+                free_name(&folder.join(Header::file_name(&label, now)))
             }
         };
         not_there(&path)?;

@@ -42,6 +42,8 @@ fn without_an_officer_backups_go_to_registered_keys_only() {
     assert_eq!(other.schedule().unwrap(), Some(scheduled(&site)), "it is the token's, not the process's");
     let made = other.back_up_as_scheduled(NOBODY, now, &mut quiet()).unwrap();
     assert_eq!(made.path.parent(), Some(site.folder.path()));
+    let again = other.back_up_as_scheduled(NOBODY, now, &mut quiet()).unwrap();
+    assert!(again.path != made.path && site.read(&again.path).is_ok(), "two in one second");
     assert!(site.read(&made.path).is_ok());
     let asked = token.back_up(
         NOBODY,
