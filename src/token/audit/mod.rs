@@ -1,8 +1,8 @@
 //! Recording what happens, in the transaction that does it, and the token's signatures over it.
 //!
 //! To record something: `change.audit(access.login, Note::of(Event::…).object(id))` inside the write that
-//! does it. Writes go through [`Token::write`] (or `write_here`), never to the store alone: it adds what this process still
-//! has to say of repeated logins, and tells the system's logger after the commit.
+//! does it. Writes go through [`Token::write`] (or `write_here`), never to the store alone: it adds what this
+//! process still has to say of repeated logins, and tells the system's logger after the commit.
 
 mod prune;
 mod read;
