@@ -13,6 +13,7 @@ mod custody;
 mod lifecycle;
 mod members;
 mod races;
+mod renewal;
 mod reset;
 mod seal;
 mod shareholders;
