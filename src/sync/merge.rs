@@ -19,6 +19,8 @@ pub struct Stamp {
     author: Id,
     /// Who loses a key with his account loses it without a new version: nobody else can seal one.
     holders: Reverse<usize>,
+    /// Such a change, and a user's new keys, leave a term more.
+    terms: usize,
     /// Of all its bytes: a host that was put back to an older file may write the same version twice.
     hash: [u8; 32],
 }
@@ -35,6 +37,7 @@ impl Stamp {
             version: header.version,
             author: header.author,
             holders: Reverse(whole.keys.len()),
+            terms: whole.terms.len(),
             hash,
         }
     }
@@ -95,6 +98,9 @@ mod tests {
         assert_eq!(decide(None, &object(1, 1, 0)), Verdict::Theirs);
         let held = RecordRow { keys: vec![(Id([7; 16]), vec![1])], ..object(2, 2, 1) };
         beats(&object(2, 2, 1), &held);
+        let rewrapped =
+            RecordRow { terms: vec![[1; 16]], keys: vec![(Id([7; 16]), vec![2])], ..held.clone() };
+        beats(&rewrapped, &held);
         // The same version twice, of a host that was put back: everybody keeps the same one.
         let (one, two) = (record(Kind::Object, 2, 1, 1, 0), record(Kind::Object, 2, 1, 1, 1));
         assert_ne!(decide(Some(&one), &two), decide(Some(&two), &one));
