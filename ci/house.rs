@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("ffi", 0),
     ("session", 1),
-    ("token", 2),
-    ("mechanism", 3),
-    ("store", 3),
-    ("audit", 3),
-    ("object", 4),
-    ("crypto", 5),
-    ("error", 6),
-    ("lock", 6),
-    ("config", 6),
+    ("sync", 2),
+    ("token", 3),
+    ("mechanism", 4),
+    ("store", 4),
+    ("audit", 4),
+    ("object", 5),
+    ("crypto", 6),
+    ("error", 7),
+    ("lock", 7),
+    ("config", 7),
 ];
 
 /// Rooms on one floor that may still look at each other, in this direction only.

@@ -51,6 +51,37 @@ pub struct SlotConfig {
     /// `audit_syslog`: the system logger's socket (`/dev/log`), which gets a copy of each entry of the
     /// audit log. Absent: none.
     pub audit_syslog: Option<PathBuf>,
+    /// `[slot.cluster]`: the engine that this token shares with its peers. Absent: none.
+    pub cluster: Option<ClusterConfig>,
+}
+
+/// `[slot.cluster]`: how to reach etcd, and when a change is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// `endpoints`: addresses of etcd members, `https://host:port`, tried in turn.
+    pub endpoints: Vec<String>,
+    /// `ca`: who signs the certificates of etcd's members (PEM).
+    pub ca: PathBuf,
+    /// `certificate`, `key`: what this host shows to them (PEM).
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// `user`, `password_file`: who this host is to etcd's user authentication. Absent: not used.
+    pub user: Option<(String, PathBuf)>,
+    /// `prefix`: what the keys in etcd begin with. Default `strongroom/`.
+    pub prefix: String,
+    /// `durability`: `quorum` (default): a change is done when etcd's majority has it; `local`: when this
+    /// host's disk has it.
+    pub durability: Durability,
+    /// `quorum_timeout_ms`: how long a call waits for that majority, 100..=600000. Default 5000.
+    pub quorum_timeout_ms: u64,
+}
+
+/// When a change is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    Local,
+    Quorum,
 }
 
 /// What stands behind a new password by an officer (design: three policies).
@@ -84,6 +115,7 @@ impl SlotConfig {
             kdf: KdfCost { memory_kib: 8192, passes: 1 },
             reset_policy: ResetPolicy::Keeps,
             audit_syslog: None,
+            cluster: None,
         }
     }
 }
@@ -254,6 +286,45 @@ struct FileSlot {
     seal: FileSeal,
     #[serde(default)]
     kdf: FileKdf,
+    cluster: Option<FileCluster>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileCluster {
+    endpoints: Vec<String>,
+    ca: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    prefix: Option<String>,
+    durability: Option<Durability>,
+    quorum_timeout_ms: Option<u64>,
+}
+
+impl FileCluster {
+    fn checked(self, folder: &Path) -> Result<ClusterConfig> {
+        let wrong = |why: &str| Error::ArgumentsBad.because(format_args!("cluster: {why}"));
+        if self.endpoints.is_empty() || !self.endpoints.iter().all(|at| at.starts_with("https://")) {
+            return Err(wrong("endpoints are addresses that begin with https://"));
+        }
+        let user = match (self.user, self.password_file) {
+            (Some(user), Some(file)) => Some((user, folder.join(file))),
+            (None, None) => None,
+            _ => return Err(wrong("user and password_file go together")),
+        };
+        Ok(ClusterConfig {
+            endpoints: self.endpoints,
+            ca: folder.join(self.ca),
+            certificate: folder.join(self.certificate),
+            key: folder.join(self.key),
+            user,
+            prefix: self.prefix.unwrap_or_else(|| "strongroom/".into()),
+            durability: self.durability.unwrap_or(Durability::Quorum),
+            quorum_timeout_ms: within("quorum_timeout_ms", self.quorum_timeout_ms, 5000, 100, 600_000)?,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -339,6 +410,7 @@ impl FileSlot {
             default_user: self.default_user.unwrap_or_else(|| "user".into()),
             default_officer: self.default_officer.unwrap_or_else(|| "so".into()),
             max_failures: within("max_failures", self.max_failures, 5, 1, 100)?,
+            cluster: self.cluster.map(|cluster| cluster.checked(folder)).transpose()?,
             audit_syslog: self.audit_syslog.map(|socket| folder.join(socket)),
             min_pin_length: within("min_pin_length", self.min_pin_length, 4, 4, 255)?,
             kdf: KdfCost {
@@ -417,6 +489,21 @@ mod tests {
         ] {
             assert_eq!(parse(wrong).err(), Some(Error::ArgumentsBad), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_mutual_tls_and_quorum() {
+        let text = "[[slot]]\n[slot.cluster]\nendpoints = ['https://a:1']\nca = 'ca'\ncertificate = '/c'\nkey = 'k'\n";
+        let cluster = parse(text).unwrap().slots[0].cluster.clone().unwrap();
+        assert_eq!((&*cluster.ca, &*cluster.certificate), (Path::new("/base/ca"), Path::new("/c")));
+        assert_eq!(
+            (cluster.durability, &*cluster.prefix, cluster.user),
+            (Durability::Quorum, "strongroom/", None)
+        );
+        for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1"] {
+            assert!(parse(&format!("{text}{more}")).is_err(), "{more}");
+        }
+        assert!(parse(&text.replace("https", "http")).is_err());
     }
 
     #[test]

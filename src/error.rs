@@ -182,6 +182,9 @@ codes! {
     ParameterSetNotSupported = CKR_PARAMETER_SET_NOT_SUPPORTED:
         "The parameter set is none of the algorithm's.",
         "CKA_PARAMETER_SET is a CKP_ number of the key's own type, for example CKP_ML_DSA_65.";
+    Pending = CKR_PENDING:
+        "The change is kept on this host, and the cluster's majority did not confirm it in time.",
+        "Do not repeat it: it is sent when the cluster answers again. `strongroom cluster status` counts what is pending.";
     PinExpired = CKR_PIN_EXPIRED:
         "The PIN is too old.",
         "Set a new one: `strongroom user change-password`.";
@@ -261,8 +264,8 @@ codes! {
         "There is no token yet, or its file cannot be opened: the seal key is missing, unreadable or another one's.",
         "New: `strongroom cluster activate`. Else `strongroom doctor` says what is wrong with file and seal key.";
     TokenWriteProtected = CKR_TOKEN_WRITE_PROTECTED:
-        "The token's file or folder cannot be written by this user.",
-        "Give the program's user write access to both; reading and signing work without.";
+        "The token's file or folder cannot be written by this user, or this host is cut off from its cluster.",
+        "Give the program's user write access to both, or see `strongroom cluster status`; reading and signing work without.";
     UnwrappingKeyHandleInvalid = CKR_UNWRAPPING_KEY_HANDLE_INVALID:
         "There is no such unwrapping key, or not for you.",
         "Log in and search it again.";

@@ -3,11 +3,12 @@
 //! The map of the house. Arrows point down only; `ci/house.rs` enforces it.
 //!
 //! ```text
-//! ffi -> session -> token -> {mechanism, store, audit} -> {object, crypto} -> {error, lock, config}
+//! ffi -> session -> sync -> token -> {mechanism, store, audit} -> {object, crypto} -> {error, lock, config}
 //! ```
 //!
 //! * [`ffi`]: the C boundary: pointers in, owned values down, results out.
 //! * [`session`]: the initialised library: slots, sessions, login state, the operation life cycle.
+//! * [`sync`]: agreement with peer tokens through etcd.
 //! * [`token`]: what the HSM holds and who may do what.
 //! * [`mechanism`]: one file per family, one const row per mechanism.
 //! * [`store`]: sealed records in SQLite; knows bytes, ids and versions, not PKCS#11.
@@ -28,4 +29,5 @@ pub mod mechanism;
 pub mod object;
 pub mod session;
 pub mod store;
+pub mod sync;
 pub mod token;

@@ -108,6 +108,14 @@ events! {
     Destroy = "destroy",
     /// A cryptographic operation with a key that asks for it (CKA_STRONGROOM_AUDIT_USE).
     Use = "use",
+    /// The token becomes the first member of a cluster.
+    ClusterFounded = "cluster-founded",
+    /// This host's token came from a cluster.
+    ClusterJoined = "cluster-joined",
+    /// An officer lets a host join: it gets the seal key.
+    MemberApproved = "member-approved",
+    /// A change made here gives way to a peer's of the same time.
+    Overruled = "overruled",
     /// A backup was made: its file, for whom, where the log inside ends.
     Backup = "backup",
     /// Something came back from a backup: all of it, a user or an object.

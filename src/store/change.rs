@@ -4,6 +4,7 @@
 use super::connection::sql;
 use super::digest::{self, State, Sum};
 use super::format;
+use super::replica;
 use super::seal::{self, Keys};
 use super::wrapping::Wrapping;
 use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, select};
@@ -21,12 +22,18 @@ pub struct Change<'a> {
     pub(super) keys: &'a Keys,
     pub(super) state: State,
     pub(super) removed: bool,
+    /// Who this file is among its peers, if it has any.
+    pub(super) peer: Option<Id>,
+    /// What is changed is news to the peers.
+    pub(super) outgoing: bool,
+    /// What went to the outbox.
+    pub(super) pending: Vec<Id>,
     /// Lines that this transaction added to the log.
     pub(super) lines: Vec<Vec<u8>>,
     /// Records whose element must be made anew before the commit, with their old element.
     touched: Vec<(Kind, Id, Sum)>,
     /// Their ids, and the buckets they fall into: a change may touch very many.
-    touched_ids: HashSet<Id>,
+    pub(super) touched_ids: HashSet<(Kind, Id)>,
     touched_buckets: HashSet<u16>,
 }
 
@@ -39,12 +46,22 @@ pub fn transact<T>(
     transact_counted(connection, keys, work).map(|(result, ..)| result)
 }
 
-/// As `transact`, with the root before and after, and whether something was removed.
+/// What a transaction did besides its own work.
+pub struct Done {
+    /// The root before and after.
+    pub roots: (Sum, Sum),
+    /// Something was removed.
+    pub removed: bool,
+    /// What the peers are to get of it.
+    pub pending: Vec<Header>,
+}
+
+/// As `transact`, with what it did.
 pub fn transact_counted<T>(
     connection: &Connection,
     keys: &Keys,
     work: impl FnOnce(&mut Change<'_>) -> Result<T>,
-) -> Result<(T, Sum, Sum, bool)> {
+) -> Result<(T, Done)> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sql)?;
     let state = State::read(&transaction, keys)?;
@@ -53,6 +70,9 @@ pub fn transact_counted<T>(
         keys,
         state: state.unwrap_or_default(),
         removed: false,
+        peer: replica::peer(&transaction)?,
+        outgoing: true,
+        pending: Vec::new(),
         lines: Vec::new(),
         touched: Vec::new(),
         touched_ids: HashSet::new(),
@@ -62,9 +82,11 @@ pub fn transact_counted<T>(
     // A file without a state is new: only `clear` makes it one. Anything else fails here.
     let result = work(&mut change)?;
     change.settle()?;
-    let (after, removed) = (change.state.root, change.removed);
+    let pending = change.pending.iter().map(|id| replica::present(&transaction, *id));
+    let pending = pending.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let done = Done { roots: (before, change.state.root), removed: change.removed, pending };
     transaction.commit().map_err(sql)?;
-    Ok((result, before, after, removed))
+    Ok((result, done))
 }
 
 impl Change<'_> {
@@ -74,6 +96,8 @@ impl Change<'_> {
             self.connection.execute(&format!("DELETE FROM {table}"), []).map_err(sql)?;
         }
         self.state = State::default();
+        // Whoever it was, the new token is nobody's peer.
+        self.peer = None;
         self.removed = true;
         wrapping.save(self.connection, self.keys, 1, 0)?;
         let query = "INSERT INTO meta (name, value) VALUES ('token', ?)";
@@ -88,7 +112,7 @@ impl Change<'_> {
             digest::check_bucket(self.connection, id)?;
         }
         let Some((record, element)) = select(self.connection, kind, id)? else { return Ok(None) };
-        if !self.touched_ids.contains(&id) {
+        if !self.touched_ids.contains(&(kind, id)) {
             digest::check_element(self.connection, self.keys, &record, &element)?;
         }
         Ok(Some(record))
@@ -122,14 +146,14 @@ impl Change<'_> {
     pub(super) fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
         State::load(self.connection, self.keys)?;
         let present = self.load(kind, id)?.map(|record| record.header);
-        if !self.touched_ids.contains(&id) {
+        if !self.touched_ids.contains(&(kind, id)) {
             let old = match &present {
                 Some(_) => select(self.connection, kind, id)?
                     .map_or(Ok(Sum::default()), |(_, e)| Sum::from_bytes(&e))?,
                 None => Sum::default(),
             };
             self.touched.push((kind, id, old));
-            self.touched_ids.insert(id);
+            self.touched_ids.insert((kind, id));
             self.touched_buckets.insert(digest::bucket(id));
         }
         Ok(present)
@@ -139,6 +163,7 @@ impl Change<'_> {
     /// otherwise `FunctionFailed` (someone else was faster) and the transaction should end.
     /// `terms`, in the scope of `header.owner`, replace the former ones of all scopes.
     pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
+        let header = Header { author: self.author(), ..header };
         let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
         if header.version != present + 1 {
             return Err(
@@ -152,26 +177,24 @@ impl Change<'_> {
         self.write_terms(header.id, header.owner, terms)
     }
 
-    /// Writes a record's row; its element follows when the transaction settles.
+    /// The row of a record; its element is made at the end.
     pub(super) fn insert(&self, header: &Header, body: &[u8]) -> Result<()> {
         let mut statement = self
             .connection
             .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'', ?)")
             .map_err(sql)?;
-        statement
-            .execute(params![
-                header.kind as u8,
-                header.id.0,
-                header.version as i64,
-                header.epoch,
-                header.author.0,
-                header.owner.0,
-                header.flags,
-                digest::bucket(header.id),
-                body
-            ])
-            .map_err(sql)?;
-        Ok(())
+        let written = statement.execute(params![
+            header.kind as u8,
+            header.id.0,
+            header.version as i64,
+            header.epoch,
+            header.author.0,
+            header.owner.0,
+            header.flags,
+            digest::bucket(header.id),
+            body
+        ]);
+        written.map(drop).map_err(sql)
     }
 
     /// Terms of an object in one more scope: who searches there finds it too.
@@ -247,14 +270,19 @@ impl Change<'_> {
 
     /// The objects whose data key someone holds. Reads all keys.
     pub fn held_by(&self, holder: Id) -> Result<Vec<Id>> {
-        ids(self.connection, "SELECT object FROM keys WHERE holder = ?", holder)
+        ids(self.connection, "SELECT object FROM keys WHERE holder = ?", [holder.0])
     }
 
-    /// Removes a record with its terms and wrapped keys, overwriting the pages.
+    /// Removes a record with its terms and wrapped keys, overwriting the pages. Of a member's, the peers
+    /// are told.
     pub fn remove(&mut self, kind: Kind, id: Id) -> Result<()> {
-        if self.touch(kind, id)?.is_none() {
-            return Ok(());
-        }
+        let Some(old) = self.touch(kind, id)? else { return Ok(()) };
+        self.erase(kind, id)?;
+        if self.peer.is_some() { self.put_gone(old) } else { Ok(()) }
+    }
+
+    /// The rows of a record that was touched.
+    pub(super) fn erase(&mut self, kind: Kind, id: Id) -> Result<()> {
         self.removed = true;
         for query in ["DELETE FROM terms WHERE object = ?", "DELETE FROM keys WHERE object = ?"] {
             self.connection.prepare_cached(query).map_err(sql)?.execute([id.0]).map_err(sql)?;
@@ -305,10 +333,13 @@ impl Change<'_> {
                 .prepare_cached("INSERT INTO changes (kind, id) VALUES (?, ?)")
                 .map_err(sql)?;
             log.execute(params![kind as u8, id.0]).map_err(sql)?;
+            self.note_outgoing(id)?;
         }
-        let newest = self.connection.last_insert_rowid();
-        let mut prune = self.connection.prepare_cached("DELETE FROM changes WHERE seq <= ?").map_err(sql)?;
-        prune.execute([newest - LOG_LENGTH]).map_err(sql)?;
+        let mut prune = self
+            .connection
+            .prepare_cached("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?")
+            .map_err(sql)?;
+        prune.execute([LOG_LENGTH]).map_err(sql)?;
         self.state.save(self.connection, self.keys)
     }
 }
@@ -325,9 +356,10 @@ pub fn list(connection: &Connection, kind: Kind) -> Result<Vec<Header>> {
     Ok(headers)
 }
 
-fn ids(connection: &Connection, query: &str, of: Id) -> Result<Vec<Id>> {
+/// The ids that a query gives.
+pub fn ids(connection: &Connection, query: &str, values: impl rusqlite::Params) -> Result<Vec<Id>> {
     let mut statement = connection.prepare_cached(query).map_err(sql)?;
-    let mut rows = statement.query([of.0]).map_err(sql)?;
+    let mut rows = statement.query(values).map_err(sql)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(sql)? {
         found.push(Id::from_row(row.get(0).map_err(sql)?)?);
@@ -337,7 +369,7 @@ fn ids(connection: &Connection, query: &str, of: Id) -> Result<Vec<Id>> {
 
 /// Who holds a data key of an object, in order.
 pub fn holders(connection: &Connection, object: Id) -> Result<Vec<Id>> {
-    ids(connection, "SELECT holder FROM keys WHERE object = ? ORDER BY holder", object)
+    ids(connection, "SELECT holder FROM keys WHERE object = ? ORDER BY holder", [object.0])
 }
 
 pub fn load_key(connection: &Connection, object: Id, holder: Id) -> Result<Option<Vec<u8>>> {

@@ -16,12 +16,17 @@ const FIRST: i64 = 1;
 const FORMAT: i64 = FIRST + MIGRATIONS.len() as i64;
 
 /// Emptied when a token is made anew.
-pub const TABLES: &[&str] = &["records", "keys", "terms", "digest", "changes", "audit", "meta"];
+pub const TABLES: &[&str] =
+    &["records", "keys", "terms", "digest", "changes", "audit", "meta", "outbox", "overruled"];
 
 /// From format N to N+1, the first from 1.
 const MIGRATIONS: &[&str] = &[
     // 2: the audit log. The `state` row grows by the log's end when it is written next.
     "CREATE TABLE audit (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;",
+    // 3: the cluster: what peers do not have yet, and what gave way to theirs.
+    "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE) STRICT;
+     CREATE TABLE overruled (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
+        version INTEGER NOT NULL) STRICT;",
 ];
 
 /// Format 1.

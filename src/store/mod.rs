@@ -5,14 +5,17 @@
 //! noticed when it is touched and by `verify`, and never served. Many processes may hold the same
 //! file. The format is written down in ARCHITECTURE.md; `format.rs` has its numbers.
 
+mod bytes;
 mod change;
 pub mod claim;
 mod connection;
 mod digest;
 mod format;
+pub mod keeper;
 mod local;
 mod log;
 mod provider;
+mod replica;
 mod rows;
 mod seal;
 mod seals;
@@ -27,6 +30,7 @@ pub use change::Change;
 pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
+pub use replica::{Fate, Position};
 pub use rows::{Check, Identity, RecordRow, Row};
 pub use seals::{Rotation, SealInfo, SealState};
 pub use wrapping::{Opened, Wrapping};
@@ -80,14 +84,22 @@ pub enum Kind {
     Token = 1,
     User = 2,
     Object = 3,
+    /// What is left of a destroyed record in a cluster; its flags say the kind.
+    Gone = 4,
+    /// A peer of the cluster.
+    Member = 5,
 }
 
 impl Kind {
+    pub const ALL: [Kind; 5] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member];
+
     fn from_row(number: i64) -> Result<Kind> {
         match number {
             1 => Ok(Kind::Token),
             2 => Ok(Kind::User),
             3 => Ok(Kind::Object),
+            4 => Ok(Kind::Gone),
+            5 => Ok(Kind::Member),
             _ => Err(Error::DeviceError.because("a record of an unknown kind")),
         }
     }
@@ -106,12 +118,12 @@ pub struct Header {
     /// Whose it is; also the scope its search terms live in, with those of others it is shared to.
     /// `Id::NONE`: everybody's.
     pub owner: Id,
-    /// Bits given meaning by `token`.
+    /// Given meaning by `token`: of two versions made apart, the one with the greater number stays.
     pub flags: u32,
 }
 
 /// A record as it lies on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub header: Header,
     /// Sealed body.
@@ -203,9 +215,16 @@ impl Store {
     /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
     /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
+        Self::create_with(config, Keys::random()?, first)
+    }
+
+    fn create_with(
+        config: &SlotConfig,
+        keys: Keys,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
         let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
-        let keys = Keys::random()?;
         if Self::exists(config) {
             let (link, _) = Link::open(config)?;
             let connection = link.writer()?;
@@ -389,6 +408,14 @@ impl Store {
     /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full, `DeviceRemoved` when the
     /// file was taken away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        self.write_counted(work).map(|(result, _)| result)
+    }
+
+    /// As `write`; with the records of it that the peers of a cluster are to get.
+    pub fn write_counted<T>(
+        &self,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<(T, Vec<Header>)> {
         if self.read_only() {
             return Err(Error::TokenWriteProtected);
         }
@@ -399,17 +426,17 @@ impl Store {
             *slot = Some(self.link.writer()?);
         }
         let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
-        let (result, before, after, removed) = change::transact_counted(connection, &self.keys, work)?;
+        let (result, done) = change::transact_counted(connection, &self.keys, work)?;
         let mut proven = self.proven.lock();
-        if *proven == Some(before) {
-            *proven = Some(after);
+        if *proven == Some(done.roots.0) {
+            *proven = Some(done.roots.1);
         }
         drop(proven);
-        if removed {
+        if done.removed {
             self.traces.store(OURS, Ordering::Relaxed);
         }
-        self.tidy_with(connection, if removed { READERS } else { Duration::ZERO });
-        Ok(result)
+        self.tidy_with(connection, if done.removed { READERS } else { Duration::ZERO });
+        Ok((result, done.pending))
     }
 
     /// Takes out of the log what a removal had to leave there because somebody read; waits so long for

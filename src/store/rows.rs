@@ -7,7 +7,7 @@
 use super::connection::{self, sql};
 use super::digest::{self, State, Sum};
 use super::seal::{self, Keys};
-use super::{BodyKey, Change, GATE, HEADER, Header, Id, Kind, Record, Store, Term, Wrapping, header, log};
+use super::{BodyKey, Change, GATE, HEADER, Id, Record, Store, Term, Wrapping, header, log};
 use crate::audit::Tip;
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 /// A record and all that is stored of it, sealed as it lies in the file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordRow {
     pub record: Record,
     /// Its data key as wrapped for each holder, by holder.
@@ -42,33 +42,6 @@ pub enum Row {
     Record(RecordRow),
     /// Number and sealed line.
     Line(u64, Vec<u8>),
-}
-
-impl Header {
-    /// The 65 bytes that are authenticated with a body.
-    pub fn to_bytes(&self) -> [u8; 65] {
-        seal::header_bytes(self)
-    }
-
-    pub fn from_bytes(bytes: &[u8; 65]) -> Result<Header> {
-        let id = |at: usize| {
-            let mut id = [0; 16];
-            id.copy_from_slice(&bytes[at..at + 16]);
-            Id(id)
-        };
-        let small = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let version = u64::from(small(17)) | u64::from(small(21)) << 32;
-        let kind = Kind::from_row(bytes[0].into())?;
-        Ok(Header {
-            kind,
-            id: id(1),
-            version,
-            epoch: small(25),
-            author: id(29),
-            owner: id(45),
-            flags: small(61),
-        })
-    }
 }
 
 /// Follows the rows of a token outside its file: each record's element, all of them against the token's
@@ -240,7 +213,7 @@ fn follows(end: Tip, sequence: u64) -> bool {
     if end == Tip::default() { sequence > 0 } else { sequence == end.sequence + 1 }
 }
 
-fn keys_of(connection: &Connection, object: Id) -> Result<Vec<(Id, Vec<u8>)>> {
+pub(super) fn keys_of(connection: &Connection, object: Id) -> Result<Vec<(Id, Vec<u8>)>> {
     let query = "SELECT holder, wrapped FROM keys WHERE object = ? ORDER BY holder";
     let mut statement = connection.prepare_cached(query).map_err(sql)?;
     let mut rows = statement.query([object.0]).map_err(sql)?;
@@ -251,7 +224,7 @@ fn keys_of(connection: &Connection, object: Id) -> Result<Vec<(Id, Vec<u8>)>> {
     Ok(found)
 }
 
-fn terms_of(connection: &Connection, object: Id) -> Result<Vec<[u8; 16]>> {
+pub(super) fn terms_of(connection: &Connection, object: Id) -> Result<Vec<[u8; 16]>> {
     let query = "SELECT term FROM terms WHERE object = ? ORDER BY term";
     let mut statement = connection.prepare_cached(query).map_err(sql)?;
     let mut rows = statement.query([object.0]).map_err(sql)?;

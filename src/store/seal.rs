@@ -47,6 +47,10 @@ impl Keys {
         Ok(Keys::new(Id::random()?, Secret::random(32)?))
     }
 
+    fn purpose(&self, purpose: &str) -> Secret {
+        derive::hkdf_sha256(&self.token.0, &self.seal, purpose.as_bytes(), 32)
+    }
+
     /// A secret for a purpose of the rooms above.
     pub fn derived(&self, purpose: &[u8]) -> Secret {
         derive::hkdf_sha256(&self.token.0, &self.seal, &[b"strongroom above: ", purpose].concat(), 32)
@@ -114,6 +118,16 @@ fn open_bytes(base: &Secret, associated: &[u8], body: &[u8]) -> Option<Secret> {
     let mut plain = Secret::zeroed(sealed.len().checked_sub(TAG)?);
     salted(base, salt).ok()?.open(&NONCE, associated, TAG, sealed, &mut plain).ok()?;
     Some(plain)
+}
+
+/// Something else for whoever has the seal key; each purpose has a key of its own.
+pub fn seal_for(keys: &Keys, purpose: &str, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    seal_bytes(&keys.purpose(purpose), &[&keys.token.0[..], associated].concat(), plain)
+}
+
+/// The reverse; `None` when it does not open.
+pub fn open_for(keys: &Keys, purpose: &str, associated: &[u8], sealed: &[u8]) -> Option<Secret> {
+    open_bytes(&keys.purpose(purpose), &[&keys.token.0[..], associated].concat(), sealed)
 }
 
 fn associated_with_line(keys: &Keys, sequence: u64) -> Vec<u8> {

@@ -18,8 +18,7 @@ pub fn verify(connection: &Connection, keys: &Keys, watch: &mut dyn FnMut(u64, u
         report.faults.push(format!("the file's pages are damaged: {pages}"));
     }
     let mut sums: BTreeMap<u16, Sum> = BTreeMap::new();
-    let kinds = [Kind::Token, Kind::User, Kind::Object];
-    let lists = kinds.map(|kind| change::list(connection, kind).map(|headers| (kind, headers)));
+    let lists = Kind::ALL.map(|kind| change::list(connection, kind).map(|headers| (kind, headers)));
     let lists = lists.into_iter().collect::<Result<Vec<_>>>()?;
     let all = lists.iter().map(|(_, headers)| headers.len() as u64).sum();
     for (kind, headers) in lists {

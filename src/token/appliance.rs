@@ -35,11 +35,16 @@ pub struct Appliance {
 }
 
 impl Appliance {
-    fn of(seed: &Secret) -> Result<Appliance> {
+    pub(super) fn of(seed: &Secret) -> Result<Appliance> {
         let public = PrivateKey::new(seed)?.public();
+        Ok(Appliance::named(public))
+    }
+
+    /// Who has this public key.
+    pub(super) fn named(public: [u8; 32]) -> Appliance {
         let mut id = Id::NONE;
         id.0.copy_from_slice(&Hash::Sha256.digest(&public)[..16]);
-        Ok(Appliance { id, public })
+        Appliance { id, public }
     }
 
     /// SHA-256 of the public key, for people to compare.
@@ -50,18 +55,42 @@ impl Appliance {
 
 /// Gives this file an identity.
 pub fn make(change: &mut Change<'_>) -> Result<Appliance> {
-    let seed = PrivateKey::generate()?;
-    let sealed = keychain::wrap(&change.derived_secret(SECRET), &change.token_id().0, &seed)?;
+    make_of(change, &PrivateKey::generate()?)
+}
+
+/// The same, of a key that the host has already.
+pub(super) fn make_of(change: &mut Change<'_>, seed: &Secret) -> Result<Appliance> {
+    let sealed = keychain::wrap(&change.derived_secret(SECRET), &change.token_id().0, seed)?;
     change.set_local(ROW, &sealed)?;
-    Appliance::of(&seed)
+    Appliance::of(seed)
+}
+
+/// This file's identity, in a transaction; made when there is none.
+pub(super) fn own(change: &mut Change<'_>) -> Result<Appliance> {
+    match change.local(ROW)? {
+        Some(sealed) => Appliance::of(&open(&change.derived_secret(SECRET), change.token_id(), &sealed)?),
+        None => make(change),
+    }
+}
+
+fn open(secret: &Secret, token: Id, sealed: &[u8]) -> Result<Secret> {
+    let seed = keychain::unwrap(secret, &token.0, sealed);
+    seed.map_err(|_| Error::DeviceError.because("this host's identity (AU) was altered"))
 }
 
 /// This file's identity; `None` in one of before there was any; `DeviceError` when it was altered.
 pub fn load(store: &Store) -> Result<Option<Appliance>> {
+    seed(store)?.map(|seed| Appliance::of(&seed)).transpose()
+}
+
+fn seed(store: &Store) -> Result<Option<Secret>> {
     let Some(sealed) = store.local(ROW)? else { return Ok(None) };
-    let seed = keychain::unwrap(&store.derived_secret(SECRET), &store.token_id().0, &sealed);
-    let seed = seed.map_err(|_| Error::DeviceError.because("this host's identity (AU) was altered"))?;
-    Appliance::of(&seed).map(Some)
+    open(&store.derived_secret(SECRET), store.token_id(), &sealed).map(Some)
+}
+
+/// The key that signs what this host sends.
+pub(crate) fn signing_key(store: &Store) -> Result<Option<PrivateKey>> {
+    seed(store)?.map(|seed| PrivateKey::new(&seed)).transpose()
 }
 
 /// Who acts where nobody is logged in.

@@ -16,6 +16,7 @@ use crate::mechanism::Key;
 use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
 use crate::object::{Object, Template, Value, rules, search};
 use crate::store::{BodyKey, Change, Header, Id, Store, Term};
+use cryptoki_sys::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -187,6 +188,7 @@ fn write_under(
     still_good(change, login)?;
     let terms = search::terms(object);
     let id = header.id;
+    header.flags = strictness(object);
     if !object.is_private() {
         if let Some(Custody::Give(owner)) = custody.last() {
             change.user(*owner)?.ok_or(Error::AttributeValueInvalid)?;
@@ -234,6 +236,20 @@ fn write_under(
         }
     }
     Ok(())
+}
+
+/// What only ever gets stricter, as a number that never falls: of two versions that hosts of a cluster made
+/// apart, the stricter one stays.
+fn strictness(object: &Object) -> u32 {
+    let rules = [
+        (CKA_SENSITIVE, true),
+        (CKA_EXTRACTABLE, false),
+        (CKA_WRAP_WITH_TRUSTED, true),
+        (CKA_MODIFIABLE, false),
+        (CKA_COPYABLE, false),
+        (CKA_DESTROYABLE, false),
+    ];
+    rules.iter().rev().fold(0, |bits, (kind, strict)| bits << 1 | u32::from(object.flag(*kind) == *strict))
 }
 
 /// Records what happens to someone's hold of an object.

@@ -191,7 +191,7 @@ impl Token {
     fn refuse<T>(&self, store: &Store, user: Person, why: Error) -> Result<T> {
         if !store.read_only() {
             let note = Note::of(Event::LoginFailed).user(user).detail("answer", why);
-            self.write(store, |change| change.enter(note))?;
+            self.write_here(store, |change| change.enter(note))?;
         }
         Err(why)
     }
@@ -218,10 +218,13 @@ impl Token {
         if user.failures >= self.config.max_failures {
             return self.refuse(store, user.person(), Error::PinLocked);
         }
-        let recalled = self.verifiers.read().recall(user, password);
+        let (most, recalled) = (self.config.max_failures, self.verifiers.read().recall(user, password));
         if let Some(kek) = recalled {
             if user.failures > 0 {
-                self.count(store, user, right(), User::attempt_was_right)?;
+                let good = |current: &mut User| current.failures < most && current.attempt_was_right();
+                if !self.count(store, user, right(), good)? && !store.read_only() {
+                    return self.refuse(store, user.person(), Error::PinLocked);
+                }
             } else if event.is_some() {
                 self.repeats.write().count(user.header.id, user.person(), true);
             }
@@ -245,7 +248,11 @@ impl Token {
             self.count(store, user, Some(wrong), User::attempt_was_wrong)?;
             return Err(Error::PinIncorrect.because(format_args!("user {}", user.name)));
         };
-        self.count(store, user, right(), User::attempt_was_right)?;
+        let good = |current: &mut User| current.failures < most && current.attempt_was_right();
+        if !self.count(store, user, right(), good)? && !store.read_only() {
+            // A lock came from another host of the cluster meanwhile.
+            return self.refuse(store, user.person(), Error::PinLocked);
+        }
         self.verifiers.write().remember(user, password, &kek)?;
         Ok(keys)
     }
@@ -295,7 +302,7 @@ impl Token {
             return Ok(false);
         }
         let most = self.config.max_failures;
-        self.write(store, |writing| {
+        let counted = self.write_here(store, |writing| {
             let mut current = writing.user(user.header.id)?.ok_or(Error::PinIncorrect)?;
             if current.credential != user.credential {
                 return Err(Error::PinIncorrect);
@@ -303,6 +310,9 @@ impl Token {
             let before = current.failures;
             let save = change(&mut current);
             if save {
+                if current.failures >= most {
+                    current.lock();
+                }
                 current.save(writing)?;
                 note.map_or(Ok(()), |note| writing.enter(note))?;
                 if before < most && current.failures >= most {
@@ -310,7 +320,8 @@ impl Token {
                 }
             }
             Ok(save)
-        })
+        });
+        counted.map(|(save, _)| save)
     }
 }
 

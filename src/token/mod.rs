@@ -14,6 +14,7 @@ mod handles;
 mod keychain;
 mod lifecycle;
 mod login;
+pub(crate) mod members;
 mod objects;
 mod officers;
 pub mod policy;
@@ -29,6 +30,7 @@ mod users;
 pub use audit::{Filter, Pruned, Verification};
 pub use lifecycle::Rotated;
 pub use login::Login;
+pub use members::{JoinRequest, Joining, Member};
 pub use reset::PendingReset;
 pub use seal::SealRotated;
 pub use shareholders::Part;
@@ -177,7 +179,7 @@ impl Token {
     }
 
     /// The open file; `TokenNotRecognized` when there is none or it cannot be used.
-    fn store(&self) -> Result<Arc<Store>> {
+    pub(crate) fn store(&self) -> Result<Arc<Store>> {
         let open = self.store.read().clone();
         if let Some(store) = open {
             if store.is_current()? {

@@ -398,7 +398,7 @@ impl Token {
         self.write(&*self.store()?, |change| {
             super::custody::still_good(change, officer)?;
             let mut user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
-            (user.failures, user.attempts) = (0, 0);
+            user.unlock();
             user.save(change)?;
             change.audit(Some(officer), Note::of(Event::Unlocked).user(user.person()))
         })

@@ -56,6 +56,8 @@ pub enum Operation {
     Transfer,
     /// Make users, set their passwords, delete them; approve such a thing.
     ManageUsers,
+    /// Found a cluster, let hosts join it.
+    ManagePeers,
     /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
     ReadLog,
     /// Make backups and schedules of them, remove old ones, restore over the present token.
@@ -142,7 +144,7 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ReadLog, PruneLog, ManageSeal, Backup], &[Token],
+    row(&[ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, Backup], &[Token],
                                             [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
     row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
 ];
@@ -159,6 +161,7 @@ impl Operation {
                 | Share
                 | Transfer
                 | ManageUsers
+                | ManagePeers
                 | PruneLog
                 | ManageSeal
                 | Backup
@@ -260,7 +263,7 @@ mod tests {
         ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
         for (operation, target) in cells.chain(
-            [ManageUsers, ReadLog, PruneLog, ManageSeal, CheckState, Backup]
+            [ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, CheckState, Backup]
                 .map(|operation| (operation, Token)),
         ) {
             let rows = TABLE.iter();

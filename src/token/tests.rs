@@ -11,6 +11,7 @@ use crate::object::{Object, Value};
 
 mod custody;
 mod lifecycle;
+mod members;
 mod races;
 mod renewal;
 mod reset;

@@ -177,14 +177,34 @@ impl User {
         change.put(self.header, BodyKey::Seal, &fields.encode(), &terms)
     }
 
+    /// Attempts under way belong to the host that wrote the record.
+    fn seen_by(mut self, author: Id) -> User {
+        if self.header.author != author {
+            self.attempts = 0;
+        }
+        self
+    }
+
     /// Gives the user a password: keys under the new KEK, no failures.
     pub fn set_password(&mut self, stretch: Stretch, kek: &Secret, keys: &UserKeys) -> Result<()> {
         self.stretch = stretch;
         self.keys = keys.wrap(kek)?;
         self.public = keys.public;
-        (self.failures, self.attempts) = (0, 0);
+        self.unlock();
         self.credential += 1;
         Ok(())
+    }
+
+    /// No failures. The record's flags count this, so that it outlives counts that another host made
+    /// before it heard of it; a lock makes them odd.
+    pub fn unlock(&mut self) {
+        (self.failures, self.attempts) = (0, 0);
+        self.header.flags = (self.header.flags | 1).wrapping_add(1);
+    }
+
+    /// A lock outlives counts of another host that stayed below the limit.
+    pub fn lock(&mut self) {
+        self.header.flags |= 1;
     }
 }
 
@@ -193,7 +213,8 @@ impl Change<'_> {
     pub(super) fn user(&mut self, id: Id) -> Result<Option<User>> {
         let Some(record) = self.load(Kind::User, id)? else { return Ok(None) };
         let body = self.open_body(&record, BodyKey::Seal)?;
-        User::decode(record.header, &body).map(Some)
+        let author = self.author();
+        User::decode(record.header, &body).map(|user| Some(user.seen_by(author)))
     }
 
     /// The user of a name as this transaction sees him.
@@ -221,7 +242,7 @@ impl Token {
     pub(super) fn find_user(&self, store: &Store, name: &str) -> Result<Option<User>> {
         for header in store.find(Kind::User, &[Id::NONE], &[name_term(name)])? {
             if let Some(user) = self.load_user(store, header.id)?.filter(|user| user.name == name) {
-                return Ok(Some(user));
+                return Ok(Some(user.seen_by(store.author()?)));
             }
         }
         Ok(None)

@@ -3,6 +3,7 @@
 use crate::Run;
 use crate::context::Context;
 use crate::output::{Answer, Failure, Outcome};
+use crate::peers;
 use crate::reset::said;
 use crate::token::described;
 use serde_json::json;
@@ -26,6 +27,8 @@ pub enum Command {
     },
     /// What the token is. Needs no login.
     Info,
+    #[command(flatten)]
+    Peers(peers::Command),
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -70,6 +73,7 @@ impl Run for Command {
                 activate(context, label, policy(*reset_policy, *reset_threshold)?)
             }
             Command::Info => described(context),
+            Command::Peers(command) => command.run(context),
         }
     }
 }

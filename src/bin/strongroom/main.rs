@@ -6,6 +6,7 @@
 //! sentence that says what to do next (`output::Failure`). It asks its `Context` for the token and for
 //! who is acting, and prints nothing by itself.
 
+mod agent;
 mod audit;
 mod backup;
 mod certificate;
@@ -22,6 +23,7 @@ mod login;
 mod mechanism;
 mod output;
 mod parameters;
+mod peers;
 mod pem;
 mod progress;
 mod reset;
@@ -70,9 +72,11 @@ commands! {
     Status(token::Status),
     /// Check every record of the token's file.
     Verify(token::Verify),
-    /// The token as a whole: its first password, and what it is.
+    /// The token as a whole: its first password, what it is, and its peers on other hosts.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Keep this host's token in step with its peers.
+    Agent(agent::Agent),
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),

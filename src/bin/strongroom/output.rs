@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use strongroom::error::{Error, printable};
 
 pub type Outcome = Result<Answer, Failure>;
@@ -275,6 +276,13 @@ fn print(bytes: &[u8]) {
 /// What the library logged while a command ran: the reasons of its failure.
 static REASONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// For a service: a log's lines are of use when they are written.
+static AT_ONCE: AtomicBool = AtomicBool::new(false);
+
+pub fn log_at_once() {
+    AT_ONCE.store(true, Ordering::Relaxed);
+}
+
 /// What was logged since the last time.
 pub fn reasons() -> Vec<String> {
     std::mem::take(&mut *REASONS.lock().unwrap_or_else(|held| held.into_inner()))
@@ -289,6 +297,10 @@ impl log::Log for Reasons {
     fn log(&self, record: &log::Record<'_>) {
         // Rustyline logs, too.
         if record.target().starts_with("strongroom") {
+            if AT_ONCE.load(Ordering::Relaxed) {
+                eprintln!("strongroom: {}", record.args());
+                return;
+            }
             REASONS.lock().unwrap_or_else(|held| held.into_inner()).push(record.args().to_string());
         }
     }

@@ -1,8 +1,8 @@
 //! Recording what happens, in the transaction that does it, and the token's signatures over it.
 //!
 //! To record something: `change.audit(access.login, Note::of(Event::…).object(id))` inside the write that
-//! does it. Writes go through [`Token::write`], never to the store alone: it adds what this process still
-//! has to say of repeated logins, and tells the system's logger after the commit.
+//! does it. Writes go through [`Token::write`] (or `write_here`), never to the store alone: it adds what this
+//! process still has to say of repeated logins, and tells the system's logger after the commit.
 
 mod prune;
 mod read;
@@ -20,7 +20,7 @@ use crate::crypto::ed25519::PrivateKey;
 use crate::error::Result;
 use crate::mechanism::Key;
 use crate::object::{Object, Value};
-use crate::store::{Change, Id, Store};
+use crate::store::{Change, Header, Id, Store};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -45,7 +45,7 @@ impl Change<'_> {
     }
 
     /// Records a note that knows its actor.
-    pub(super) fn enter(&mut self, note: Note) -> Result<()> {
+    pub(crate) fn enter(&mut self, note: Note) -> Result<()> {
         self.append_note(note)?;
         if (self.tip().sequence + 1).is_multiple_of(EVERY) { self.checkpoint(None) } else { Ok(()) }
     }
@@ -93,15 +93,16 @@ pub(super) fn seed_in(fields: &Object) -> Option<Secret> {
 }
 
 impl Token {
-    /// One transaction, as [`Store::write`]; what it records is told to the system's logger after it.
-    pub(super) fn write<T>(
+    /// One transaction, as [`Store::write_counted`], on this host's disk; what it records is told to the
+    /// system's logger after it. [`Token::write`] waits for the peers besides.
+    pub(super) fn write_here<T>(
         &self,
         store: &Store,
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, Vec<Header>)> {
         let repeats = std::mem::take(&mut *self.repeats.write());
         let mut lines = Vec::new();
-        let result = store.write(|change| {
+        let result = store.write_counted(|change| {
             repeats.notes().into_iter().try_for_each(|note| change.enter(note))?;
             let result = work(change)?;
             if self.config.audit_syslog.is_some() {
@@ -160,7 +161,7 @@ impl Token {
         let store = self.store.read().clone();
         let anything = !self.repeats.read().notes().is_empty();
         if let Some(store) = store.filter(|store| anything && !store.read_only()) {
-            let _ = self.write(&store, |_| Ok(()));
+            let _ = self.write_here(&store, |_| Ok(()));
         }
     }
 }

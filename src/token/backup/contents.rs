@@ -152,6 +152,8 @@ impl Reading {
                 let key = seed.map(|seed| PrivateKey::new(&seed).map(|key| key.public())).transpose()?;
                 self.chain = Chain::whole(identity.token.to_string(), key);
             }
+            // Of a cluster that the token was in.
+            Kind::Gone | Kind::Member => {}
         }
         Ok(())
     }

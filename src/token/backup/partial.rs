@@ -7,7 +7,7 @@ use super::super::users::User;
 use super::super::{Access, Login, Role, Token, custody::still_good};
 use super::contents::{self, Contents, Reading};
 use super::recipients::Secrets;
-use super::restore::{Restored, What, note, put_all};
+use super::restore::{Restored, What, not_in_a_cluster, note, put_all};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::object::attribute::CKA_STRONGROOM_OWNER;
@@ -97,6 +97,7 @@ impl Token {
         let user = gathered.contents.people.get(&row.record.header.id).ok_or_else(|| no_user(name))?;
         let restored = self.write(&store, |change| {
             still_good(change, officer)?;
+            not_in_a_cluster(change)?;
             let id = user.header.id;
             if change.user_named(name)?.is_some_and(|present| present.header.id != id) {
                 return Err(Error::ActionProhibited
@@ -230,7 +231,7 @@ fn put_some(
                 let keys = row.keys.iter().filter(|(holder, _)| people.contains(holder));
                 change.put_back(&RecordRow { keys: keys.cloned().collect(), ..row.clone() })
             }
-            Kind::User | Kind::Object => Ok(()),
+            Kind::User | Kind::Object | Kind::Gone | Kind::Member => Ok(()),
         }
     })?;
     Ok((restored, contents))
@@ -300,6 +301,7 @@ impl Gathered {
         force: bool,
     ) -> Result<()> {
         still_good(change, officer)?;
+        not_in_a_cluster(change)?;
         let (id, owner) = (row.record.header.id, row.record.header.owner);
         let present = change.load(Kind::Object, id)?.is_some();
         if present && !force {

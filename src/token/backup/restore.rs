@@ -92,6 +92,7 @@ impl Token {
         let note = note.detail("over_sequence", tip.sequence).detail("over_hash", hex(&tip.hash));
         let restored = self.write(&store, |change| {
             still_good(change, officer)?;
+            not_in_a_cluster(change)?;
             if change.tip() != tip {
                 return Err(Error::FunctionFailed.because("the token was changed meanwhile: try again"));
             }
@@ -137,6 +138,16 @@ impl Token {
     pub(super) fn forget_passwords(&self) {
         self.verifiers.write().forget();
         *self.info.write() = None;
+    }
+}
+
+/// What comes back with an older version would give way to what the peers have, or to what they destroyed.
+pub(super) fn not_in_a_cluster(change: &Change<'_>) -> Result<()> {
+    match change.peer_id() {
+        None => Ok(()),
+        Some(_) => Err(Error::ActionProhibited.because(
+            "this token is a member of a cluster: restore on a host without a token, in a slot of its own",
+        )),
     }
 }
 

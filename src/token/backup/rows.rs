@@ -11,7 +11,7 @@
 use super::stream::{Opener, Sealer};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
-use crate::store::{Header, Id, Identity, Record, RecordRow, Row};
+use crate::store::{Id, Identity, RecordRow, Row};
 
 const IDENTITY: u8 = 1;
 const RECORD: u8 = 2;
@@ -19,12 +19,6 @@ const LINE: u8 = 3;
 
 fn length_of(bytes: usize) -> Result<[u8; 4]> {
     u32::try_from(bytes).map(u32::to_le_bytes).map_err(|_| Error::DeviceMemory.because("a row over 4 GiB"))
-}
-
-fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
-    out.extend_from_slice(&length_of(bytes.len())?);
-    out.extend_from_slice(bytes);
-    Ok(())
 }
 
 /// Writes the next row.
@@ -38,25 +32,12 @@ pub fn write(out: &mut Sealer, row: &Row) -> Result<()> {
             out.write(&identity.seal)?;
             return out.write(&identity.state);
         }
-        Row::Record(row) => (RECORD, record(row)?),
+        Row::Record(row) => (RECORD, row.encode()),
         Row::Line(sequence, body) => (LINE, [&sequence.to_le_bytes()[..], body].concat()),
     };
     out.write(&[kind])?;
     out.write(&length_of(payload.len())?)?;
     out.write(&payload)
-}
-
-fn record(row: &RecordRow) -> Result<Vec<u8>> {
-    let mut out = row.record.header.to_bytes().to_vec();
-    put(&mut out, &row.record.body)?;
-    out.extend_from_slice(&length_of(row.keys.len())?);
-    for (holder, wrapped) in &row.keys {
-        out.extend_from_slice(&holder.0);
-        put(&mut out, wrapped)?;
-    }
-    out.extend_from_slice(&length_of(row.terms.len())?);
-    row.terms.iter().for_each(|term| out.extend_from_slice(term));
-    Ok(out)
 }
 
 /// The next row; `None` at the end of an intact stream.
@@ -80,10 +61,11 @@ pub fn read(from: &mut Opener) -> Result<Option<Row>> {
     }
     let mut payload = vec![0; length];
     from.read(&mut payload)?;
-    let mut rest = Rest(&payload);
     let row = match start[0] {
-        RECORD => rest.record().map(Row::Record),
-        LINE => rest.take::<8>().map(|sequence| Row::Line(u64::from_le_bytes(sequence), rest.0.to_vec())),
+        RECORD => RecordRow::decode(&payload).map(Row::Record),
+        LINE => payload
+            .split_first_chunk()
+            .map(|(sequence, line)| Row::Line(u64::from_le_bytes(*sequence), line.to_vec())),
         _ => None,
     };
     row.map(Some).ok_or_else(unknown)
@@ -93,40 +75,4 @@ fn identity(payload: &[u8]) -> Option<Row> {
     let (token, rest) = payload.split_first_chunk::<16>()?;
     let (seal, state) = rest.split_at_checked(32)?;
     Some(Row::Identity(Identity { token: Id(*token), seal: seal.into(), state: state.to_vec() }))
-}
-
-/// What of a payload was not read yet.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn number(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.number()? as usize;
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn record(&mut self) -> Option<RecordRow> {
-        let header = Header::from_bytes(&self.take()?).ok()?;
-        let record = Record { header, body: self.bytes()?.to_vec() };
-        let mut keys = Vec::new();
-        for _ in 0..self.number()? {
-            keys.push((Id(self.take()?), self.bytes()?.to_vec()));
-        }
-        let mut terms = Vec::new();
-        for _ in 0..self.number()? {
-            terms.push(self.take()?);
-        }
-        self.0.is_empty().then_some(RecordRow { record, keys, terms })
-    }
 }

@@ -1,0 +1,386 @@
+//! What one host does with records: takes what its peers wrote, sends what they do not have. Every value of
+//! etcd is opened, its signature checked and its place compared before it touches the file.
+
+use super::engine::{Engine, Fault, Put, Seen};
+use super::etcd::KeyValue;
+use super::merge::{Verdict, decide};
+use super::wire::{self, Places, Refusal, Signer};
+use crate::audit::{Event, Note};
+use crate::error::{Error, Result, printable};
+use crate::object::Object;
+use crate::store::keeper::Condition;
+use crate::store::{Change, Id, Kind, Position, RecordRow, Store};
+use crate::token::{Token, appliance, members};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Records in a transaction of etcd's, whose default limit is 128 steps.
+const BATCH: usize = 64;
+/// Bytes in one; etcd's default limit is 1.5 MiB.
+const BATCH_BYTES: usize = 1 << 20;
+/// Records on a page of a range.
+const PAGE: i64 = 500;
+/// How often one record is sent again when others are faster.
+const TRIES: usize = 16;
+
+/// A host among its peers.
+pub struct Peer<'a> {
+    token: &'a Token,
+    pub store: Arc<Store>,
+    pub signer: Signer,
+    pub signers: BTreeMap<Id, [u8; 32]>,
+    pub places: Places,
+    /// The revision at which etcd has a record, as far as is known here.
+    known: HashMap<Id, i64>,
+    /// Records that etcd does not take, or that a stranger holds there.
+    skipped: HashSet<Id>,
+    /// A value by somebody who may become a member was left out: all is to be read again when one does.
+    strangers: bool,
+    pub read_again: bool,
+    /// Read up to here, the file may say less.
+    pub position: Position,
+    pub condition: Condition,
+}
+
+/// Why it cannot go on: this host, or the engine.
+#[derive(Debug)]
+pub enum Stop {
+    Host(Error),
+    Engine(Fault),
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Stop::Host(error) => write!(f, "{}", error.cause()),
+            Stop::Engine(fault) => write!(f, "{fault}"),
+        }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Host(error)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Engine(fault)
+    }
+}
+
+/// A value and what it says.
+struct Incoming {
+    id: Id,
+    revision: i64,
+    record: std::result::Result<RecordRow, Refusal>,
+}
+
+impl<'a> Peer<'a> {
+    /// `ActionProhibited` when the token is no member of a cluster.
+    pub fn new(token: &'a Token, prefix: &str) -> Result<Peer<'a>> {
+        let store = token.store()?;
+        let none = || Error::ActionProhibited.because("this token is no member of a cluster");
+        let (id, key) = (store.peer()?.ok_or_else(none)?, appliance::signing_key(&store)?.ok_or_else(none)?);
+        let signer = Signer { id, key };
+        let signers = members::signers(token.members()?);
+        let condition = Condition { pid: std::process::id(), ..Condition::default() };
+        Ok(Peer {
+            places: Places::new(prefix, store.token_id()),
+            position: store.position()?,
+            token,
+            store,
+            signer,
+            signers,
+            known: HashMap::new(),
+            skipped: HashSet::new(),
+            strangers: false,
+            read_again: false,
+            condition,
+        })
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        self.token.write_from_peers((&self.store, self.signer.id), work)
+    }
+
+    /// Something that an operator should know of.
+    fn notice(&mut self, what: String) {
+        let what = printable(&what);
+        log::warn!("cluster: {what}");
+        self.condition.last_error = what;
+    }
+
+    /// Reads what etcd has (since the position; everything when it is nothing or of another engine), takes
+    /// it, and after everything sends what etcd lacks. `watch`: how many of how many records are read.
+    pub async fn catch_up(
+        &mut self,
+        engine: &mut Engine,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> std::result::Result<(), Stop> {
+        let first = engine.all(&self.places.members()).await?;
+        let header = first.header.unwrap_or_default();
+        let everything = std::mem::take(&mut self.read_again)
+            || self.position.engine != header.cluster_id
+            || self.position.revision > header.revision
+            || self.position.revision == 0;
+        if everything {
+            self.known.clear();
+        }
+        let upto = Position { engine: header.cluster_id, revision: header.revision };
+        let mut seen = HashSet::new();
+        self.take_page(first.kvs, &mut seen)?;
+        let (prefix, mut from) = (self.places.records(), self.places.records());
+        let (mut read, mut more, since) = (0, true, if everything { 0 } else { self.position.revision + 1 });
+        while more {
+            let page = engine.changed((&prefix, &from), PAGE, since, header.revision).await?;
+            more = page.more;
+            if let Some(last) = page.kvs.last() {
+                from = [&last.key[..], &[0]].concat();
+            }
+            read += page.kvs.len() as u64;
+            watch(read, read - page.kvs.len() as u64 + page.count as u64);
+            self.take_page(page.kvs, &mut seen)?;
+        }
+        if everything {
+            self.send_what_lacks(&seen)?;
+        }
+        self.save(upto)?;
+        Ok(())
+    }
+
+    fn take_page(&mut self, page: Vec<KeyValue>, seen: &mut HashSet<Id>) -> Result<()> {
+        seen.extend(page.iter().filter_map(|kv| self.places.id(&kv.key)));
+        let page = page.into_iter();
+        let page = page.map(|kv| Seen { key: kv.key, value: Some(kv.value), revision: kv.mod_revision });
+        self.take(page.collect())
+    }
+
+    fn send_what_lacks(&mut self, seen: &HashSet<Id>) -> Result<()> {
+        let lacks: Vec<Id> = self.store.all_ids()?.into_iter().filter(|id| !seen.contains(id)).collect();
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        self.write(|change| lacks.iter().try_for_each(|id| change.send(*id)))
+    }
+
+    /// Remembers how far everything was read.
+    pub fn save(&mut self, position: Position) -> Result<()> {
+        if self.store.position()? != position {
+            self.write(|change| change.set_position(position))?;
+        }
+        self.position = position;
+        Ok(())
+    }
+
+    /// Takes what was written, each by its own merit; what is refused stays out and is said.
+    pub fn take(&mut self, seen: Vec<Seen>) -> Result<()> {
+        let mut news = Vec::new();
+        for Seen { key, value, revision } in seen {
+            let Some(id) = self.places.id(&key) else {
+                self.refuse(&key, &Refusal::Broken("no name of ours"));
+                continue;
+            };
+            if self.known.get(&id).is_some_and(|known| *known >= revision) {
+                continue;
+            }
+            let Some(value) = value else {
+                self.notice(format!("record {id} was deleted in etcd"));
+                self.known.insert(id, 0);
+                self.write(|change| resend(change, id))?;
+                continue;
+            };
+            let place = (&self.places, &key[..]);
+            let record = wire::unpack_record(&self.store, &self.signers, place, &value);
+            if let Err(refusal) = &record {
+                self.refuse(&key, refusal);
+            } else if let Ok(RecordRow { record: taken, .. }) = &record
+                && taken.header.kind == Kind::Member
+            {
+                // Those that follow may be by him.
+                self.admit(record.as_ref().ok());
+            }
+            news.push(Incoming { id, revision, record });
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        let overruled = self.write(|change| {
+            let mut overruled = Vec::new();
+            for incoming in &news {
+                take_one(change, incoming, &mut overruled)?;
+            }
+            Ok(overruled)
+        })?;
+        for id in overruled {
+            log::warn!("cluster: a change of {id} made here gave way to a peer's");
+        }
+        self.known.extend(news.iter().filter(|one| one.record.is_ok()).map(|one| (one.id, one.revision)));
+        Ok(())
+    }
+
+    fn refuse(&mut self, key: &[u8], refusal: &Refusal) {
+        self.condition.refused += 1;
+        self.strangers |= matches!(refusal, Refusal::Stranger(_));
+        self.notice(format!("{} was refused: {refusal}", String::from_utf8_lossy(key)));
+    }
+
+    /// A member's record says with which key he signs.
+    fn admit(&mut self, member: Option<&RecordRow>) {
+        let Some(member) = member else { return };
+        let body = self
+            .store
+            .open_body(&member.record, crate::store::BodyKey::Seal)
+            .and_then(|body| Object::decode(&body));
+        let Some(signs) = body.ok().and_then(|fields| members::signs(&fields)) else { return };
+        if self.signers.insert(member.record.header.id, signs).is_none() {
+            self.skipped.clear();
+            self.read_again |= std::mem::take(&mut self.strangers);
+        }
+    }
+
+    /// Sends the oldest of what the peers do not have; whether there may be more.
+    pub async fn send(&mut self, engine: &mut Engine) -> std::result::Result<bool, Stop> {
+        let batch = self.batch()?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let puts = batch.iter().map(|whole| self.packed(whole)).collect::<Result<Vec<_>>>()?;
+        match engine.swap(puts).await {
+            Ok(Ok(revision)) => self.sent(&batch, revision)?,
+            Ok(Err(_)) | Err(Fault::Refused(_)) => {
+                for whole in batch {
+                    self.send_one(engine, whole).await?;
+                }
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        Ok(true)
+    }
+
+    fn batch(&mut self) -> Result<Vec<RecordRow>> {
+        let mut bytes = 0;
+        let waiting = self.store.outgoing(BATCH + self.skipped.len())?;
+        let waiting = waiting.into_iter().filter(|whole| !self.skipped.contains(&whole.record.header.id));
+        let batch: Vec<RecordRow> = waiting
+            .take_while(|whole| {
+                let first = bytes == 0;
+                bytes += whole.record.body.len() + 200 + 100 * whole.keys.len() + 16 * whole.terms.len();
+                first || bytes <= BATCH_BYTES
+            })
+            .take(BATCH)
+            .collect();
+        batch
+            .iter()
+            .filter(|whole| whole.record.header.kind == Kind::Member)
+            .for_each(|member| self.admit(Some(member)));
+        Ok(batch)
+    }
+
+    fn packed(&self, whole: &RecordRow) -> Result<Put> {
+        let key = self.places.of(self.folder(whole), whole.record.header.id);
+        let value = wire::pack(&self.store, &self.signer, &key, &wire::plain(whole))?;
+        Ok(Put { key, value, since: self.known.get(&whole.record.header.id).copied().unwrap_or(0) })
+    }
+
+    /// Where a record lies: what is left of one, where it lay.
+    fn folder(&self, whole: &RecordRow) -> Kind {
+        let was_member =
+            whole.record.header.kind == Kind::Gone && whole.record.header.flags == Kind::Member as u32;
+        if was_member { Kind::Member } else { whole.record.header.kind }
+    }
+
+    fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {
+        self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
+        self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
+        Ok(())
+    }
+
+    /// One record against what etcd has in its place.
+    async fn send_one(&mut self, engine: &mut Engine, whole: RecordRow) -> std::result::Result<(), Stop> {
+        let id = whole.record.header.id;
+        for _ in 0..TRIES {
+            let put = self.packed(&whole)?;
+            let key = put.key.clone();
+            match engine.swap(vec![put]).await {
+                Ok(Ok(revision)) => {
+                    self.sent(&[whole], revision)?;
+                    return Ok(());
+                }
+                Ok(Err(None)) => drop(self.known.insert(id, 0)),
+                Ok(Err(Some(there))) => match self.settle(&whole, &key, there)? {
+                    true => return Ok(()),
+                    false => continue,
+                },
+                Err(Fault::Refused(why)) => {
+                    self.skipped.insert(id);
+                    self.notice(format!("etcd does not take record {id}: {why}"));
+                    return Ok(());
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Err(Fault::CutOff(format!("record {id} is changed there all the time")).into())
+    }
+
+    /// Whether there is nothing more to send of ours, now that etcd has this.
+    fn settle(&mut self, ours: &RecordRow, key: &[u8], there: KeyValue) -> Result<bool> {
+        let id = ours.record.header.id;
+        match wire::unpack_record(&self.store, &self.signers, (&self.places, key), &there.value) {
+            Ok(theirs) if decide(Some(ours), &theirs) == Verdict::Ours => {
+                self.known.insert(id, there.mod_revision);
+                Ok(false)
+            }
+            Ok(_) => {
+                self.known.remove(&id);
+                let seen = Seen { key: key.to_vec(), value: Some(there.value), revision: there.mod_revision };
+                self.take(vec![seen])?;
+                Ok(true)
+            }
+            // What nobody of us wrote is written over.
+            Err(refusal @ Refusal::Broken(_)) => {
+                self.refuse(key, &refusal);
+                self.known.insert(id, there.mod_revision);
+                Ok(false)
+            }
+            Err(refusal) => {
+                self.refuse(key, &refusal);
+                self.skipped.insert(id);
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// What is here of an id goes to the peers again.
+fn resend(change: &mut Change<'_>, id: Id) -> Result<()> {
+    if change.whole(id)?.is_some() { change.send(id) } else { Ok(()) }
+}
+
+fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id>) -> Result<()> {
+    let id = incoming.id;
+    let Ok(theirs) = &incoming.record else {
+        // Ours, if there is one, belongs in its place.
+        return match incoming.record {
+            Err(Refusal::Broken(_)) => resend(change, id),
+            _ => Ok(()),
+        };
+    };
+    let ours = change.whole(id)?;
+    match decide(ours.as_ref(), theirs) {
+        Verdict::Same => change.sent(theirs),
+        Verdict::Ours => change.send(id),
+        Verdict::Foreign => Ok(()),
+        Verdict::Theirs => {
+            if let Some(ours) = ours.filter(|_| change.is_pending(id).unwrap_or(false)) {
+                change.overruled(id, ours.record.header.version)?;
+                let note =
+                    Note::of(Event::Overruled).object(id).detail("version", ours.record.header.version);
+                change.enter(note.detail("by", theirs.record.header.author))?;
+                overruled.push(id);
+            }
+            change.adopt(theirs)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The loop: connected, everything read, then what is written there is taken and what is written here is
+//! sent, until etcd cannot be reached; then again from the start.
+
+use super::doorbell::Doorbell;
+use super::engine::{Engine, Fault};
+use super::peer::{Peer, Stop};
+use super::{on_this_thread, status};
+use crate::config::ClusterConfig;
+use crate::error::{Error, Result};
+use crate::store::keeper::Keeper;
+use crate::token::Token;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often the engine is asked whether it has a majority, when nothing else happens.
+const PULSE: Duration = Duration::from_secs(1);
+/// How often a host says how it does, when nothing changed.
+const STATUS: Duration = Duration::from_secs(15);
+/// The longest pause between two attempts to reach etcd.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a process that keeps a token in step is told, and says.
+pub trait Agent {
+    /// Everything is read and etcd has a majority, or not any more, and why.
+    fn changed(&self, connected: bool, why: &str);
+    /// Ends when the process is to stop.
+    fn stopped(&self) -> impl Future<Output = ()>;
+}
+
+/// Keeps a token in step on this thread until `agent` is stopped. `ActionProhibited`: the token is no member
+/// of a cluster. `CantLock`: another process of this host does it already.
+pub fn run(token: &Token, config: &ClusterConfig, agent: &impl Agent) -> Result<()> {
+    let mut peer = Peer::new(token, &config.prefix)?;
+    let taken = || Error::CantLock.because("another process of this host keeps this token in step");
+    let keeper = Keeper::become_for(token.path())?.ok_or_else(taken)?;
+    keeper.tell(&peer.condition)?;
+    on_this_thread(async {
+        let doorbell = Doorbell::new(token.path())?;
+        let mut stopped = std::pin::pin!(agent.stopped());
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let mut round = Round { peer: &mut peer, keeper: &keeper, doorbell: &doorbell, agent, config };
+            let ended = tokio::select! {
+                ended = round.run() => ended,
+                () = &mut stopped => return Ok(()),
+            };
+            let was_connected = peer.condition.connected;
+            let why = match ended {
+                Stop::Host(Error::DeviceMemory) => "the disk is full".to_owned(),
+                Stop::Host(error) if peer.store.is_current().unwrap_or(false) => error.cause().to_owned(),
+                // Made anew: it is no member now.
+                Stop::Host(error) => return Err(error),
+                Stop::Engine(fault) => {
+                    peer.read_again |= fault == Fault::Compacted;
+                    fault.to_string()
+                }
+            };
+            peer.condition.connected = false;
+            peer.condition.last_error = why;
+            keeper.tell(&peer.condition)?;
+            agent.changed(false, &peer.condition.last_error);
+            pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = &mut stopped => return Ok(()),
+            }
+        }
+    })?
+}
+
+/// From one connection to its end.
+struct Round<'a, 'b, A> {
+    peer: &'a mut Peer<'b>,
+    keeper: &'a Keeper,
+    doorbell: &'a Doorbell,
+    agent: &'a A,
+    config: &'a ClusterConfig,
+}
+
+impl<A: Agent> Round<'_, '_, A> {
+    async fn run(&mut self) -> Stop {
+        match self.connected().await {
+            Err(stop) => stop,
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn connected(&mut self) -> std::result::Result<Infallible, Stop> {
+        let mut engine = Engine::connect(self.config).await?;
+        let peer = &mut *self.peer;
+        // Why it was cut off is in the log.
+        peer.condition.last_error.clear();
+        peer.catch_up(&mut engine, &mut |_, _| {}).await?;
+        let mut watch = engine.watch(&peer.places.all(), peer.position.revision + 1).await?;
+        let (mut said, mut told) = (None, None);
+        let mut pulse = tokio::time::interval(PULSE);
+        loop {
+            // A batch at a time: a host that writes without end must hear of the others, too.
+            let more = peer.send(&mut engine).await?;
+            if peer.read_again {
+                peer.catch_up(&mut engine, &mut |_, _| {}).await?;
+                continue;
+            }
+            peer.condition.connected = true;
+            if told.as_ref() != Some(&peer.condition) {
+                self.keeper.tell(&peer.condition)?;
+                self.agent.changed(true, &peer.condition.last_error);
+                told = Some(peer.condition.clone());
+            }
+            tokio::select! {
+                news = watch.next() => {
+                    let news = news?;
+                    let newest = news.iter().map(|seen| seen.revision).max();
+                    peer.take(news)?;
+                    peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
+                }
+                () = std::future::ready(()), if more => {}
+                () = self.doorbell.rung() => {}
+                _ = pulse.tick() => {
+                    let position = peer.position;
+                    peer.save(position)?;
+                    status::tell(peer, &mut engine, &mut said, STATUS).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! A token that is one of several: how it becomes a member of a cluster, who the others are, and when a
+//! change is done.
+//!
+//! A member is a host by its identity (AU, `appliance`), whose key signs what it sends (`sync`). A new host asks with a [`JoinRequest`]; an officer on a member compares its
+//! fingerprint and answers with the seal key, the token's id and the members so far, in an HPKE ciphertext
+//! that only the asker opens. HPKE names no sender, so both sides then compare a code that only somebody with
+//! the seal key can make.
+
+use super::appliance::Appliance;
+use super::policy::{Operation, may_manage};
+use super::{Access, Token, appliance};
+use crate::audit::{Event, Note, hex};
+use crate::config::{Durability, SlotConfig};
+use crate::crypto::ed25519::{PrivateKey, PublicKey};
+use crate::crypto::hash::Hmac;
+use crate::crypto::{Hash, Secret, hpke};
+use crate::error::{Error, Result};
+use crate::object::{Object, Value};
+use crate::store::{BodyKey, Change, Fate, Header, Id, Kind, RecordRow, Store, keeper};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Fields of a member's record.
+const NAME: u64 = 1;
+const SIGNS: u64 = 30;
+
+const WELCOME: &[u8] = b"strongroom cluster welcome";
+const LONGEST_NAME: usize = 64;
+
+/// A peer as its record says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub id: Id,
+    /// The host's name, for people.
+    pub name: String,
+    /// Ed25519.
+    pub signs: [u8; 32],
+}
+
+impl Member {
+    fn write(&self, change: &mut Change<'_>) -> Result<()> {
+        let author = change.author();
+        let header = Header {
+            kind: Kind::Member,
+            id: self.id,
+            version: 1,
+            epoch: 1,
+            author,
+            owner: Id::NONE,
+            flags: 0,
+        };
+        let fields = Object::new(vec![
+            (NAME, Value::Bytes(self.name.as_bytes().to_vec())),
+            (SIGNS, Value::Bytes(self.signs.to_vec())),
+        ]);
+        change.put(header, BodyKey::Seal, &fields.encode(), &[])
+    }
+
+    fn decode(id: Id, body: &Secret) -> Result<Member> {
+        let fields = Object::decode(body)?;
+        let damaged = || Error::DeviceError.because("a member's record does not decode");
+        let signs = signs(&fields).ok_or_else(damaged)?;
+        Ok(Member { id, name: String::from_utf8_lossy(fields.bytes(NAME)).into_owned(), signs })
+    }
+}
+
+/// The key that a member signs with, in the fields of his record.
+pub(crate) fn signs(fields: &Object) -> Option<[u8; 32]> {
+    fields.bytes(SIGNS).try_into().ok()
+}
+
+/// What a new host asks with. The private halves stay in its memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinRequest {
+    pub member: Member,
+    /// X25519: the answer is sealed to it.
+    pub sealed_to: [u8; 32],
+}
+
+/// The private halves of a request.
+pub struct Joining {
+    pub request: JoinRequest,
+    seed: Secret,
+    private: Secret,
+}
+
+impl JoinRequest {
+    /// Form (1), both public keys, then the host's name.
+    pub fn encode(&self) -> Vec<u8> {
+        let Member { name, signs, .. } = &self.member;
+        [&[1][..], signs, &self.sealed_to, name.as_bytes()].concat()
+    }
+
+    /// `None` when it is none.
+    pub fn decode(bytes: &[u8]) -> Option<JoinRequest> {
+        let (fixed, name) = bytes.split_first_chunk::<65>()?;
+        let name = std::str::from_utf8(name).ok().filter(|name| is_name(name))?;
+        let signs: [u8; 32] = fixed[1..33].try_into().ok()?;
+        // One that can never verify is no member.
+        PublicKey::new(&signs).ok()?;
+        let member = Member { id: Appliance::named(signs).id, name: name.to_owned(), signs };
+        let sealed_to = fixed[33..].try_into().ok()?;
+        (fixed[0] == 1).then_some(JoinRequest { member, sealed_to })
+    }
+
+    /// What two people compare: 128 bits of SHA-256 in groups of four hex digits.
+    pub fn fingerprint(&self) -> String {
+        grouped(&Hash::Sha256.digest(&self.encode())[..16])
+    }
+}
+
+fn grouped(bytes: &[u8]) -> String {
+    let digits = hex(bytes);
+    digits.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join("-")
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let wrong = || Error::ArgumentsBad.because("a host's name is 1 to 64 visible ASCII characters");
+    is_name(name).then_some(()).ok_or_else(wrong)
+}
+
+/// What an officer's yes is for the one who asked: to be put where he finds it, and to be read out to him.
+pub struct Welcome {
+    pub sealed: Vec<u8>,
+    pub code: String,
+}
+
+fn code(pepper: &Secret, fingerprint: &str) -> String {
+    grouped(&Hmac::sha256(pepper, &[fingerprint.as_bytes()])[..4])
+}
+
+impl Joining {
+    /// `ArgumentsBad` for a name that is none: 1 to 64 visible characters of ASCII.
+    pub fn new(name: &str) -> Result<Joining> {
+        check_name(name)?;
+        let seed = PrivateKey::generate()?;
+        let Appliance { id, public } = Appliance::of(&seed)?;
+        let (private, sealed_to) = hpke::key_pair()?;
+        let member = Member { id, name: name.to_owned(), signs: public };
+        Ok(Joining { request: JoinRequest { member, sealed_to }, seed, private })
+    }
+
+    /// Opens the answer. `EncryptedDataInvalid` when it is not for this request.
+    pub fn open(&self, sealed: &[u8]) -> Result<Joined<'_>> {
+        let fingerprint = self.request.fingerprint();
+        let plain = hpke::open(&self.private, WELCOME, fingerprint.as_bytes(), sealed)?;
+        let wrong =
+            || Error::EncryptedDataInvalid.because("the answer is of a form that this version does not know");
+        let (fixed, mut rest) = plain.split_first_chunk::<48>().ok_or_else(wrong)?;
+        let mut members = Vec::new();
+        while !rest.is_empty() {
+            let (length, more) = rest.split_first_chunk::<4>().ok_or_else(wrong)?;
+            let (record, more) =
+                more.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(wrong)?;
+            members.push(RecordRow::decode(record).ok_or_else(wrong)?);
+            rest = more;
+        }
+        let token = Id(fixed[32..].try_into().map_err(|_| wrong())?);
+        let seal = Secret::from(&fixed[..32]);
+        Ok(Joined { joining: self, token, seal, members })
+    }
+}
+
+/// An answer, opened.
+pub struct Joined<'a> {
+    joining: &'a Joining,
+    token: Id,
+    seal: Secret,
+    members: Vec<RecordRow>,
+}
+
+impl Joined<'_> {
+    /// What the officer's screen must say, too.
+    pub fn code(&self) -> String {
+        code(&Store::secret_of(self.token, &self.seal, WELCOME), &self.joining.request.fingerprint())
+    }
+
+    /// Makes the token's file here, with the members and nothing else yet; its seal is this host's own.
+    /// `ActionProhibited` when there is a token already.
+    pub fn make(self, config: &SlotConfig) -> Result<()> {
+        if Store::exists(config) {
+            return Err(Error::ActionProhibited.because("there is a token already"));
+        }
+        Store::create_from(config, self.token, self.seal, |change| {
+            let host = appliance::make_of(change, &self.joining.seed)?;
+            change.enlist(host.id)?;
+            change.from_peers();
+            self.members.iter().try_for_each(|member| change.adopt(member))?;
+            change.enter(Note::of(Event::ClusterJoined).object(host.id))
+        })
+        .map(drop)
+    }
+}
+
+impl Token {
+    /// Makes this token the first member of a cluster. Everything in it is the peers' to get.
+    /// `ActionProhibited` when it is a member already.
+    pub fn found_cluster(&self, access: Access<'_>, name: &str) -> Result<()> {
+        may_manage(access, Operation::ManagePeers)?;
+        check_name(name)?;
+        self.write_here(&*self.store()?, |change| {
+            if change.peer_id().is_some() {
+                return Err(Error::ActionProhibited.because("this token is a member of a cluster already"));
+            }
+            let Appliance { id, public } = appliance::own(change)?;
+            // Of a cluster that this was a backup of: none of them is a peer here.
+            for old in change.list(Kind::Member)? {
+                change.remove(Kind::Member, old.id)?;
+            }
+            change.enlist(id)?;
+            Member { id, name: name.to_owned(), signs: public }.write(change)?;
+            change.audit(access.login, Note::of(Event::ClusterFounded).object(id))
+        })
+        .map(drop)
+    }
+
+    /// An officer lets a host in, after comparing its fingerprint: `PublicKeyInvalid` when its keys are none.
+    pub fn welcome(&self, access: Access<'_>, request: &JoinRequest) -> Result<Welcome> {
+        may_manage(access, Operation::ManagePeers)?;
+        let store = self.store()?;
+        let members = self.write(&store, |change| {
+            if change.peer_id().is_none() {
+                return Err(Error::ActionProhibited.because("this token is no member of a cluster"));
+            }
+            if change.load(Kind::Member, request.member.id)?.is_none() {
+                request.member.write(change)?;
+                let note = Note::of(Event::MemberApproved).object(request.member.id);
+                change.audit(access.login, note.detail("fingerprint", request.fingerprint()))?;
+            }
+            let mut members = Vec::new();
+            for header in change.list(Kind::Member)? {
+                members.extend(change.whole(header.id)?);
+            }
+            Ok(members)
+        })?;
+        let mut plain = Secret::from([&store.seal_key()[..], &store.token_id().0].concat()).to_vec();
+        for member in members {
+            let record = member.encode();
+            plain.extend_from_slice(&(record.len() as u32).to_le_bytes());
+            plain.extend_from_slice(&record);
+        }
+        let plain = Secret::from(plain);
+        let fingerprint = request.fingerprint();
+        let sealed = hpke::seal(&request.sealed_to, WELCOME, fingerprint.as_bytes(), &plain)
+            .map_err(|_| Error::PublicKeyInvalid)?;
+        Ok(Welcome { sealed, code: code(&store.derived_secret(WELCOME), &fingerprint) })
+    }
+
+    /// Who is in the cluster; empty for a token that is in none.
+    pub fn members(&self) -> Result<Vec<Member>> {
+        let store = self.store()?;
+        let mut members = Vec::new();
+        for header in store.list(Kind::Member)? {
+            let Some(record) = store.load(Kind::Member, header.id)? else { continue };
+            members.push(Member::decode(header.id, &store.open_body(&record, BodyKey::Seal)?)?);
+        }
+        Ok(members)
+    }
+
+    /// This host's id among the members.
+    pub fn peer(&self) -> Result<Option<Id>> {
+        self.store()?.peer()
+    }
+
+    /// What peers wrote to this one, or what they know by now: nothing of it is news to them, and nobody
+    /// waits. `TokenNotRecognized` when the file is that peer's no more.
+    pub(crate) fn write_from_peers<T>(
+        &self,
+        (store, peer): (&Store, Id),
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let written = self.write_here(store, |change| {
+            if change.peer_id() != Some(peer) {
+                return Err(Error::TokenNotRecognized.because("the token was initialised anew"));
+            }
+            change.from_peers();
+            work(change)
+        });
+        written.map(|(result, _)| result)
+    }
+
+    /// One transaction of a change that peers are to have: done when it is as durable as the configuration
+    /// says. `TokenWriteProtected`: there is no majority to be reached, and nothing was done.
+    /// `Pending`: it is done here, and no majority confirmed it in time. `FunctionFailed`: a peer was faster.
+    pub(super) fn write<T>(
+        &self,
+        store: &Store,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let quorum = self.config.cluster.as_ref().filter(|cluster| cluster.durability == Durability::Quorum);
+        let Some(cluster) = quorum.filter(|_| store.peer().is_ok_and(|peer| peer.is_some())) else {
+            return self.write_here(store, work).map(|(result, _)| result);
+        };
+        let refused = |why: &str| {
+            Error::TokenWriteProtected
+                .because(format_args!("durability is quorum and {why}; nothing was changed"))
+        };
+        let now = keeper::condition(&self.config.path);
+        let (result, pending) = self.write_here(store, |change| {
+            let result = work(change)?;
+            match &now {
+                // The log alone is no news to the peers.
+                _ if !change.has_news() => Ok(result),
+                None => Err(refused("no `strongroom agent` runs on this host")),
+                Some(now) if !now.connected => Err(refused(&now.last_error)),
+                Some(_) => Ok(result),
+            }
+        })?;
+        self.wait_for_peers(store, &pending, Duration::from_millis(cluster.quorum_timeout_ms))?;
+        Ok(result)
+    }
+
+    fn wait_for_peers(&self, store: &Store, changed: &[Header], patience: Duration) -> Result<()> {
+        let since = Instant::now();
+        loop {
+            match store.fate(changed)? {
+                Fate::Sent => return Ok(()),
+                Fate::Overruled => {
+                    return Err(Error::FunctionFailed.because("another host changed the same first"));
+                }
+                Fate::Pending if since.elapsed() >= patience => {
+                    return Err(
+                        Error::Pending.because("kept here; the cluster's majority has not confirmed it")
+                    );
+                }
+                // Short beside the majority's own syncs.
+                Fate::Pending => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+/// The keys that members sign with.
+pub(crate) fn signers(members: Vec<Member>) -> BTreeMap<Id, [u8; 32]> {
+    members.into_iter().map(|member| (member.id, member.signs)).collect()
+}
