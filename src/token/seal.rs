@@ -142,7 +142,7 @@ impl Token {
     }
 
     /// After a failure: the wrapping under a new key that is not in its place opens nothing. When that
-    /// cannot be written either, the next exchange sweeps it away.
+    /// cannot be written either, or nobody can tell where the key is, the next exchange sweeps it away.
     pub(super) fn forget_successor(
         &self,
         officer: &Arc<Login>,
@@ -150,7 +150,7 @@ impl Token {
         rotation: &Rotation,
         number: u32,
     ) {
-        if rotation.in_place(&self.config.seal) {
+        if rotation.may_be_in_place(&self.config.seal) {
             return;
         }
         let _ = self.write(store, |change| {

@@ -84,3 +84,34 @@ fn a_rotation_that_cannot_be_finished_is_taken_back() {
     assert_eq!(token.seals().unwrap().len(), 1);
     assert_eq!(events(&token, &officer).last().unwrap(), "seal-removed provider=key seal=2");
 }
+
+/// The new key is in its place, and then everything fails, reading it too: its wrapping is all that opens the
+/// token later.
+#[test]
+fn a_new_key_that_cannot_be_read_keeps_its_wrapping() {
+    let house = House::new();
+    let token = house.process();
+    let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
+    let (store, seal) = (token.store().unwrap(), &house.config.seal);
+    let opened = store.opened_by(seal).unwrap().unwrap();
+    let rotation = crate::store::Rotation::begin(opened, seal, None).unwrap();
+    let number = token.add_successor(&officer, &store, &rotation).unwrap();
+    let broken: Result<()> = token.write(&store, |change| {
+        rotation.finish(change, seal, number)?;
+        Err(Error::FunctionFailed)
+    });
+    assert_eq!(broken, Err(Error::FunctionFailed));
+    let file = house.config.path.with_extension("seal");
+    let mode = |mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&file, mode).unwrap();
+    };
+    mode(0o644);
+    assert_eq!(store.opened_by(seal).err(), Some(Error::TokenNotRecognized), "nobody can read it");
+    token.forget_successor(&officer, &store, &rotation, number.unwrap());
+    mode(0o600);
+    let states: Vec<_> =
+        house.process().seals().unwrap().iter().map(|seal| (seal.number, seal.state)).collect();
+    assert_eq!(states, [(1, SealState::LeftOver), (2, SealState::InUse)]);
+    assert_eq!(token.rotate_seal(access(&officer), None).unwrap().removed, [1, 2]);
+}
