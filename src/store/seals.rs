@@ -135,9 +135,11 @@ impl Change<'_> {
             return Err(changed());
         }
         let is_used = |row: &Row| in_use.is_some_and(|opened| opened.row == *row);
-        // A key that never came to its place opens nothing.
-        let opens =
-            |row: &Row| is_used(row) || (row.intact(self.keys) != Some(false) && !row.is_successor(&rows));
+        // Of two that an exchange broken off has left only the one in use opens; when none is, the one that
+        // was there before: the other one's key never came to its place.
+        let left_over =
+            |row: &Row| row.is_successor(&rows) || in_use.is_some_and(|opened| leftover_of(&opened.row, row));
+        let opens = |row: &Row| is_used(row) || (row.intact(self.keys) != Some(false) && !left_over(row));
         if !rest.iter().any(opens) {
             return Err(Error::ActionProhibited.because(format_args!(
                 "seal {number} is the last good one: without it nothing opens the token"

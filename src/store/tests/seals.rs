@@ -301,3 +301,24 @@ fn others_open_it_at_every_moment_of_many_exchanges() {
     let openings = openings.into_inner();
     assert!(openings > 50, "only {openings} openings");
 }
+
+/// The new key has the old one's place, and the old wrapping is still there: nothing opens that one any more.
+#[test]
+fn what_an_exchange_left_is_no_reason_to_remove_the_last_good_seal() {
+    use SealState::*;
+    let (folder, config, store) = fresh();
+    let rotation = begin(&store, &config.seal).unwrap();
+    let number = store.write(|change| rotation.add(change)).unwrap();
+    let broken: Result<()> = store.write(|change| {
+        rotation.finish(change, &config.seal, Some(number))?;
+        Err(Error::FunctionCanceled)
+    });
+    assert_eq!(broken, Err(Error::FunctionCanceled));
+    assert_eq!(states(&store, &config.seal), [(1, LeftOver), (2, InUse)]);
+    assert_eq!(remove(&store, &config.seal, 2, true), Err(Error::ActionProhibited), "the last good one");
+    let second = other_key(&folder, "second");
+    assert_eq!(add(&store, &second), Ok(3));
+    assert_eq!(remove(&store, &config.seal, 2, true), Ok(()), "seal 3 is good");
+    assert_eq!((opens(&config, &second), remove(&store, &second, 1, false)), (Ok(()), Ok(())));
+    assert_eq!(states(&store, &second), [(3, InUse)]);
+}
