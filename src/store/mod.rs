@@ -223,12 +223,28 @@ impl Store {
         keys: Keys,
         first: impl FnOnce(&mut Change<'_>) -> Result<()>,
     ) -> Result<Store> {
-        let wrapping = Wrapping::fresh(&config.seal)?;
+        Self::create_under(config, keys, &provider::material_or_new(&config.seal)?, first)
+    }
+
+    /// `FunctionFailed` when the configuration names another seal key than `material` by the time the
+    /// present file is shut to others: somebody exchanged it, and this one would open nothing.
+    fn create_under(
+        config: &SlotConfig,
+        keys: Keys,
+        material: &Secret,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
+        let wrapping = Wrapping::under(Provider::of(&config.seal), material)?;
         let _gate = GATE.read();
         if Self::exists(config) {
             let (link, _) = Link::open(config)?;
             let connection = link.writer()?;
             change::transact(&connection, &keys, |change| {
+                if provider::material(&config.seal)? != *material {
+                    return Err(Error::FunctionFailed.because(
+                        "the seal key was exchanged meanwhile by somebody else: the token is as it was; try again",
+                    ));
+                }
                 change.clear(&wrapping)?;
                 first(change)
             })?;

@@ -322,3 +322,21 @@ fn what_an_exchange_left_is_no_reason_to_remove_the_last_good_seal() {
     assert_eq!((opens(&config, &second), remove(&store, &second, 1, false)), (Ok(()), Ok(())));
     assert_eq!(states(&store, &second), [(3, InUse)]);
 }
+
+/// The key was read, and then another process exchanged it while this one waited for the file.
+#[test]
+fn a_token_is_not_made_anew_under_a_key_that_was_exchanged() {
+    let (_folder, config, store) = fresh();
+    put(&store, 1, 1, "kept").unwrap();
+    let read = super::super::provider::material(&config.seal).unwrap();
+    rotate(&store, &config.seal).unwrap();
+    let again = |material: &Secret| {
+        Store::create_under(&config, Keys::random().unwrap(), material, |_| Ok(())).map(drop)
+    };
+    assert_eq!(again(&read), Err(Error::FunctionFailed));
+    let present = Store::open(&config).unwrap();
+    assert_eq!(present.token_id(), store.token_id());
+    assert_eq!(text(&present, 1).unwrap().as_deref(), Some("kept"));
+    assert_eq!(again(&super::super::provider::material(&config.seal).unwrap()), Ok(()));
+    assert_ne!(Store::open(&config).unwrap().token_id(), store.token_id());
+}
