@@ -6,7 +6,7 @@ use super::digest::State;
 use super::{Change, Store, format, seal};
 use crate::audit::Tip;
 use crate::error::{Error, Result};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// The first format that has the table.
 const SINCE: i64 = 2;
@@ -40,6 +40,14 @@ impl Change<'_> {
         self.state.log = tip;
         self.lines.push(line);
         Ok(())
+    }
+
+    /// A line as this transaction sees it; `None`: there is none of this number, or it does not open.
+    pub fn line(&self, sequence: u64) -> Result<Option<Vec<u8>>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT body FROM audit WHERE sequence = ?").map_err(sql)?;
+        let body = statement.query_row([sequence as i64], |row| row.get::<_, Vec<u8>>(0)).optional();
+        Ok(body.map_err(sql)?.and_then(|body| seal::open_line(self.keys, sequence, &body)))
     }
 
     /// Removes the lines up to a number; how many.

@@ -5,7 +5,7 @@ use super::read::public_key;
 use crate::audit::chain::{Findings, check_export};
 use crate::audit::{Entry, Event, Note, Tip, hash};
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::{Change, Store};
 use std::io::BufRead;
 
 /// What was removed.
@@ -47,21 +47,53 @@ impl Token {
             )));
         }
         let first = checkpoint_before(&store, before, &found)?;
-        let first = first.filter(|first| *first > present);
+        let first = first.filter(|first| first.sequence > present);
         let first = first
             .ok_or_else(|| refused("no checkpoint of before that time follows what is in the export"))?;
-        self.write(&store, |change| {
+        self.remove_exported(access, &store, before, first, found.tip)
+    }
+
+    /// `first`: the checkpoint that stays; `exported`: the export's end. What was verified before need not be
+    /// so any more: `FunctionFailed` when a restore put another log there.
+    pub(super) fn remove_exported(
+        &self,
+        access: Access<'_>,
+        store: &Store,
+        before: &str,
+        first: Tip,
+        exported: Tip,
+    ) -> Result<Pruned> {
+        let upto = first.sequence - 1;
+        self.write(store, |change| {
             super::super::custody::still_good(change, access.login.ok_or(Error::UserNotLoggedIn)?)?;
-            let removed = change.remove_lines(first - 1)?;
-            let note = Note::of(Event::AuditPruned).detail("upto", first - 1).detail("before", before);
-            change.audit(access.login, note.detail("exported", found.tip.sequence))?;
-            Ok(Pruned { removed, first })
+            if !still_holds(change, first, exported)? {
+                let why = "nothing was removed: the log was replaced meanwhile; export it again";
+                return Err(Error::FunctionFailed.because(why));
+            }
+            let removed = change.remove_lines(upto)?;
+            let note = Note::of(Event::AuditPruned).detail("upto", upto).detail("before", before);
+            change.audit(access.login, note.detail("exported", exported.sequence))?;
+            Ok(Pruned { removed, first: first.sequence })
         })
     }
 }
 
+/// Whether the log has this checkpoint, and goes on from the export's end: each line names the one before, so
+/// all before both are the ones that were verified.
+fn still_holds(change: &Change<'_>, first: Tip, exported: Tip) -> Result<bool> {
+    if change.line(first.sequence)?.is_none_or(|line| hash(&line) != first.hash) {
+        return Ok(false);
+    }
+    for sequence in [exported.sequence, exported.sequence + 1] {
+        if change.line(sequence)?.is_some_and(|line| follows(sequence, &line, Some(exported))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The last checkpoint of before a time whose predecessors the export has; it was verified already.
-fn checkpoint_before(store: &Store, before: &str, exported: &Findings) -> Result<Option<u64>> {
+fn checkpoint_before(store: &Store, before: &str, exported: &Findings) -> Result<Option<Tip>> {
     let (mut next, mut last) = (1, None);
     loop {
         let lines = store.lines(next, super::read::BATCH)?;
@@ -69,13 +101,13 @@ fn checkpoint_before(store: &Store, before: &str, exported: &Findings) -> Result
             return Ok(last);
         }
         for (sequence, line) in lines {
-            let entry = line.as_deref().and_then(Entry::parse);
-            let entry = entry.ok_or_else(|| refused(format_args!("entry {sequence} was altered")))?;
+            let entry = line.as_deref().and_then(|line| Some((Entry::parse(line)?, line)));
+            let (entry, line) = entry.ok_or_else(|| refused(format_args!("entry {sequence} was altered")))?;
             if *entry.time >= *before || sequence - 1 > exported.tip.sequence {
                 return Ok(last);
             }
             if entry.event == Event::Checkpoint.name() {
-                last = Some(sequence);
+                last = Some(Tip { sequence, hash: hash(line) });
             }
             next = sequence + 1;
         }

@@ -464,3 +464,39 @@ fn old_entries_leave_when_an_export_has_them() {
     let faults = house.faults();
     assert!(faults.iter().any(|fault| fault.contains("are missing")), "{faults:?}");
 }
+
+/// A restore put another log there after the export was compared with the one before: nothing of it goes.
+#[test]
+fn entries_of_a_log_that_was_replaced_meanwhile_stay() {
+    let house = House::new();
+    let token = house.process();
+    let (store, officer) = (token.store().unwrap(), house.officer(&token));
+    let end = || house.process().store().unwrap().log().unwrap().tip;
+    house.sql("CREATE TABLE kept AS SELECT value FROM meta WHERE name = 'state'");
+    records(&token, &officer, 2);
+    token.audit_checkpoint(access(&officer)).unwrap();
+    let checkpoint = end();
+    records(&token, &officer, 1);
+    let exported = end();
+    let remove = |first, exported| {
+        token.remove_exported(access(&officer), &store, "2999-01-01T00:00:00Z", first, exported)
+    };
+    let elsewhere = Tip { hash: [7; 32], ..exported };
+    assert_eq!(remove(checkpoint, elsewhere), Err(Error::FunctionFailed), "the export is of another log");
+    // Another history from before the export on, with as many entries.
+    house.sql(
+        "UPDATE meta SET value = (SELECT value FROM kept) WHERE name = 'state';
+         DELETE FROM audit WHERE sequence > (SELECT max(sequence) - 4 FROM audit); DROP TABLE kept",
+    );
+    records(&token, &officer, 2);
+    token.audit_checkpoint(access(&officer)).unwrap();
+    let other = end();
+    records(&token, &officer, 1);
+    assert_eq!((other.sequence, end().sequence), (checkpoint.sequence, exported.sequence));
+    for first in [checkpoint, other] {
+        assert_eq!(remove(first, exported), Err(Error::FunctionFailed));
+    }
+    assert_eq!(house.entries()[0].sequence, 1, "nothing went");
+    assert_eq!(remove(other, end()).unwrap().removed, other.sequence - 1);
+    assert!(house.faults().is_empty());
+}
