@@ -186,8 +186,12 @@ impl Rotation {
         self.successor.is_some()
     }
 
-    /// The new wrapping beside the old one; its number. For an exchange only.
+    /// The new wrapping beside the old one; its number. For an exchange only. Without the old one it would
+    /// look like a good seal, if this process is killed now.
     pub fn add(&self, change: &mut Change<'_>) -> Result<u32> {
+        if !wrapping::rows(change.connection)?.contains(&self.old.row) {
+            return Err(changed());
+        }
         change.insert_seal(&self.new, self.replaces()).map(|row| row.number)
     }
 

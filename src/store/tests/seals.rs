@@ -257,6 +257,12 @@ fn two_officers_at_once_lose_nothing() {
     let finished = store.write(|change| late.finish(change, &config.seal, Some(number)));
     assert_eq!(finished, Err(Error::FunctionFailed));
     assert!(!late.may_be_in_place(&config.seal));
+    let later = store.write(|change| late.add(change));
+    assert_eq!(
+        later,
+        Err(Error::FunctionFailed),
+        "the wrapping under a key that never comes would look good"
+    );
     add(&store, &other_key(&folder, "second")).unwrap();
     let removed = store.write(|change| change.remove_seal(3, seen.as_ref(), &config.seal, false));
     assert_eq!(removed, Err(Error::FunctionFailed));
