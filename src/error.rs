@@ -199,7 +199,7 @@ codes! {
         "`strongroom cluster info` shows the bounds; min_pin_length in the configuration sets the lower one.";
     PinLocked = CKR_PIN_LOCKED:
         "Too many wrong passwords: the user is locked, in every process and across restarts.",
-        "An officer opens it with a new password: `strongroom user set-password NAME`.";
+        "An officer ends the lock: `strongroom user unlock NAME`, or with a new password: `strongroom user set-password NAME`.";
     PublicKeyInvalid = CKR_PUBLIC_KEY_INVALID:
         "The public key is no point of its curve, or no usable key.",
         "Ask its sender again: do not use it.";

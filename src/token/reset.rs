@@ -223,8 +223,9 @@ impl Token {
     pub fn cancel_reset(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
         self.change_request(officer, name, Event::ResetCanceled, |_, user, _| {
-            user.request = None;
-            Ok(())
+            let request = user.request.take();
+            let none = || Error::ArgumentsBad.because(format_args!("no reset of {name} is asked for"));
+            request.map(drop).ok_or_else(none)
         })
     }
 

@@ -28,8 +28,8 @@ pub struct Wanted {
     #[arg(long, value_parser = Event::ALL.iter().map(|event| event.name()).collect::<Vec<_>>())]
     event: Option<String>,
     /// Only what this user did or had done to him: a name or an id.
-    #[arg(long)]
-    user: Option<String>,
+    #[arg(long, value_name = "NAME")]
+    about: Option<String>,
     /// Only what was done to or with this object: its CKA_UNIQUE_ID.
     #[arg(long)]
     object: Option<String>,
@@ -166,7 +166,7 @@ fn filter(wanted: &Wanted) -> Result<Filter, Failure> {
     Ok(Filter {
         since: wanted.since.as_deref().map(moment).transpose()?.map(time),
         event: wanted.event.clone(),
-        user: wanted.user.clone(),
+        user: wanted.about.clone(),
         object: wanted.object.clone(),
     })
 }
@@ -261,8 +261,16 @@ fn export(token: &Token, access: Access<'_>, from: u64, output: Option<&Path>) -
 /// An exported file by a public key.
 fn check(path: &Path, key: [u8; 32]) -> Result<Findings, Failure> {
     let unread = |e: std::io::Error| Failure::new(format!("{}: {e}.", path.display()));
-    let found = check_export(BufReader::new(File::open(path).map_err(unread)?), key).map_err(unread)?;
+    let mut found = check_export(BufReader::new(File::open(path).map_err(unread)?), key).map_err(unread)?;
     if found.entries > 0 {
+        // An export ends with a checkpoint: what nobody signed may be anybody's.
+        if found.signed + 1 < found.tip.sequence || found.checkpoints == 0 {
+            found.faults.push(format!(
+                "entries {} to {} are signed by nothing: the end of the export is missing, or they were made up",
+                found.first.max(found.signed + 1),
+                found.tip.sequence
+            ));
+        }
         return Ok(found);
     }
     Err(Failure::new(format!("{} holds no entries.", path.display())))

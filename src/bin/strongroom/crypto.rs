@@ -9,7 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cryptoki_sys::*;
 use serde_json::{Value as Json, json};
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use strongroom::error::Error;
 use strongroom::mechanism::{Mechanism, Params};
@@ -191,8 +193,9 @@ impl Work {
         let told =
             json!({ "key": self.key.told(), "mechanism": mechanism.name, name: STANDARD.encode(&result) });
         if let Some(path) = &self.out {
-            let written = std::fs::write(path, &result);
-            written.map_err(|e| {
+            // What is decrypted is nobody else's.
+            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+            file.and_then(|mut file| file.write_all(&result)).map_err(|e| {
                 Failure::new(format!("{}: {e}.", path.display())).next("name a file you can write.")
             })?;
             let (many, path) = (result.len(), path.display().to_string());

@@ -303,7 +303,7 @@ pub fn log_in(context: &mut Context, needed: Option<Role>, new_password: bool) -
                 .next(format!("try again; after {} wrong ones the user is locked.", slot.max_failures))
         }
         Error::PinLocked => Failure::new(format!("{} is locked after too many wrong passwords.", actor.name))
-            .next(format!("an officer sets a new one: `strongroom user set-password {}`.", actor.name)),
+            .next(format!("an officer ends the lock: `strongroom user unlock {0}`; or gives a new password: `strongroom user set-password {0}`.", actor.name)),
         other => other.into(),
     })?;
     let login = library.logged_in(slot.id)?.ok_or(Error::UserNotLoggedIn)?;

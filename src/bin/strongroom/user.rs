@@ -47,6 +47,9 @@ pub enum Command {
         /// A file with the new password.
         #[arg(long, value_name = "FILE")]
         new_password_file: Option<PathBuf>,
+        /// With reset policy `destroys`: destroy the user's private objects, as an officer's new password does.
+        #[arg(long)]
+        destroy_objects: bool,
     },
 }
 
@@ -59,8 +62,8 @@ impl Run for Command {
             }
             Command::Delete { name, destroy_objects } => delete(context, name, *destroy_objects),
             Command::Unlock { name } => unlock(context, name),
-            Command::ChangePassword { name, new_password_file } => {
-                change_password(context, name.as_deref(), new_password_file.as_deref())
+            Command::ChangePassword { name, new_password_file, destroy_objects } => {
+                change_password(context, name.as_deref(), new_password_file.as_deref(), *destroy_objects)
             }
         }
     }
@@ -168,12 +171,25 @@ fn unlock(context: &mut Context, name: &str) -> Outcome {
     Ok(Answer::done(format!("{name} is not locked."), json!({ "username": name })))
 }
 
-fn change_password(context: &mut Context, name: Option<&str>, file: Option<&Path>) -> Outcome {
+fn change_password(
+    context: &mut Context,
+    name: Option<&str>,
+    file: Option<&Path>,
+    destroy_objects: bool,
+) -> Outcome {
     let own = whose(context, name)?;
     let (name, token) = match own {
         Whose::Own(person) => return change_own(context, &person, file),
         Whose::Of(name) => (name, context.ready_token()?),
     };
+    let owns = token.user(&name)?.is_some_and(|user| user.role == Role::User);
+    if owns && !destroy_objects && token.reset_policy()? == ResetPolicy::Destroys {
+        return Err(Failure::new(format!(
+            "The reset policy is destroys: with a new password by an officer {name} loses all private objects; \
+             nothing was changed."
+        ))
+        .next(format!("`strongroom user unlock {name}` ends a lock and keeps them; --destroy-objects goes on.")));
+    }
     let officer = context.officer(file.is_none())?;
     let password = context.options.identity.new_password(file, &name, false)?;
     token

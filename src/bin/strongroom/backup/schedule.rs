@@ -139,9 +139,14 @@ impl Scheduling {
 fn command_line(context: &Context) -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| "strongroom".into());
     let mut words = vec![program.display().to_string()];
+    // Without a configuration the place depends on variables that a service and cron do not have.
+    let data = std::env::var("XDG_DATA_HOME").ok().filter(|folder| !folder.is_empty());
+    let data = data.or_else(|| Some(format!("{}/.local/share", std::env::var("HOME").ok()?)));
     let config = context.options.config.clone().or_else(strongroom::config::Config::place);
     if let Some(config) = config.and_then(|config| std::path::absolute(config).ok()) {
         words.extend(["--config".into(), config.display().to_string()]);
+    } else if let Some(data) = data {
+        words.splice(0..0, ["/usr/bin/env".to_owned(), format!("XDG_DATA_HOME={data}")]);
     }
     if let Some(slot) = context.options.slot {
         words.extend(["--slot".into(), slot.to_string()]);

@@ -209,7 +209,7 @@ fn state(check: String, token: &Token) -> Finding {
         _ => Finding::look(
             check,
             format!("{found}; locked: {}", locked.join(", ")),
-            "An officer opens a lock: `strongroom user set-password NAME`.",
+            "An officer ends a lock: `strongroom user unlock NAME`.",
         ),
     }
 }

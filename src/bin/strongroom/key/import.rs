@@ -243,7 +243,7 @@ impl Run for Command {
                 let wrapped = Wrapped { method, kind, hashes, unwrapping, blob: &blob, placing };
                 let answer = wrapped.import(context, &person, &read::stem(file))?;
                 if *delete_transport {
-                    transport::delete(context, &person, transport)?;
+                    transport::delete(context, &person, unwrapping)?;
                 }
                 Ok(answer)
             }

@@ -116,11 +116,14 @@ pub fn usable(token: &Token, person: &Person, name: &str) -> Result<Handle, Fail
 }
 
 /// Both halves go: it has done its work.
-pub fn delete(context: &mut Context, person: &Person, name: &str) -> Result<(), Failure> {
-    let token = context.ready_token()?;
-    for class in [CKO_PRIVATE_KEY, CKO_PUBLIC_KEY] {
-        let half = find_one(token, person, name, &[class])?;
-        context.library()?.destroy_object(person.session, half)?;
+pub fn delete(context: &mut Context, person: &Person, private: Handle) -> Result<(), Failure> {
+    let public = context.ready_token()?.public_halves_of(person.access(), private)?;
+    for half in public.into_iter().chain([private]) {
+        context.library()?.destroy_object(person.session, half).map_err(|error| {
+            Failure::from(error).next(
+                "the key is imported; delete its transport key yourself: `strongroom key delete NAME --with-public`.",
+            )
+        })?;
     }
     Ok(())
 }

@@ -10,6 +10,9 @@ use crate::output::{Answer, Failure, Outcome};
 use crate::parameters::hash;
 use cryptoki_sys::*;
 use serde_json::{Value as Json, json};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use strongroom::crypto::Hash;
 use strongroom::error::Error;
@@ -122,14 +125,17 @@ pub struct Unwrap {
     placing: Placing,
 }
 
-/// Bytes into a new file, or to standard output.
+/// Bytes into a new file that only its owner may read, or to standard output.
 pub fn written(path: Option<&Path>, bytes: Vec<u8>, told: impl Fn(&[u8]) -> Json) -> Outcome {
     let Some(path) = path else {
         let told = told(&bytes);
         return Ok(Answer::bytes(bytes, told));
     };
-    std::fs::write(path, &bytes)
-        .map_err(|e| Failure::new(format!("{}: {e}.", path.display())).next("name a file you can write."))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(&bytes)).map_err(|e| {
+        Failure::new(format!("{}: {e}.", path.display()))
+            .next("name a new file, in a folder you can write to.")
+    })?;
     let (many, path) = (bytes.len(), path.display().to_string());
     Ok(Answer::done(format!("{many} bytes are in {path}."), json!({ "file": path, "bytes": many })))
 }
