@@ -60,8 +60,17 @@ impl Module {
         kind: CK_MECHANISM_TYPE,
         attributes: &[Attribute],
     ) -> Result<CK_OBJECT_HANDLE> {
+        let mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+        self.generate_with(session, mechanism, attributes)
+    }
+
+    pub fn generate_with(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mut mechanism: CK_MECHANISM,
+        attributes: &[Attribute],
+    ) -> Result<CK_OBJECT_HANDLE> {
         let (mut list, mut key) = (template(attributes), 0);
-        let mut mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
         check(call!(
             self,
             C_GenerateKey,
@@ -148,8 +157,8 @@ impl Module {
     }
 
     pub fn secret(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
-        self.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &[number(CKA_VALUE_LEN, 48), yes(CKA_EXTRACTABLE)])
-            .expect("secret")
+        let attributes = [number(CKA_VALUE_LEN, 48), yes(CKA_EXTRACTABLE), yes(CKA_DERIVE)];
+        self.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &attributes).expect("secret")
     }
 
     pub fn rsa(&self, session: CK_SESSION_HANDLE) -> Pair {

@@ -6,6 +6,7 @@
 // `call!` is a test client's own shorthand.
 #![allow(clippy::macro_metavars_in_unsafe)]
 
+pub mod derivation;
 pub mod keys;
 pub mod params;
 

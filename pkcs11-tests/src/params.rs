@@ -1,19 +1,22 @@
 //! A good parameter for each mechanism. One that is not named here fails the matrix.
 
+use crate::derivation::kdf;
 use cryptoki_sys::*;
 use std::ptr::{from_ref, null_mut};
+
+/// A mechanism with a parameter that lives as long as the process.
+pub fn with<T: 'static>(kind: CK_MECHANISM_TYPE, parameter: T) -> CK_MECHANISM {
+    let parameter: &'static T = Box::leak(Box::new(parameter));
+    CK_MECHANISM {
+        mechanism: kind,
+        pParameter: from_ref(parameter).cast_mut().cast(),
+        ulParameterLen: size_of::<T>() as CK_ULONG,
+    }
+}
 
 /// A mechanism whose parameter lives as long as the process.
 pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
     let none = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
-    fn with<T: 'static>(kind: CK_MECHANISM_TYPE, parameter: T) -> CK_MECHANISM {
-        let parameter: &'static T = Box::leak(Box::new(parameter));
-        CK_MECHANISM {
-            mechanism: kind,
-            pParameter: from_ref(parameter).cast_mut().cast(),
-            ulParameterLen: size_of::<T>() as CK_ULONG,
-        }
-    }
     let pss = |hash, mgf, length| with(kind, CK_RSA_PKCS_PSS_PARAMS { hashAlg: hash, mgf, sLen: length });
     match kind {
         CKM_RSA_PKCS_PSS | CKM_SHA256_RSA_PKCS_PSS => pss(CKM_SHA256, CKG_MGF1_SHA256, 32),
@@ -48,6 +51,12 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
                 ulTagBits: 128,
             },
         ),
+        CKM_HKDF_DERIVE
+        | CKM_HKDF_DATA
+        | CKM_SP800_108_COUNTER_KDF
+        | CKM_SP800_108_FEEDBACK_KDF
+        | CKM_SP800_108_DOUBLE_PIPELINE_KDF
+        | CKM_PKCS5_PBKD2 => kdf(kind, b"text"),
         CKM_AES_CMAC_GENERAL => with(kind, 8 as CK_ULONG),
         kind if is_general_hmac(kind) => with(kind, 16 as CK_ULONG),
         kind if needs_none(kind) => none,

@@ -1,25 +1,15 @@
 //! Every advertised mechanism through the same matrix: one-shot equals parts, length query, too-small
 //! retry, in-place buffer, wrong key, wrong parameter, wrong state; the session usable after.
 
+mod matrix {
+    pub mod derivation;
+}
+
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, Pair, bytes, no, number, template, yes};
+use pkcs11_tests::keys::{P256, Pair, bytes, number, template};
 use pkcs11_tests::params::{mechanism, wrong};
 use pkcs11_tests::{Fixture, Result, call, check, fixture};
 use std::ptr::null_mut;
-
-/// What CKM_ECDH1_DERIVE takes.
-const KDFS: [CK_EC_KDF_TYPE; 10] = [
-    CKD_NULL,
-    CKD_SHA1_KDF,
-    CKD_SHA224_KDF,
-    CKD_SHA256_KDF,
-    CKD_SHA384_KDF,
-    CKD_SHA512_KDF,
-    CKD_SHA3_224_KDF,
-    CKD_SHA3_256_KDF,
-    CKD_SHA3_384_KDF,
-    CKD_SHA3_512_KDF,
-];
 
 type Test = fn(&Bench, CK_MECHANISM_TYPE);
 
@@ -311,55 +301,11 @@ impl Bench {
         assert_eq!(wrap(pair.public, sealed, null_mut(), &mut 0), Err(CKR_KEY_UNEXTRACTABLE), "{kind:#x}");
     }
 
-    fn derives(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        let peer = module.ec(session, P256);
-        for kdf in KDFS {
-            let derive = |private, public, length: CK_ULONG| {
-                let mut point = module.attribute(session, public, CKA_EC_POINT).expect("point");
-                let mut shared = b"info".to_vec();
-                let mut params = CK_ECDH1_DERIVE_PARAMS {
-                    kdf,
-                    ulSharedDataLen: if kdf == CKD_NULL { 0 } else { shared.len() as CK_ULONG },
-                    pSharedData: shared.as_mut_ptr(),
-                    ulPublicDataLen: point.len() as CK_ULONG,
-                    pPublicData: point.as_mut_ptr(),
-                };
-                let mut mechanism = CK_MECHANISM {
-                    mechanism: kind,
-                    pParameter: (&raw mut params).cast(),
-                    ulParameterLen: size_of::<CK_ECDH1_DERIVE_PARAMS>() as CK_ULONG,
-                };
-                let attributes = [
-                    number(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
-                    number(CKA_VALUE_LEN, length),
-                    no(CKA_SENSITIVE),
-                    yes(CKA_EXTRACTABLE),
-                ];
-                let (mut list, mut key) = (template(&attributes), 0);
-                let count = list.len() as CK_ULONG;
-                check(call!(
-                    module,
-                    C_DeriveKey,
-                    session,
-                    &mut mechanism,
-                    private,
-                    list.as_mut_ptr(),
-                    count,
-                    &mut key
-                ))?;
-                module.attribute(session, key, CKA_VALUE)
-            };
-            let one = derive(self.ec.private, peer.public, 32).expect("derive");
-            assert_eq!(derive(peer.private, self.ec.public, 32), Ok(one.clone()), "{kind:#x} {kdf}");
-            let short = derive(self.ec.private, peer.public, 16).expect("derive");
-            assert!(if kdf == CKD_NULL { one.ends_with(&short) } else { one.starts_with(&short) });
-            assert_eq!(derive(self.aes, peer.public, 32), Err(CKR_KEY_TYPE_INCONSISTENT));
-        }
-    }
-
     fn generates(&self, kind: CK_MECHANISM_TYPE) {
         let (module, session) = (&self.at.module, self.session);
+        if kind == CKM_PKCS5_PBKD2 {
+            return self.makes_of_passwords();
+        }
         let key = module.generate(session, kind, &[number(CKA_VALUE_LEN, 32)]).expect("generate");
         assert_eq!(module.attribute(session, key, CKA_KEY_GEN_MECHANISM), Ok(kind.to_ne_bytes().to_vec()));
         assert_eq!(module.attribute(session, key, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
@@ -384,7 +330,7 @@ impl Bench {
     fn refuses_the_rest(&self, kind: CK_MECHANISM_TYPE, flags: CK_FLAGS) {
         let (module, session, key) = (&self.at.module, self.session, self.aes);
         let with = || {
-            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST) != 0;
+            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST) != 0 || kind == CKM_PKCS5_PBKD2;
             let bare = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
             if known { mechanism(kind) } else { bare }
         };

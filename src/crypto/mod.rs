@@ -24,6 +24,7 @@ pub mod pkcs8;
 pub mod portable;
 pub mod secret;
 pub mod shamir;
+pub mod sp800_108;
 
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;

@@ -75,6 +75,15 @@ fn parameter(params: &Params) -> String {
             let kdf = kdf.map_or_else(|| "no KDF".into(), |hash| format!("KDF {hash:?}"));
             format!("{kdf}, shared {} bytes, public {} bytes", shared.len(), public.len())
         }
+        Params::Hkdf { extract, expand, hash, info, .. } => {
+            format!("{hash:?}, extract {extract}, expand {expand}, info {} bytes", info.len())
+        }
+        Params::Kdf(kdf) => {
+            format!("{:?}, {} fields, {} more keys", kdf.prf, kdf.fields.len(), kdf.more.len())
+        }
+        Params::Pbkdf2 { hash, salt, iterations, .. } => {
+            format!("{hash:?}, salt {} bytes, {iterations} iterations", salt.len())
+        }
         Params::Eddsa { prehash, context } => format!("prehash {prehash}, context {} bytes", context.len()),
     }
 }

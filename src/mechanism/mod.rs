@@ -11,6 +11,7 @@ mod ec;
 mod edwards;
 mod hmac;
 pub mod import;
+mod kdf;
 pub mod key;
 pub mod operation;
 pub mod params;
@@ -44,7 +45,8 @@ pub type Generate = fn(Params, &Object) -> Result<Material>;
 pub type GeneratePair = fn(Params, &Object, &Object) -> Result<(Material, Material)>;
 pub type Wrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
 pub type Unwrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
-/// `length`: how many bytes the new key needs, `None` for all the mechanism yields.
+/// `length`: how many bytes the new key needs, `None` for all the mechanism yields. Further keys of
+/// the same call follow the first.
 pub type Derive = fn(&Arc<Key>, Params, Option<usize>) -> Result<Secret>;
 
 /// One mechanism. What it can do is what is `Some`; the CKF_ flags are computed from that.
@@ -72,6 +74,8 @@ pub struct Mechanism {
     pub wrap: Option<Wrap>,
     pub unwrap: Option<Unwrap>,
     pub derive: Option<Derive>,
+    /// What comes out is a data object that is no secret.
+    pub derive_data: Option<Derive>,
 }
 
 /// The row that can do nothing: rows say only what they have.
@@ -92,6 +96,7 @@ pub const UNUSED: Mechanism = Mechanism {
     wrap: None,
     unwrap: None,
     derive: None,
+    derive_data: None,
 };
 
 /// A row: the id's name is its name, and what it can do is listed as `field: function`.
@@ -120,6 +125,7 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("AES", aes::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
+    ("Key derivation", kdf::ROWS),
     ("Digests", digest::ROWS),
 ];
 
@@ -169,7 +175,7 @@ impl Mechanism {
             (self.generate_pair.is_some(), CKF_GENERATE_KEY_PAIR),
             (self.wrap.is_some(), CKF_WRAP),
             (self.unwrap.is_some(), CKF_UNWRAP),
-            (self.derive.is_some(), CKF_DERIVE),
+            (self.derive.or(self.derive_data).is_some(), CKF_DERIVE),
             (self.keys.contains(&CKK_EC), EC_FLAGS),
             (self.keys.contains(&CKK_EC_EDWARDS), CKF_EC_OID | CKF_EC_CURVENAME),
         ];

