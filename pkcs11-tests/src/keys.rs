@@ -39,6 +39,7 @@ pub fn template(attributes: &[Attribute]) -> Vec<CK_ATTRIBUTE> {
 
 pub const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 pub const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
+pub const X25519: &[u8] = b"\x06\x03\x2b\x65\x6e";
 
 /// (public or secret, private or secret): the handle to verify or encrypt with, and the other.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +171,12 @@ impl Module {
     pub fn ec(&self, session: CK_SESSION_HANDLE, params: &[u8]) -> Pair {
         let public = [bytes(CKA_EC_PARAMS, params)];
         self.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[yes(CKA_EXTRACTABLE)]).expect("EC pair")
+    }
+
+    pub fn x25519(&self, session: CK_SESSION_HANDLE) -> Pair {
+        let public = [bytes(CKA_EC_PARAMS, X25519)];
+        let private = [yes(CKA_EXTRACTABLE)];
+        self.generate_pair(session, CKM_EC_MONTGOMERY_KEY_PAIR_GEN, &public, &private).expect("X25519 pair")
     }
 
     pub fn ed(&self, session: CK_SESSION_HANDLE) -> Pair {

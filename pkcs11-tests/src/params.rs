@@ -136,6 +136,7 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_RSA_PKCS_KEY_PAIR_GEN
             | CKM_EC_KEY_PAIR_GEN
             | CKM_EC_EDWARDS_KEY_PAIR_GEN
+            | CKM_EC_MONTGOMERY_KEY_PAIR_GEN
             | CKM_AES_KEY_GEN
             | CKM_GENERIC_SECRET_KEY_GEN
     )

@@ -13,7 +13,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[test]
 fn ecdsa_and_ecdh() {
-    for curve in [Curve::P256, Curve::P384, Curve::P521] {
+    for curve in [Curve::P224, Curve::P256, Curve::P384, Curve::P521] {
         let length = 2 * curve.field_length();
         for (from_aws, size) in
             [(true, 0), (false, 1), (true, 20), (false, 32), (true, 48), (false, 64), (true, 100)]
@@ -64,15 +64,41 @@ fn ed25519_agrees() {
     let ours = aws_lc::ed25519::PrivateKey::new(&seed).unwrap();
     let theirs = portable::ed25519::PrivateKey::new(&seed).unwrap();
     assert_eq!(ours.public(), theirs.public());
-    for size in [0, 1, 64, 5000] {
+    let our_public = aws_lc::ed25519::PublicKey::new(&ours.public()).unwrap();
+    let their_public = portable::ed25519::PublicKey::new(&ours.public()).unwrap();
+    let schemes = [EdScheme::Pure, EdScheme::Prehash(vec![]), EdScheme::Prehash(bytes(255))];
+    for (scheme, size) in schemes.iter().flat_map(|scheme| [0, 1, 64, 5000].map(|size| (scheme, size))) {
         let (message, mut first, mut second) = (bytes(size), [0; 64], [0; 64]);
-        ours.sign(&message, &mut first).unwrap();
-        theirs.sign(&message, &mut second).unwrap();
+        ours.sign_as(scheme, &message, &mut first).unwrap();
+        theirs.sign_as(scheme, &message, &mut second).unwrap();
         assert_eq!(first, second);
-        let public = aws_lc::ed25519::PublicKey::new(&ours.public()).unwrap();
-        assert_eq!(public.verify(&message, &first), Ok(()));
+        assert_eq!(our_public.verify_as(scheme, &message, &first), Ok(()));
+        assert_eq!(their_public.verify_as(scheme, &message, &first), Ok(()));
+        for other in schemes.iter().filter(|other| *other != scheme) {
+            assert_eq!(our_public.verify_as(other, &message, &first), Err(Error::SignatureInvalid));
+            assert_eq!(their_public.verify_as(other, &message, &first), Err(Error::SignatureInvalid));
+        }
         first[3] ^= 1;
-        assert_eq!(public.verify(&message, &first), Err(Error::SignatureInvalid));
+        assert_eq!(our_public.verify_as(scheme, &message, &first), Err(Error::SignatureInvalid));
+        assert_eq!(their_public.verify_as(scheme, &message, &first), Err(Error::SignatureInvalid));
+    }
+}
+
+#[test]
+fn x25519_agrees() {
+    let key = || -> [u8; 32] { bytes(32)[..].try_into().unwrap() };
+    for _ in 0..10_000 {
+        let (private, peer) = (key(), key());
+        assert_eq!(aws_lc::x25519::public(&private), portable::x25519::public(&private));
+        assert_eq!(aws_lc::x25519::agree(&private, &peer), portable::x25519::agree(&private, &peer));
+    }
+    for zero in [[0; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    }] {
+        assert_eq!(aws_lc::x25519::agree(&key(), &zero).err(), Some(Error::PublicKeyInvalid));
+        assert_eq!(portable::x25519::agree(&key(), &zero).err(), Some(Error::PublicKeyInvalid));
     }
 }
 

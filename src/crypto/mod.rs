@@ -35,10 +35,10 @@ mod vectors;
 
 pub use ec::Curve;
 pub use hash::Hash;
-pub use parts::{Direction, Mode, RsaParts, RsaPublic};
+pub use parts::{Direction, EdScheme, Mode, RsaParts, RsaPublic};
 pub use secret::Secret;
 
 #[cfg(feature = "aws-lc")]
-pub use aws_lc::{aes, ed25519, random, rsa};
+pub use aws_lc::{aes, ed25519, random, rsa, x25519};
 #[cfg(not(feature = "aws-lc"))]
-pub use portable::{aes, ed25519, random, rsa};
+pub use portable::{aes, ed25519, random, rsa, x25519};

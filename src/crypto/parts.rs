@@ -17,6 +17,16 @@ pub enum Mode {
     Ctr { counter_bits: u32 },
 }
 
+/// The three forms of Ed25519 (RFC 8032 §5.1), with their contexts of at most 255 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EdScheme {
+    Pure,
+    /// Ed25519ctx: not in a build without AWS-LC.
+    Context(Vec<u8>),
+    /// Ed25519ph: the message is hashed first.
+    Prehash(Vec<u8>),
+}
+
 /// The public half of an RSA key: big-endian, no leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RsaPublic {

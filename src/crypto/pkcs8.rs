@@ -13,12 +13,15 @@ pub enum PrivateKey {
     /// Curve, private scalar, uncompressed point if it was present.
     Ec(Curve, Secret, Option<Vec<u8>>),
     Ed25519(Secret),
+    X25519(Secret),
 }
 
 const RSA_OID: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const EC_OID: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 /// Of Ed25519, also its CKA_EC_PARAMS.
 pub const ED25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
+/// Of X25519, also its CKA_EC_PARAMS.
+pub const X25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x6e];
 const POINT_TAG: u8 = 0xa1;
 const PARAMETERS_TAG: u8 = 0xa0;
 
@@ -38,6 +41,9 @@ pub fn encode(key: &PrivateKey) -> Result<Secret> {
         }
         PrivateKey::Ed25519(seed) => {
             (der::element(SEQUENCE, &[ED25519_OID]), der::element(OCTET_STRING, &[seed]))
+        }
+        PrivateKey::X25519(scalar) => {
+            (der::element(SEQUENCE, &[X25519_OID]), der::element(OCTET_STRING, &[scalar]))
         }
     };
     let mut wrapped = der::element(OCTET_STRING, &[&inner]);
@@ -91,13 +97,17 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             let curve = Curve::from_params(algorithm.take_whole(OID)?)?;
             parse_ec(curve, inner)
         }
-        ED25519_OID => {
-            let mut reader = Reader::new(inner);
-            let seed = reader.take(OCTET_STRING).filter(|seed| seed.len() == 32)?;
-            reader.is_empty().then(|| PrivateKey::Ed25519(Secret::from(seed)))
-        }
+        ED25519_OID => parse_32(inner).map(PrivateKey::Ed25519),
+        X25519_OID => parse_32(inner).map(PrivateKey::X25519),
         _ => None,
     }
+}
+
+/// RFC 8410 §7: an OCTET STRING of 32 bytes.
+fn parse_32(der: &[u8]) -> Option<Secret> {
+    let mut reader = Reader::new(der);
+    let bytes = reader.take(OCTET_STRING).filter(|bytes| bytes.len() == 32)?;
+    reader.is_empty().then(|| Secret::from(bytes))
 }
 
 fn parse_rsa(der: &[u8]) -> Option<RsaParts> {
@@ -156,6 +166,11 @@ pub fn ec_public_info(curve: Curve, point: &[u8]) -> Vec<u8> {
 /// SubjectPublicKeyInfo of an Ed25519 key.
 pub fn ed25519_public_info(public: &[u8; 32]) -> Vec<u8> {
     public_info(&[ED25519_OID], public)
+}
+
+/// SubjectPublicKeyInfo of an X25519 key.
+pub fn x25519_public_info(public: &[u8; 32]) -> Vec<u8> {
+    public_info(&[X25519_OID], public)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn size(object: &Object) -> u64 {
     match object.key_type() {
         Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
         Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
-        Some(CKK_EC_EDWARDS) => 255,
+        Some(CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => 255,
         _ => object.bytes(CKA_VALUE).len() as u64,
     }
 }
@@ -291,6 +291,9 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
         }
         (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
             pkcs8::encode(&PrivateKey::Ed25519(Secret::from(key.value())))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_EC_MONTGOMERY)) => {
+            pkcs8::encode(&PrivateKey::X25519(Secret::from(key.value())))
         }
         _ => Err(Error::KeyNotWrappable),
     }

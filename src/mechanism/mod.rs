@@ -13,6 +13,7 @@ mod hmac;
 pub mod import;
 mod kdf;
 pub mod key;
+mod montgomery;
 pub mod operation;
 pub mod params;
 mod rsa;
@@ -122,6 +123,7 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("RSA with a hash", rsa::HASHED_ROWS),
     ("Elliptic curves", ec::ROWS),
     ("Edwards curves", edwards::ROWS),
+    ("Montgomery curves", montgomery::ROWS),
     ("AES", aes::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
@@ -178,6 +180,7 @@ impl Mechanism {
             (self.derive.or(self.derive_data).is_some(), CKF_DERIVE),
             (self.keys.contains(&CKK_EC), EC_FLAGS),
             (self.keys.contains(&CKK_EC_EDWARDS), CKF_EC_OID | CKF_EC_CURVENAME),
+            (self.keys.contains(&CKK_EC_MONTGOMERY), CKF_EC_OID | CKF_EC_CURVENAME),
         ];
         can.iter().filter(|(can, _)| *can).fold(0, |flags, (_, flag)| flags | *flag)
     }

@@ -3,7 +3,7 @@
 use crate::Bench;
 use cryptoki_sys::*;
 use pkcs11_tests::derivation::{ecdh, kdf};
-use pkcs11_tests::keys::{P256, number, yes};
+use pkcs11_tests::keys::{P256, Pair, number, yes};
 use pkcs11_tests::params::{mechanism, wrong};
 
 /// What CKM_ECDH1_DERIVE takes.
@@ -35,16 +35,27 @@ impl Bench {
 
     fn agrees(&self, kind: CK_MECHANISM_TYPE) {
         let (module, session) = (&self.at.module, self.session);
-        let peer = module.ec(session, P256);
+        self.agrees_with(kind, self.ec, module.ec(session, P256));
+        self.agrees_with(kind, module.x25519(session), module.x25519(session));
+        // RFC 7748 §6.1: a point of small order makes everybody's secret zero.
+        for small in [[0; 32], std::array::from_fn(|place| u8::from(place == 0))] {
+            let with = ecdh(kind, CKD_NULL, b"", &small);
+            let made = module.derived_value(session, with, module.x25519(session).private, 32);
+            assert_eq!(made, Err(CKR_MECHANISM_PARAM_INVALID), "{kind:#x}");
+        }
+    }
+
+    fn agrees_with(&self, kind: CK_MECHANISM_TYPE, own: Pair, peer: Pair) {
+        let (module, session) = (&self.at.module, self.session);
         for kdf in KDFS {
             let derive = |private, public, length| {
                 let point = module.attribute(session, public, CKA_EC_POINT).expect("point");
                 let shared: &[u8] = if kdf == CKD_NULL { b"" } else { b"info" };
                 module.derived_value(session, ecdh(kind, kdf, shared, &point), private, length)
             };
-            let one = derive(self.ec.private, peer.public, 32).expect("derive");
-            assert_eq!(derive(peer.private, self.ec.public, 32), Ok(one.clone()), "{kind:#x} {kdf}");
-            let short = derive(self.ec.private, peer.public, 16).expect("derive");
+            let one = derive(own.private, peer.public, 32).expect("derive");
+            assert_eq!(derive(peer.private, own.public, 32), Ok(one.clone()), "{kind:#x} {kdf}");
+            let short = derive(own.private, peer.public, 16).expect("derive");
             assert!(if kdf == CKD_NULL { one.ends_with(&short) } else { one.starts_with(&short) });
             assert_eq!(derive(self.aes, peer.public, 32), Err(CKR_KEY_TYPE_INCONSISTENT));
         }

@@ -9,6 +9,7 @@ pub mod ed25519;
 mod memory;
 pub mod random;
 pub mod rsa;
+pub mod x25519;
 
 use crate::error::{Error, Result};
 

