@@ -38,7 +38,7 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
                 ulSourceDataLen: 5,
             },
         ),
-        CKM_AES_CBC | CKM_AES_CBC_PAD => with(kind, [7u8; 16]),
+        CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_CFB128 | CKM_AES_CFB8 | CKM_AES_OFB => with(kind, [7u8; 16]),
         CKM_AES_CTR => with(kind, CK_AES_CTR_PARAMS { ulCounterBits: 32, cb: [1; 16] }),
         CKM_AES_GCM => with(
             kind,
@@ -49,6 +49,38 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
                 pAAD: b"additional".as_ptr().cast_mut(),
                 ulAADLen: 10,
                 ulTagBits: 128,
+            },
+        ),
+        CKM_AES_GMAC => with(
+            kind,
+            CK_GCM_PARAMS {
+                pIv: Box::leak(Box::new([9u8; 12])).as_mut_ptr(),
+                ulIvLen: 12,
+                ulIvBits: 96,
+                pAAD: null_mut(),
+                ulAADLen: 0,
+                ulTagBits: 128,
+            },
+        ),
+        // As many bytes as the matrix encrypts; wrapping does not look at it.
+        CKM_AES_CCM => with(
+            kind,
+            CK_CCM_PARAMS {
+                ulDataLen: 1003,
+                pNonce: Box::leak(Box::new([9u8; 13])).as_mut_ptr(),
+                ulNonceLen: 13,
+                pAAD: b"additional".as_ptr().cast_mut(),
+                ulAADLen: 10,
+                ulMACLen: 16,
+            },
+        ),
+        CKM_CHACHA20_POLY1305 => with(
+            kind,
+            CK_SALSA20_CHACHA20_POLY1305_PARAMS {
+                pNonce: Box::leak(Box::new([9u8; 12])).as_mut_ptr(),
+                ulNonceLen: 96,
+                pAAD: b"additional".as_ptr().cast_mut(),
+                ulAADLen: 10,
             },
         ),
         CKM_HKDF_DERIVE
@@ -138,6 +170,7 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_EC_EDWARDS_KEY_PAIR_GEN
             | CKM_EC_MONTGOMERY_KEY_PAIR_GEN
             | CKM_AES_KEY_GEN
+            | CKM_CHACHA20_KEY_GEN
             | CKM_GENERIC_SECRET_KEY_GEN
     )
 }

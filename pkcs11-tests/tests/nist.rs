@@ -20,6 +20,9 @@ type Run = fn(&Vector) -> bool;
 fn runner(folder: &str, file: &str) -> Run {
     match (folder, file) {
         ("ECB" | "CBC", _) => symmetric::block,
+        ("CFB", name) if name.starts_with("CFB128") => symmetric::cfb128,
+        ("CFB", name) if name.starts_with("CFB8") => symmetric::cfb8,
+        ("OFB", _) => symmetric::ofb,
         ("GCM", _) => symmetric::gcm,
         ("CMAC", _) => symmetric::cmac,
         ("keywrap", _) => symmetric::key_wrap,
@@ -70,12 +73,14 @@ fn every_vector_holds() {
     }
     let least = [
         ("CBC", 300, 0),
+        ("CFB", 100, 0),
         ("CMAC", 8, 0),
         ("ECB", 300, 0),
         ("ECDH", 50, 20),
         ("ECDSA", 80, 60),
         ("GCM", 400, 100),
         ("KBKDF", 250, 0),
+        ("OFB", 50, 0),
         ("RSA", 200, 100),
         ("SHA1", 60, 0),
         ("SHA2", 400, 0),

@@ -39,6 +39,6 @@ pub use parts::{Direction, EdScheme, Mode, RsaParts, RsaPublic};
 pub use secret::Secret;
 
 #[cfg(feature = "aws-lc")]
-pub use aws_lc::{aes, ed25519, random, rsa, x25519};
+pub use aws_lc::{aes, chacha20_poly1305, ed25519, random, rsa, x25519};
 #[cfg(not(feature = "aws-lc"))]
-pub use portable::{aes, ed25519, random, rsa, x25519};
+pub use portable::{aes, chacha20_poly1305, ed25519, random, rsa, x25519};

@@ -71,6 +71,12 @@ fn parameter(params: &Params) -> String {
         Params::Gcm { iv, aad, tag_bits } => {
             format!("IV {} bytes, AAD {} bytes, tag {tag_bits} bits", iv.len(), aad.len())
         }
+        Params::Ccm { data_length, nonce, aad, tag_length } => format!(
+            "{data_length} bytes of data, nonce {} bytes, AAD {} bytes, tag {tag_length} bytes",
+            nonce.len(),
+            aad.len()
+        ),
+        Params::ChaCha20Poly1305 { aad, .. } => format!("AAD {} bytes", aad.len()),
         Params::Ecdh { kdf, shared, public } => {
             let kdf = kdf.map_or_else(|| "no KDF".into(), |hash| format!("KDF {hash:?}"));
             format!("{kdf}, shared {} bytes, public {} bytes", shared.len(), public.len())

@@ -168,6 +168,23 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
                     public: inner(given.pPublicData, given.ulPublicDataLen)?,
                 })
             }
+            Shape::Ccm => {
+                let given: CK_CCM_PARAMS = structure(pointer, length)?;
+                Ok(Params::Ccm {
+                    // Larger than any message: refused when the data is not as long.
+                    data_length: usize::try_from(given.ulDataLen).unwrap_or(usize::MAX),
+                    nonce: inner(given.pNonce, given.ulNonceLen)?,
+                    aad: inner(given.pAAD, given.ulAADLen)?,
+                    tag_length: small(given.ulMACLen)?,
+                })
+            }
+            Shape::ChaCha20Poly1305 => {
+                let given: CK_SALSA20_CHACHA20_POLY1305_PARAMS = structure(pointer, length)?;
+                Ok(Params::ChaCha20Poly1305 {
+                    nonce: short_nonce(given.pNonce, given.ulNonceLen)?,
+                    aad: inner(given.pAAD, given.ulAADLen)?,
+                })
+            }
             Shape::Eddsa => {
                 let given: CK_EDDSA_PARAMS = structure(pointer, length)?;
                 let context = inner(given.pContextData, given.ulContextDataLen)?;
@@ -179,6 +196,16 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
             _ => Err(Error::MechanismParamInvalid),
         }
     }
+}
+
+/// RFC 8439's nonce. The standard counts it in bits; many clients in bytes.
+unsafe fn short_nonce(pointer: *const u8, length: CK_ULONG) -> Result<[u8; 12]> {
+    if !matches!(length, 12 | 96) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: passed on.
+    let bytes = unsafe { inner(pointer, 12)? };
+    bytes[..].try_into().map_err(|_| Error::MechanismParamInvalid)
 }
 
 unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Params> {

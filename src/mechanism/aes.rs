@@ -165,8 +165,8 @@ fn unpadded(block: &[u8; BLOCK]) -> Result<usize> {
     if bool::from(good) { Ok(usize::from(kept)) } else { Err(Error::EncryptedDataInvalid) }
 }
 
-/// CTR: bytes in, bytes out.
-struct Stream(BlockCipher);
+/// CTR and the like: bytes in, bytes out.
+pub(super) struct Stream(pub BlockCipher);
 
 impl Transform for Stream {
     fn update_length(&self, input: usize) -> usize {
@@ -280,7 +280,7 @@ impl Transform for GcmSeal {
     }
 }
 
-fn check_gcm(iv: &Iv, tag_bits: usize) -> Result<()> {
+pub(super) fn check_gcm(iv: &Iv, tag_bits: usize) -> Result<()> {
     if iv.is_empty() || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
         return Err(Error::MechanismParamInvalid);
     }

@@ -145,7 +145,8 @@ pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
         }
         CKK_AES => return Err(Error::AttributeValueInvalid),
         _ if !(1..=LONGEST).contains(&(value.len() as u64)) => return Err(Error::AttributeValueInvalid),
-        CKK_GENERIC_SECRET | CKK_HKDF => Hash::Sha1.digest(&value)[..3].to_vec(),
+        CKK_CHACHA20 if value.len() != 32 => return Err(Error::AttributeValueInvalid),
+        CKK_GENERIC_SECRET | CKK_HKDF | CKK_CHACHA20 => Hash::Sha1.digest(&value)[..3].to_vec(),
         other if rules::HMAC_KEY_TYPES.contains(&other) => Hash::Sha1.digest(&value)[..3].to_vec(),
         _ => return Err(Error::AttributeValueInvalid),
     };

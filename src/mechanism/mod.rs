@@ -6,6 +6,8 @@
 //! line in [`FAMILIES`].
 
 mod aes;
+mod aes_modes;
+mod chacha20;
 mod digest;
 mod ec;
 mod edwards;
@@ -125,6 +127,8 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Edwards curves", edwards::ROWS),
     ("Montgomery curves", montgomery::ROWS),
     ("AES", aes::ROWS),
+    ("Further modes of AES", aes_modes::ROWS),
+    ("ChaCha20", chacha20::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
     ("Key derivation", kdf::ROWS),

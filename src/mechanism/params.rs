@@ -24,6 +24,10 @@ pub enum Shape {
     Ctr,
     /// CK_GCM_PARAMS, with or without ulIvBits (48 or 40 bytes).
     Gcm,
+    /// CK_CCM_PARAMS.
+    Ccm,
+    /// CK_SALSA20_CHACHA20_POLY1305_PARAMS.
+    ChaCha20Poly1305,
     /// CK_ECDH1_DERIVE_PARAMS.
     Ecdh,
     /// None, or CK_EDDSA_PARAMS.
@@ -67,6 +71,17 @@ pub enum Params {
         iv: Iv,
         aad: Vec<u8>,
         tag_bits: usize,
+    },
+    /// How many bytes will come, nonce, additional data, tag length in bytes.
+    Ccm {
+        data_length: usize,
+        nonce: Vec<u8>,
+        aad: Vec<u8>,
+        tag_length: usize,
+    },
+    ChaCha20Poly1305 {
+        nonce: [u8; 12],
+        aad: Vec<u8>,
     },
     /// KDF (`None`: CKD_NULL), shared data, the peer's point (raw or in an OCTET STRING).
     Ecdh {

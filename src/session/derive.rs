@@ -45,11 +45,12 @@ fn draft(
     }
     let draft = Draft::new(origin, Some(CKO_SECRET_KEY), None, template, asker)?;
     policy::may_make(access, draft.attributes())?;
-    let length = length(draft.attributes().number(CKA_VALUE_LEN))?;
-    if length.is_none() && draft.attributes().key_type() == Some(CKK_AES) {
-        return Err(Error::TemplateIncomplete);
+    let key_type = draft.attributes().key_type();
+    match length(draft.attributes().number(CKA_VALUE_LEN))? {
+        None if key_type == Some(CKK_AES) => Err(Error::TemplateIncomplete),
+        None if key_type == Some(CKK_CHACHA20) => Ok((draft, Some(32))),
+        length => Ok((draft, length)),
     }
-    Ok((draft, length))
 }
 
 fn length(said: Option<u64>) -> Result<Option<usize>> {

@@ -4,6 +4,7 @@
 
 pub mod aes;
 mod big;
+pub mod chacha20_poly1305;
 pub mod ec;
 pub mod ed25519;
 mod memory;
@@ -39,7 +40,7 @@ fn clear_errors() {
 macro_rules! owned {
     ($(#[$doc:meta])* $name:ident, $type:ty, $free:path) => {
         $(#[$doc])*
-        pub(super) struct $name(std::ptr::NonNull<$type>);
+        pub(super) struct $name(pub(super) std::ptr::NonNull<$type>);
 
         impl $name {
             #[allow(dead_code)]

