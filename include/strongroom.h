@@ -20,4 +20,23 @@
  * the key. CKR_ATTRIBUTE_VALUE_INVALID: one of the names is no user's. */
 #define CKA_STRONGROOM_SHARED_WITH (CKA_VENDOR_DEFINED | 0x53520003UL)
 
+/* CK_BBOOL of keys, false when absent. While it is true nobody uses the key (CKR_KEY_FUNCTION_NOT_PERMITTED), also not
+ * the owner, and nobody copies it (CKR_ACTION_PROHIBITED); it is still found and read. The owner sets it with
+ * C_SetAttributeValue, also of a key that is not CKA_MODIFIABLE. */
+#define CKA_STRONGROOM_SUSPENDED (CKA_VENDOR_DEFINED | 0x53520010UL)
+
+/* CK_ULONG of keys, read only: counts the versions of a key, from 1 (`strongroom key rotate`). */
+#define CKA_STRONGROOM_VERSION (CKA_VENDOR_DEFINED | 0x53520011UL)
+
+/* CKA_UNIQUE_ID of a key's first version, empty while there is no other one; read only. It can be searched for: all
+ * versions have it, private and public halves each their own. */
+#define CKA_STRONGROOM_SERIES (CKA_VENDOR_DEFINED | 0x53520012UL)
+
+/* CK_BBOOL of keys, false when absent, read only: a newer version took the place of this one, which gets no CKA_SIGN,
+ * CKA_ENCRYPT, CKA_WRAP or other use any more. */
+#define CKA_STRONGROOM_RETIRED (CKA_VENDOR_DEFINED | 0x53520013UL)
+
+/* When a token key came into the file (RFC 3339, UTC, not NUL-terminated), empty for keys of before; read only. */
+#define CKA_STRONGROOM_MADE_AT (CKA_VENDOR_DEFINED | 0x53520014UL)
+
 #endif

@@ -64,6 +64,11 @@ pub enum ResetPolicy {
     Destroys,
 }
 
+impl ResetPolicy {
+    /// How many officers a `quorum` may be.
+    pub const THRESHOLDS: std::ops::RangeInclusive<u32> = 2..=8;
+}
+
 #[cfg(test)]
 impl SlotConfig {
     /// Slot 0 with its files in a folder and a cheap password.
@@ -97,8 +102,27 @@ pub struct KdfCost {
 pub enum SealConfig {
     /// `key_file`: 32 random bytes in a file of mode 0600, made on C_InitToken if absent.
     KeyFile(PathBuf),
+    /// `credential`: the same text, handed to the service by systemd under this name
+    /// (`LoadCredentialEncrypted=`): the file of that name in `$CREDENTIALS_DIRECTORY`.
+    Credential {
+        name: String,
+        /// The variable's value; `None`: it is not set.
+        folder: Option<PathBuf>,
+    },
     /// `passphrase_file`, or the variable `STRONGROOM_SEAL_PASSPHRASE`: Argon2id of a passphrase.
     Passphrase(PassphraseSource),
+}
+
+impl SealConfig {
+    /// A credential by its name. `ArgumentsBad` for a name that systemd would refuse.
+    pub fn credential(name: &str) -> Result<SealConfig> {
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':');
+        if name.is_empty() || name.len() > 255 || name.starts_with('.') || !name.chars().all(plain) {
+            return Err(Error::ArgumentsBad.because(format_args!("{name:?} is no name of a credential")));
+        }
+        let folder = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Ok(SealConfig::Credential { name: name.to_owned(), folder })
+    }
 }
 
 /// Where a seal passphrase is read.
@@ -243,7 +267,8 @@ enum PolicyName {
 fn reset_policy(name: Option<PolicyName>, threshold: Option<u32>) -> Result<ResetPolicy> {
     match (name, threshold) {
         (Some(PolicyName::Quorum), threshold) => {
-            Ok(ResetPolicy::Quorum { threshold: within("reset_threshold", threshold, 2, 2, 8)? })
+            let (least, most) = (*ResetPolicy::THRESHOLDS.start(), *ResetPolicy::THRESHOLDS.end());
+            Ok(ResetPolicy::Quorum { threshold: within("reset_threshold", threshold, least, least, most)? })
         }
         (_, Some(_)) => Err(Error::ArgumentsBad.because("reset_threshold needs reset_policy = \"quorum\"")),
         (Some(PolicyName::Destroys), None) => Ok(ResetPolicy::Destroys),
@@ -255,6 +280,7 @@ fn reset_policy(name: Option<PolicyName>, threshold: Option<u32>) -> Result<Rese
 #[serde(deny_unknown_fields)]
 struct FileSeal {
     key_file: Option<PathBuf>,
+    credential: Option<String>,
     passphrase_file: Option<PathBuf>,
 }
 
@@ -282,6 +308,22 @@ fn within<T: PartialOrd + std::fmt::Display>(
     Ok(value)
 }
 
+impl FileSeal {
+    fn checked(self, token: &Path, folder: &Path) -> Result<SealConfig> {
+        match (self.key_file, self.credential, self.passphrase_file) {
+            (Some(key), None, None) => Ok(SealConfig::KeyFile(folder.join(key))),
+            (None, Some(name), None) => SealConfig::credential(&name),
+            (None, None, Some(file)) => Ok(SealConfig::Passphrase(PassphraseSource::File(folder.join(file)))),
+            (None, None, None) if variable("STRONGROOM_SEAL_PASSPHRASE").is_some() => {
+                Ok(SealConfig::Passphrase(PassphraseSource::Environment))
+            }
+            (None, None, None) => Ok(SealConfig::KeyFile(token.with_extension("seal"))),
+            _ => Err(Error::ArgumentsBad
+                .because("a slot is opened by one of key_file, credential and passphrase_file")),
+        }
+    }
+}
+
 impl FileSlot {
     fn checked(self, position: usize, folder: &Path) -> Result<SlotConfig> {
         let id = within("slot id", self.id, position as u64, 0, i32::MAX as u64)?;
@@ -289,17 +331,7 @@ impl FileSlot {
             Some(path) => folder.join(path),
             None => data_folder().join(format!("token-{id}.db")),
         };
-        let seal = match (self.seal.key_file, self.seal.passphrase_file) {
-            (Some(_), Some(_)) => {
-                return Err(Error::ArgumentsBad.because("a slot has one seal: key_file or passphrase_file"));
-            }
-            (Some(key), None) => SealConfig::KeyFile(folder.join(key)),
-            (None, Some(file)) => SealConfig::Passphrase(PassphraseSource::File(folder.join(file))),
-            (None, None) if variable("STRONGROOM_SEAL_PASSPHRASE").is_some() => {
-                SealConfig::Passphrase(PassphraseSource::Environment)
-            }
-            (None, None) => SealConfig::KeyFile(path.with_extension("seal")),
-        };
+        let seal = self.seal.checked(&path, folder)?;
         Ok(SlotConfig {
             id,
             path,
@@ -352,6 +384,24 @@ mod tests {
         assert_eq!(policy("reset_policy = 'quorum'"), ResetPolicy::Quorum { threshold: 2 });
         let three = policy("reset_policy = 'quorum'\nreset_threshold = 3");
         assert_eq!(three, ResetPolicy::Quorum { threshold: 3 });
+    }
+
+    #[test]
+    fn one_seal_of_three_kinds() {
+        let seal =
+            |text: &str| parse(&format!("[[slot]]\n[slot.seal]\n{text}")).map(|c| c.slots[0].seal.clone());
+        assert_eq!(seal("key_file = 'k'"), Ok(SealConfig::KeyFile("/base/k".into())));
+        let file = PassphraseSource::File("/base/p".into());
+        assert_eq!(seal("passphrase_file = 'p'"), Ok(SealConfig::Passphrase(file)));
+        assert_eq!(seal("credential = 'token.seal'"), SealConfig::credential("token.seal"));
+        for wrong in [
+            "credential = 'k'\nkey_file = 'k'",
+            "credential = ''",
+            "credential = '../k'",
+            "credential = 'a/b'",
+        ] {
+            assert_eq!(seal(wrong), Err(Error::ArgumentsBad), "{wrong}");
+        }
     }
 
     #[test]

@@ -132,8 +132,8 @@ codes! {
         "The key of a saved operation state is not the one that was given.",
         "Give C_SetOperationState the key the state was saved with.";
     KeyFunctionNotPermitted = CKR_KEY_FUNCTION_NOT_PERMITTED:
-        "The key may not be used for this: its CKA_ flag is false, its owner does not allow it, or an officer asks for a private key.",
-        "Log in as the crypto user (CU) who owns the key; look at CKA_SIGN, CKA_DECRYPT, CKA_WRAP and their kind.";
+        "The key may not be used for this: its CKA_ flag is false, its owner suspended it, today is outside its dates, a newer version took its place, or an officer asks for a private key.",
+        "Log in as the crypto user (CU) who owns the key; look at CKA_SIGN, CKA_DECRYPT, CKA_WRAP and their kind, and at `strongroom key info`.";
     KeyHandleInvalid = CKR_KEY_HANDLE_INVALID:
         "There is no such key, or not for you: handles live in one process, and private keys are seen after the login of their owner only.",
         "Log in, search the key again, and use the handle of this process.";
@@ -311,6 +311,21 @@ impl Error {
         log::warn!("{}: {cause}", self.name());
         self
     }
+}
+
+/// Text from outside as it may be shown and logged: controls, line breaks, and what turns the direction of
+/// writing or is not to be seen are escaped.
+pub fn printable(text: &str) -> String {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hides(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 impl Display for Error {

@@ -7,12 +7,15 @@
 
 #[path = "ratios/module.rs"]
 mod module;
+#[path = "ratios/people.rs"]
+mod people;
 #[path = "ratios/raw.rs"]
 mod raw;
 #[path = "ratios/scale.rs"]
 mod scale;
 
 use module::{Key, Module};
+use std::path::Path;
 use std::time::Duration;
 
 const PASSES: usize = 7;
@@ -123,7 +126,7 @@ fn main() {
     println!();
     let mut broken = Vec::new();
     // For a profiler: `ONLY="GCM 1 KiB"` runs the lines that hold the text and nothing else,
-    // `ONLY=threads` and `ONLY=objects` the two of `scale`.
+    // `ONLY=threads` and `ONLY=objects` the two of `scale`, `logins`, `sharing` and `listing` those of `people`.
     let only = std::env::var("ONLY").unwrap_or_default();
     for work in WORK.iter().filter(|work| work.name.contains(&only)) {
         let keys: Vec<Option<Key>> = modules.iter().map(|m| m.key(work.task)).collect();
@@ -146,6 +149,18 @@ fn main() {
     }
     if "threads".contains(&only) {
         scale::threads(&modules, &mut broken);
+    }
+    if "logins".contains(&only) {
+        people::logins(&mut modules, &mut broken);
+    }
+    let tool = std::env::args().nth(1).and_then(|ours| Some(ours.split_once('=')?.1.to_owned()));
+    let tool = Path::new(&tool.unwrap_or_default()).with_file_name("strongroom");
+    if "sharing".contains(&only) {
+        people::sharing(&mut modules[0], &tool, &mut broken);
+        modules[0].restart(true);
+    }
+    if "listing".contains(&only) {
+        people::listing(&tool, &mut broken);
     }
     if "objects".contains(&only) {
         scale::objects(&mut modules, &mut broken);

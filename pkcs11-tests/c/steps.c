@@ -2,7 +2,8 @@
  * step kills it, tears the write in two, or has no room on the disk from there on.
  *
  * A step is a call that changes a file or folder, or syncs it. The process under test calls steps_arm
- * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. */
+ * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. A program that does
+ * not know of this is armed from its start by STEPS_MODE and STEPS_AT. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,6 +35,12 @@ long steps_disarm(void) {
     if (log_file >= 0) close(log_file);
     log_file = -1;
     return done;
+}
+
+/* A process that cannot call it: armed from its start by STEPS_MODE and STEPS_AT. */
+__attribute__((constructor)) static void steps_from_start(void) {
+    const char *how = getenv("STEPS_MODE"), *at = getenv("STEPS_AT");
+    if (how && at) steps_arm(how, atol(at));
 }
 
 static int ours(const char *path) {

@@ -184,3 +184,31 @@ impl Module {
         self.generate_pair(session, CKM_EC_EDWARDS_KEY_PAIR_GEN, &public, &[]).expect("Ed25519 pair")
     }
 }
+
+/// CKA_STRONGROOM_OWNER and CKA_STRONGROOM_SHARED_WITH.
+pub const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
+pub const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
+
+/// C_SetAttributeValue of one attribute; what it answers.
+pub fn set(
+    module: &Module,
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    kind: CK_ATTRIBUTE_TYPE,
+    value: &[u8],
+) -> CK_RV {
+    let given = [bytes(kind, value)];
+    let mut list = template(&given);
+    call!(module, C_SetAttributeValue, session, object, list.as_mut_ptr(), 1)
+}
+
+/// An ECDSA signature over P-256; what the first call that fails answers.
+pub fn sign(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
+    let mut ecdsa = CK_MECHANISM { mechanism: CKM_ECDSA, pParameter: null_mut(), ulParameterLen: 0 };
+    let begun = call!(module, C_SignInit, session, &mut ecdsa, key);
+    if begun != CKR_OK {
+        return begun;
+    }
+    let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
+    call!(module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
+}

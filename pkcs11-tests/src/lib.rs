@@ -6,9 +6,11 @@
 // `call!` is a test client's own shorthand.
 #![allow(clippy::macro_metavars_in_unsafe)]
 
+pub mod alone;
 pub mod derivation;
 pub mod keys;
 pub mod params;
+pub mod role;
 
 use cryptoki_sys::*;
 use std::path::PathBuf;
@@ -130,6 +132,24 @@ impl Module {
         let session = self.session(RW).expect("C_OpenSession");
         self.login(session, CKU_USER, PIN).expect("user login");
         session
+    }
+
+    /// C_LoginUser.
+    pub fn login_user(
+        &self,
+        session: CK_SESSION_HANDLE,
+        user: CK_USER_TYPE,
+        name: &[u8],
+        pin: &[u8],
+    ) -> Result<()> {
+        let (name, name_length) = (name.as_ptr().cast_mut(), name.len() as CK_ULONG);
+        let (pin, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
+        check(call!(self, C_LoginUser, session, user, pin, length, name, name_length))
+    }
+
+    pub fn set_pin(&self, session: CK_SESSION_HANDLE, old: &[u8], new: &[u8]) -> Result<()> {
+        let (from, to) = (old.as_ptr().cast_mut(), new.as_ptr().cast_mut());
+        check(call!(self, C_SetPIN, session, from, old.len() as CK_ULONG, to, new.len() as CK_ULONG))
     }
 
     pub fn init_pin(&self, session: CK_SESSION_HANDLE, pin: &[u8]) -> Result<()> {

@@ -28,15 +28,10 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
         CKM_SHA3_256_RSA_PKCS_PSS => pss(CKM_SHA3_256, CKG_MGF1_SHA3_256, 32),
         CKM_SHA3_384_RSA_PKCS_PSS => pss(CKM_SHA3_384, CKG_MGF1_SHA3_384, 48),
         CKM_SHA3_512_RSA_PKCS_PSS => pss(CKM_SHA3_512, CKG_MGF1_SHA3_512, 64),
-        CKM_RSA_PKCS_OAEP => with(
+        CKM_RSA_PKCS_OAEP => with(kind, oaep()),
+        CKM_RSA_AES_KEY_WRAP => with(
             kind,
-            CK_RSA_PKCS_OAEP_PARAMS {
-                hashAlg: CKM_SHA256,
-                mgf: CKG_MGF1_SHA1,
-                source: CKZ_DATA_SPECIFIED,
-                pSourceData: b"label".as_ptr().cast_mut().cast(),
-                ulSourceDataLen: 5,
-            },
+            CK_RSA_AES_KEY_WRAP_PARAMS { ulAESKeyBits: 256, pOAEPParams: Box::leak(Box::new(oaep())) },
         ),
         CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_CFB128 | CKM_AES_CFB8 | CKM_AES_OFB => with(kind, [7u8; 16]),
         CKM_AES_CTR => with(kind, CK_AES_CTR_PARAMS { ulCounterBits: 32, cb: [1; 16] }),
@@ -93,6 +88,16 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
         kind if is_general_hmac(kind) => with(kind, 16 as CK_ULONG),
         kind if needs_none(kind) => none,
         other => panic!("the matrix knows no parameter for mechanism {other:#x}"),
+    }
+}
+
+fn oaep() -> CK_RSA_PKCS_OAEP_PARAMS {
+    CK_RSA_PKCS_OAEP_PARAMS {
+        hashAlg: CKM_SHA256,
+        mgf: CKG_MGF1_SHA1,
+        source: CKZ_DATA_SPECIFIED,
+        pSourceData: b"label".as_ptr().cast_mut().cast(),
+        ulSourceDataLen: 5,
     }
 }
 

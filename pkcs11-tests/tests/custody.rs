@@ -2,43 +2,19 @@
 //! By C_SetAttributeValue and by `strongroom key`.
 
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, bytes, number, template, yes};
-use pkcs11_tests::params::mechanism;
+use pkcs11_tests::keys::{OWNER, P256, SHARED_WITH, bytes, number, set, sign, yes};
+use pkcs11_tests::role::{self, Role};
 use pkcs11_tests::{Module, PIN, RW, call, cheap_config, make_user, tool_path};
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
-const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 const BOB: &[u8] = b"bob:bob-9876";
 
 fn find(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> Vec<CK_OBJECT_HANDLE> {
     let wanted = [bytes(CKA_LABEL, label.as_bytes()), number(CKA_CLASS, CKO_PRIVATE_KEY)];
     module.find(session, &wanted).expect("find")
-}
-
-fn sign(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-    let begun = call!(module, C_SignInit, session, &mut mechanism(CKM_ECDSA), key);
-    if begun != CKR_OK {
-        return begun;
-    }
-    let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
-    call!(module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
-}
-
-fn set(
-    module: &Module,
-    session: CK_SESSION_HANDLE,
-    key: CK_OBJECT_HANDLE,
-    kind: CK_ATTRIBUTE_TYPE,
-    value: &[u8],
-) -> CK_RV {
-    let given = [bytes(kind, value)];
-    let mut list = template(&given);
-    call!(module, C_SetAttributeValue, session, key, list.as_mut_ptr(), 1)
 }
 
 /// A role: bob's process. Answers each line: how many keys of a label there are, or what signing with
@@ -50,70 +26,25 @@ fn role_bob() {
     assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
     let session = module.session(RW).expect("session");
     module.login(session, CKU_USER, BOB).expect("bob");
-    println!("ready");
     let (mut key, mut lasted) = (0, Duration::ZERO);
-    for line in std::io::stdin().lines() {
-        match line.expect("line").split_once(' ').expect("two words") {
-            ("find", label) => {
-                let found = find(&module, session, label);
-                key = found.first().copied().unwrap_or(key);
-                println!("{}", found.len());
-            }
-            ("sign", milliseconds) => {
-                let (begun, most) = (Instant::now(), milliseconds.parse().expect("number"));
-                let mut answer = sign(&module, session, key);
-                while answer == CKR_OK && begun.elapsed() < Duration::from_millis(most) {
-                    answer = sign(&module, session, key);
-                }
-                lasted = begun.elapsed();
-                println!("{answer}");
-            }
-            ("lasted", _) => println!("{}", lasted.as_millis()),
-            other => panic!("{other:?}"),
+    role::play(|word, rest| match word {
+        "find" => {
+            let found = find(&module, session, rest);
+            key = found.first().copied().unwrap_or(key);
+            found.len().to_string()
         }
-    }
-}
-
-struct Bob {
-    child: Child,
-    words: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Bob {
-    fn new(config: &Path) -> Bob {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "role_bob", "--ignored", "--nocapture", "--test-threads=1"])
-            .env("STRONGROOM_CONFIG", config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("bob's process");
-        let words = child.stdin.take().expect("stdin");
-        let answers = BufReader::new(child.stdout.take().expect("stdout"));
-        let mut bob = Bob { child, words, answers };
-        while bob.answer() != "ready" {}
-        bob
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        assert_ne!(self.answers.read_line(&mut line).expect("answer"), 0, "bob's process ended");
-        line.trim().rsplit(' ').next().unwrap_or_default().to_owned()
-    }
-
-    fn ask(&mut self, words: &str) -> u64 {
-        writeln!(self.words, "{words}").expect("ask");
-        self.answer().parse().expect("a number")
-    }
-
-    fn end(self) {
-        let Bob { mut child, words, answers } = self;
-        drop(words);
-        let mut rest = answers;
-        std::io::copy(&mut rest, &mut std::io::sink()).expect("the rest");
-        assert!(child.wait().expect("bob").success());
-    }
+        "sign" => {
+            let (begun, most) = (Instant::now(), rest.parse().expect("number"));
+            let mut answer = sign(&module, session, key);
+            while answer == CKR_OK && begun.elapsed() < Duration::from_millis(most) {
+                answer = sign(&module, session, key);
+            }
+            lasted = begun.elapsed();
+            answer.to_string()
+        }
+        "lasted" => lasted.as_millis().to_string(),
+        other => panic!("{other:?}"),
+    });
 }
 
 fn pair(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> CK_OBJECT_HANDLE {
@@ -122,26 +53,26 @@ fn pair(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> CK_OBJECT_H
     module.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &own).expect("pair").private
 }
 
-fn shared_through_the_module(module: &Module, session: CK_SESSION_HANDLE, bob: &mut Bob) {
+fn shared_through_the_module(module: &Module, session: CK_SESSION_HANDLE, bob: &mut Role) {
     let key = pair(module, session, "signing");
-    assert_eq!(bob.ask("find signing"), 0);
+    assert_eq!(bob.number("find signing"), 0);
     assert_eq!(set(module, session, key, SHARED_WITH, b"bob\ncarol"), CKR_OK);
-    assert_eq!(bob.ask("find signing"), 1, "at once");
-    assert_eq!(bob.ask("sign 0"), CKR_OK);
+    assert_eq!(bob.number("find signing"), 1, "at once");
+    assert_eq!(bob.number("sign 0"), CKR_OK);
     assert_eq!(module.attribute(session, key, SHARED_WITH), Ok(b"bob\ncarol".to_vec()));
     // Unshared while he signs: it ends within 100 ms and the time that a loaded machine takes.
-    writeln!(bob.words, "sign 60000").expect("ask");
+    bob.begin("sign 60000");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(set(module, session, key, SHARED_WITH, b"carol"), CKR_OK);
     let begun = Instant::now();
     assert_eq!(bob.answer(), CKR_KEY_HANDLE_INVALID.to_string());
     assert!(begun.elapsed() < Duration::from_millis(1000), "{:?}", begun.elapsed());
-    assert!(bob.ask("lasted ms") >= 250, "he signed until then");
-    assert_eq!(bob.ask("find signing"), 0);
+    assert!(bob.number("lasted ms") >= 250, "he signed until then");
+    assert_eq!(bob.number("find signing"), 0);
     // Given away: it is his, and no longer hers.
     assert_eq!(set(module, session, key, OWNER, b"bob"), CKR_OK);
-    assert_eq!(bob.ask("find signing"), 1);
-    assert_eq!(bob.ask("sign 0"), CKR_OK);
+    assert_eq!(bob.number("find signing"), 1);
+    assert_eq!(bob.number("sign 0"), CKR_OK);
     assert_eq!(find(module, session, "signing"), []);
     assert_eq!(sign(module, session, key), CKR_KEY_HANDLE_INVALID);
     assert_eq!(set(module, session, key, SHARED_WITH, b""), CKR_OBJECT_HANDLE_INVALID);
@@ -154,7 +85,7 @@ fn strongroom(config: &Path, arguments: &[&str]) -> Output {
     command.output().expect("strongroom")
 }
 
-fn shared_by_the_command(module: &Module, session: CK_SESSION_HANDLE, bob: &mut Bob, config: &Path) {
+fn shared_by_the_command(module: &Module, session: CK_SESSION_HANDLE, bob: &mut Role, config: &Path) {
     let key = pair(module, session, "by-command");
     let done = |arguments: &[&str]| {
         let output = strongroom(config, arguments);
@@ -162,8 +93,8 @@ fn shared_by_the_command(module: &Module, session: CK_SESSION_HANDLE, bob: &mut 
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     done(&["key", "share", "by-command", "--with", "bob"]);
-    assert_eq!(bob.ask("find by-command"), 1);
-    assert_eq!(bob.ask("sign 0"), CKR_OK);
+    assert_eq!(bob.number("find by-command"), 1);
+    assert_eq!(bob.number("sign 0"), CKR_OK);
     assert_eq!(module.attribute(session, key, SHARED_WITH), Ok(b"bob".to_vec()));
     let shown = r#""label":"by-command","owner":"user","shared_with":["bob"]"#;
     for arguments in [&["key", "list", "--json"][..], &["key", "info", "by-command", "--json"]] {
@@ -177,9 +108,9 @@ fn shared_by_the_command(module: &Module, session: CK_SESSION_HANDLE, bob: &mut 
     let refused = strongroom(config, &["key", "share", "signing", "--with", "bob"]);
     assert!(!refused.status.success(), "a key that was given away");
     done(&["key", "unshare", "by-command", "--with", "bob"]);
-    assert_eq!(bob.ask("find by-command"), 0);
+    assert_eq!(bob.number("find by-command"), 0);
     done(&["key", "transfer", "by-command", "--to", "bob"]);
-    assert_eq!(bob.ask("find by-command"), 1);
+    assert_eq!(bob.number("find by-command"), 1);
     assert_eq!(find(module, session, "by-command"), []);
 }
 
@@ -215,7 +146,7 @@ fn custody_changes_at_once_everywhere() {
     make_user(&config, "bob", b"bob-9876");
     make_user(&config, "carol", b"carol-9876");
     let session = module.user();
-    let mut bob = Bob::new(&config);
+    let mut bob = Role::start(&config, "role_bob");
     shared_through_the_module(&module, session, &mut bob);
     shared_by_the_command(&module, session, &mut bob, &config);
     bob.end();

@@ -38,6 +38,7 @@ impl Bench {
         let same = |key| Pair { public: key, private: key };
         match kind {
             CKM_EDDSA => (self.ed, self.aes),
+            CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CKM_CHACHA20_POLY1305 => (same(self.chacha), self.aes),
             CKM_AES_GMAC | CKM_AES_OFB | CKM_AES_CFB8 | CKM_AES_CFB128 => (same(self.aes), self.secret),
@@ -337,7 +338,8 @@ impl Bench {
     fn refuses_the_rest(&self, kind: CK_MECHANISM_TYPE, flags: CK_FLAGS) {
         let (module, session, key) = (&self.at.module, self.session, self.aes);
         let with = || {
-            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST) != 0 || kind == CKM_PKCS5_PBKD2;
+            let given = CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST | CKF_WRAP;
+            let known = flags & given != 0 || kind == CKM_PKCS5_PBKD2;
             let bare = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
             if known { mechanism(kind) } else { bare }
         };

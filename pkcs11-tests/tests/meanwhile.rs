@@ -1,47 +1,17 @@
 //! What one thread does while another one logs in, logs out, closes or forks.
 
 use cryptoki_sys::*;
+use pkcs11_tests::alone::Alone;
 use pkcs11_tests::keys::{bytes, number};
-use pkcs11_tests::{Module, PIN, RW, call, cheap_config};
+use pkcs11_tests::{Module, PIN, RW, call};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::null_mut;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// The module with a token and a user, for one test at a time.
-struct Alone {
-    module: Module,
-    config: PathBuf,
-    _folder: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Alone {
-    fn new() -> Alone {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let (folder, config) = cheap_config();
-        let module = Module::load();
-        module.initialize(&config).expect("C_Initialize");
-        module.make_token();
-        Alone { module, config, _folder: folder, _turn: turn }
-    }
-
-    fn again(&self) {
-        assert_eq!(call!(self.module, C_Finalize, null_mut()), CKR_OK);
-        self.module.initialize(&self.config).expect("C_Initialize");
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        call!(self.module, C_Finalize, null_mut());
-    }
-}
 
 fn state(module: &Module, session: CK_SESSION_HANDLE) -> CK_STATE {
     let mut info = CK_SESSION_INFO::default();
@@ -53,7 +23,7 @@ fn state(module: &Module, session: CK_SESSION_HANDLE) -> CK_STATE {
 /// logged in.
 #[test]
 fn no_login_outlives_the_last_session() {
-    let alone = Alone::new();
+    let alone = Alone::with_token();
     let module = &alone.module;
     for pause in [0, 1, 2, 4, 8] {
         // What was proved before is forgotten, or the login would take no time.
@@ -73,7 +43,7 @@ fn no_login_outlives_the_last_session() {
 /// One thread begins signatures again and again, the other logs out: after that there is none.
 #[test]
 fn no_signature_begins_after_the_logout() {
-    let alone = Alone::new();
+    let alone = Alone::with_token();
     let module = &alone.module;
     let keeper = module.session(RW).expect("session");
     let session = module.session(RW).expect("session");
@@ -144,7 +114,7 @@ fn full_pipe(path: &Path) -> File {
 /// A thread waits for its log line to be taken while another one forks: the child does not wait for it.
 #[test]
 fn a_child_is_not_stuck_with_its_parents_log() {
-    let alone = Alone::new();
+    let alone = Alone::with_token();
     let module = &alone.module;
     assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
     let pipe = alone.config.with_extension("pipe");
@@ -192,7 +162,7 @@ fn a_child_is_not_stuck_with_its_parents_log() {
 /// GnuTLS before 3.8 (p11tool, Knot DNS on Debian 12) asks for Ed25519 keys by the mechanism that signs.
 #[test]
 fn gnutls_makes_ed25519_keys_with_ckm_eddsa() {
-    let alone = Alone::new();
+    let alone = Alone::with_token();
     let module = &alone.module;
     let session = module.user();
     let mut info = CK_MECHANISM_INFO::default();

@@ -2,50 +2,12 @@
 //! test has the module for itself, one after the other.
 
 use cryptoki_sys::*;
+use pkcs11_tests::alone::Alone;
 use pkcs11_tests::keys::{bytes, no, number, yes};
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, check};
+use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, check};
 use std::os::raw::c_void;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The module, not initialised, for one test at a time.
-struct Alone {
-    module: Module,
-    config: PathBuf,
-    folder: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Alone {
-    fn new() -> Alone {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let (folder, config) = cheap_config();
-        Alone { module: Module::load(), config, folder, _turn: turn }
-    }
-
-    /// A token with a user; nobody logged in, no session.
-    fn with_token() -> Alone {
-        let alone = Alone::new();
-        let module = &alone.module;
-        module.initialize(&alone.config).expect("C_Initialize");
-        module.make_token();
-        alone
-    }
-
-    fn flags(&self) -> CK_FLAGS {
-        let mut info = CK_TOKEN_INFO::default();
-        assert_eq!(call!(self.module, C_GetTokenInfo, 0, &mut info), CKR_OK);
-        info.flags
-    }
-}
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        call!(self.module, C_Finalize, null_mut());
-    }
-}
 
 /// What this thread has worked, in nanoseconds: other work on the machine does not count.
 fn worked() -> i64 {
@@ -179,7 +141,7 @@ fn two_slots(folder: &Path) -> PathBuf {
 #[test]
 fn slot_numbers_never_move() {
     let at = Alone::new();
-    let config = two_slots(at.folder.path());
+    let config = two_slots(at.folder());
     at.module.initialize(&config).expect("C_Initialize");
     assert_eq!(slots(&at.module), [5, 900]);
     let (pin, mut label) = (SO_PIN.as_ptr().cast_mut(), [b'x'; 32]);
@@ -198,8 +160,8 @@ fn slot_numbers_never_move() {
 fn unreadable_configuration_is_an_error() {
     let at = Alone::new();
     assert_eq!(at.module.initialize(Path::new("config=/no/such/file.toml")), Err(CKR_ARGUMENTS_BAD));
-    std::fs::write(at.folder.path().join("bad.toml"), "slots = 3").expect("file");
-    assert_eq!(at.module.initialize(&at.folder.path().join("bad.toml")), Err(CKR_ARGUMENTS_BAD));
+    std::fs::write(at.folder().join("bad.toml"), "slots = 3").expect("file");
+    assert_eq!(at.module.initialize(&at.folder().join("bad.toml")), Err(CKR_ARGUMENTS_BAD));
     at.module.initialize(&at.config).expect("a good one after");
 }
 

@@ -2,13 +2,14 @@
 //! shares them with one and not with another (shared design of roles; facts of AWS CloudHSM).
 
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, bytes, no, number, template, yes};
+use pkcs11_tests::keys::{OWNER, P256, SHARED_WITH, bytes, no, number, set, sign, template, yes};
 use pkcs11_tests::params::mechanism;
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, make_user};
+use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, cheap_config, make_user, tool_path};
+use std::path::Path;
+use std::process::{Command, Output};
 use std::ptr::null_mut;
 
-const OWNER: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0002;
-const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
+const SUSPENDED: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0010;
 
 /// A kind of user, and the PIN.
 type Way = (CK_USER_TYPE, &'static [u8]);
@@ -55,27 +56,6 @@ fn found(module: &Module, session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) 
         Ok(_) => CKR_OBJECT_HANDLE_INVALID,
         Err(code) => code,
     }
-}
-
-fn set(
-    module: &Module,
-    session: CK_SESSION_HANDLE,
-    object: CK_OBJECT_HANDLE,
-    kind: CK_ATTRIBUTE_TYPE,
-    value: &[u8],
-) -> CK_RV {
-    let given = [bytes(kind, value)];
-    let mut list = template(&given);
-    call!(module, C_SetAttributeValue, session, object, list.as_mut_ptr(), 1)
-}
-
-fn sign(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-    let begun = call!(module, C_SignInit, session, &mut mechanism(CKM_ECDSA), key);
-    if begun != CKR_OK {
-        return begun;
-    }
-    let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
-    call!(module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
 }
 
 fn verify(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
@@ -189,9 +169,11 @@ fn create(module: &Module, session: CK_SESSION_HANDLE, token: bool, private: boo
     code(module.create(session, &note))
 }
 
-fn set_pin(module: &Module, session: CK_SESSION_HANDLE, pin: &[u8]) -> CK_RV {
-    let (at, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-    call!(module, C_SetPIN, session, at, length, at, length)
+/// A secret key of the session that everybody sees and nothing hides.
+fn session_key(module: &Module, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+    let open = [no(CKA_PRIVATE), no(CKA_SENSITIVE), yes(CKA_EXTRACTABLE), bytes(CKA_VALUE, &[9; 32])];
+    let kind = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_AES)];
+    module.create(session, &[&kind[..], &open[..]].concat()).expect("a session key")
 }
 
 type Question = fn(&Module, CK_SESSION_HANDLE, &Things) -> CK_RV;
@@ -238,6 +220,19 @@ const TABLE: &[(&str, [CK_RV; 5], Question)] = &[
     ("change a private key", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, CKA_LABEL, b"new")),
     ("change a public key", [LOGIN, OK, NO, NO, OK], |m, s, t| set(m, s, t.public, CKA_LABEL, b"new")),
     ("change a public object", [LOGIN, OK, NO, NO, OK], |m, s, t| set(m, s, t.note, CKA_LABEL, b"new")),
+    ("suspend a private key", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, SUSPENDED, &[1])),
+    ("suspend a public key", [LOGIN, OK, NO, NO, NO], |m, s, t| set(m, s, t.public, SUSPENDED, &[1])),
+    ("read a public session key that is not hidden", [OK, OK, OK, OK, SECRET], |m, s, _| {
+        code(m.attribute(s, session_key(m, s), CKA_VALUE))
+    }),
+    ("search for its value", [OK, OK, OK, OK, GONE], |m, s, _| {
+        let key = session_key(m, s);
+        match m.find(s, &[bytes(CKA_VALUE, &[9; 32])]) {
+            Ok(list) if list.contains(&key) => CKR_OK,
+            Ok(_) => CKR_OBJECT_HANDLE_INVALID,
+            Err(code) => code,
+        }
+    }),
     ("share", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, SHARED_WITH, b"bob\ncarol")),
     ("unshare", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, SHARED_WITH, b"")),
     ("give away", [GONE, OK, NO, GONE, GONE], |m, s, t| set(m, s, t.private, OWNER, b"bob")),
@@ -250,7 +245,7 @@ const TABLE: &[(&str, [CK_RV; 5], Question)] = &[
     ("make a private session object", [LOGIN, OK, OK, OK, LOGIN], |m, s, _| create(m, s, false, true)),
     ("make a public session object", [OK; 5], |m, s, _| create(m, s, false, false)),
     ("set a user's PIN", [LOGIN, LOGIN, LOGIN, LOGIN, OK], |m, s, _| code(m.init_pin(s, PIN))),
-    ("set one's own PIN, of the owner", [OK, OK, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT], |m, s, _| set_pin(m, s, PIN)),
+    ("set one's own PIN, of the owner", [OK, OK, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT, CKR_PIN_INCORRECT], |m, s, _| code(m.set_pin(s, PIN, PIN))),
     ("random", [OK; 5], |m, s, _| call!(m, C_GenerateRandom, s, [0; 8].as_mut_ptr(), 8)),
     ("digest", [OK; 5], |m, s, _| {
         assert_eq!(call!(m, C_DigestInit, s, &mut mechanism(CKM_SHA256)), CKR_OK);
@@ -265,6 +260,7 @@ fn every_role_and_every_operation() {
     module.initialize(&config).expect("C_Initialize");
     // Before activation there is one thing to do.
     assert_eq!(module.session(RW), Err(CKR_TOKEN_NOT_RECOGNIZED));
+    unactivated(&module, &config);
     module.make_token();
     make_user(&config, "bob", b"bob-9876");
     make_user(&config, "carol", b"carol-9876");
@@ -288,6 +284,75 @@ fn every_role_and_every_operation() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // There is no login for a peer.
-    assert_eq!(module.login(session, 5, PIN), Err(CKR_USER_TYPE_INVALID));
+    appliance(&module, session, &config);
+}
+
+fn command(config: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(tool_path());
+    command.args(arguments).arg("--config").arg(config);
+    command.env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"));
+    command.env("STRONGROOM_PASSWORD", std::str::from_utf8(PIN).expect("text"));
+    command.env("STRONGROOM_NEW_PASSWORD", "another-one").output().expect("strongroom")
+}
+
+/// What needs someone who is logged in, as the command has it.
+const COMMANDS: &[&[&str]] = &[
+    &["user", "create", "eve"],
+    &["user", "delete", "user"],
+    &["user", "unlock", "user"],
+    &["user", "set-password", "user"],
+    &["user", "change-password"],
+    &["reset", "request", "user"],
+    &["reset", "list"],
+    &["audit", "list"],
+    &["audit", "export"],
+    &["key", "list"],
+    &["key", "share", "thing", "--with", "bob"],
+    &["key", "transfer", "thing", "--to", "bob"],
+    &["crypto", "sign", "-m", "ecdsa", "--key-label", "thing", "--data", "x"],
+];
+
+/// Before activation there is one thing to do: nobody has a role, and no session opens.
+fn unactivated(module: &Module, config: &Path) {
+    for flags in [CKF_SERIAL_SESSION, RW] {
+        assert_eq!(module.session(flags), Err(CKR_TOKEN_NOT_RECOGNIZED));
+    }
+    for arguments in COMMANDS.iter().chain(&[&["user", "list"][..], &["verify"], &["audit", "verify"]]) {
+        let told = command(config, arguments);
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}");
+        assert!(
+            String::from_utf8_lossy(&told.stderr).contains("cluster activate"),
+            "{arguments:?}: {told:?}"
+        );
+    }
+    assert!(command(config, &["cluster", "info"]).status.success(), "basic information");
+    assert!(command(config, &["mechanism", "list"]).status.success());
+}
+
+/// The host (AU): no login of any kind and no name of a person; it checks the state, and that needs nobody.
+fn appliance(module: &Module, session: CK_SESSION_HANDLE, config: &Path) {
+    for kind in 3..8 {
+        assert_eq!(module.login(session, kind, PIN), Err(CKR_USER_TYPE_INVALID));
+    }
+    let name = b"appliance";
+    for kind in [CKU_USER, CKU_SO] {
+        for pin in [PIN, SO_PIN] {
+            assert_eq!(module.login_user(session, kind, name, pin), Err(CKR_PIN_INCORRECT));
+        }
+    }
+    for arguments in COMMANDS {
+        let told = command(config, &[arguments, &["--user", "appliance"][..]].concat());
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&told.stderr).contains("nobody logs in as it"), "{told:?}");
+    }
+    for arguments in [&["user", "create", "appliance"][..], &["user", "delete", "appliance"]] {
+        let told = command(config, arguments);
+        assert!(String::from_utf8_lossy(&told.stderr).contains("this host's own identity"), "{told:?}");
+    }
+    let list = command(config, &["user", "list", "--json"]);
+    assert!(String::from_utf8_lossy(&list.stdout).contains(r#""username":"appliance","role":"AU""#));
+    let info = command(config, &["cluster", "info", "--json"]);
+    assert!(String::from_utf8_lossy(&info.stdout).contains(r#""appliance":"SHA256:"#));
+    let verified = command(config, &["verify"]);
+    assert!(verified.status.success(), "{verified:?}");
 }

@@ -36,6 +36,23 @@ fn done(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A new officer's own password; it is the same, so that tests know it.
+fn own_password(config: &Path, name: &str) {
+    let file = config.with_file_name("own");
+    std::fs::write(&file, format!("pw-{name}")).expect("password");
+    let file = file.to_str().expect("path");
+    done(&officer(config, name, &["user", "change-password", "--new-password-file", file]));
+}
+
+/// The officer `so` makes another one, who gives himself a password.
+fn make_officer(config: &Path, name: &str) {
+    let file = config.with_file_name("given");
+    std::fs::write(&file, format!("pw-{name}")).expect("password");
+    let file = file.to_str().expect("path");
+    done(&officer(config, "so", &["user", "create", name, "--role", "co", "--password-file", file]));
+    own_password(config, name);
+}
+
 fn status(config: &Path) -> String {
     let mut command = Command::new(tool_path());
     done(&command.args(["status", "--json", "--config"]).arg(config).output().expect("strongroom"))
@@ -93,6 +110,8 @@ fn quorum() {
     std::fs::write(&password, "pw-eve").expect("password");
     let file = password.to_str().expect("path");
     done(&officer(&config, "so", &["user", "create", "eve", "--role", "co", "--password-file", file]));
+    assert_eq!(module.init_pin(session, PIN), Err(CKR_ACTION_PROHIBITED), "so knows eve's password");
+    own_password(&config, "eve");
     module.init_pin(session, PIN).expect("C_InitPIN");
     assert!(status(&config).contains("\"reset_policy\":\"quorum of 2\""));
     check(call!(module, C_Logout, session)).expect("logout");
@@ -128,4 +147,83 @@ fn quorum() {
     let verified =
         Command::new(tool_path()).args(["verify", "--config"]).arg(&config).output().expect("verify");
     done(&verified);
+}
+
+/// The officer `so`, with his own password and whatever officers he makes, against a user's key: a quorum of
+/// three, `second` and `third` are honest.
+#[test]
+fn officers_below_the_quorum_get_nothing() {
+    let _one = ONE.lock();
+    let (_folder, config) = configured("reset_policy = \"quorum\"\nreset_threshold = 3");
+    let module = Module::load();
+    module.initialize(&config).expect("C_Initialize");
+    module.init_token(SO_PIN).expect("C_InitToken");
+    ["second", "third"].into_iter().for_each(|name| make_officer(&config, name));
+    let session = module.session(RW).expect("session");
+    module.login(session, CKU_SO, SO_PIN).expect("SO login");
+    module.init_pin(session, PIN).expect("C_InitPIN");
+    check(call!(module, C_Logout, session)).expect("logout");
+    module.login(session, CKU_USER, PIN).expect("login");
+    private_key(&module, session);
+    // What the user does by herself, again and again: the moment that the attacker waits for.
+    let user_changes = || module.set_pin(session, PIN, PIN).expect("C_SetPIN");
+    check(call!(module, C_Logout, session)).expect("logout");
+    let no = |name: &str, arguments: &[&str]| {
+        let output = officer(&config, name, arguments);
+        assert!(!output.status.success(), "{name}: {arguments:?}: {output:?}");
+    };
+    // Puppets: they manage, ask, approve for each other, and hold nothing.
+    let puppets = ["eve", "mallory", "trudy"];
+    puppets.iter().for_each(|name| make_officer(&config, name));
+    for name in puppets {
+        done(&officer(&config, "so", &["reset", "request", name]));
+        puppets.iter().chain(&["so"]).for_each(|by| no(by, &["reset", "approve", name]));
+    }
+    user_changes();
+    let attack = |asks: &str, with: &[&str]| {
+        done(&officer(&config, asks, &["reset", "request", "user"]));
+        with.iter().for_each(|by| no(by, &["reset", "approve", "user"]));
+        no(asks, &["user", "set-password", "user"]);
+    };
+    attack("so", &puppets);
+    attack("eve", &["mallory", "trudy"]);
+    // Passwords of the honest, and their places: as many as a quorum stay what they are.
+    no("so", &["user", "set-password", "second"]);
+    no("so", &["user", "delete", "third"]);
+    // A puppet under an honest one's eyes: three are needed, and two are not.
+    done(&officer(&config, "so", &["reset", "request", "eve"]));
+    done(&officer(&config, "second", &["reset", "approve", "eve"]));
+    no("second", &["reset", "approve", "eve"]);
+    user_changes();
+    attack("eve", &["mallory", "trudy"]);
+    // The module: an officer's PIN for the user, a user's rights for an officer.
+    module.login(session, CKU_SO, SO_PIN).expect("SO login");
+    for pin in [&b"another-pin"[..], b"user:another-pin"] {
+        assert_eq!(module.init_pin(session, pin), Err(CKR_ACTION_PROHIBITED));
+    }
+    assert_eq!(mine(&module, session), 0);
+    assert_eq!(module.set_pin(session, b"user:user-1234", b"another-pin"), Err(CKR_PIN_INCORRECT));
+    check(call!(module, C_Logout, session)).expect("logout");
+    for pin in [SO_PIN, b"another-pin", b"pw-eve", b"user:pw-eve"] {
+        assert_eq!(module.login(session, CKU_USER, pin), Err(CKR_PIN_INCORRECT));
+    }
+    module.login(session, CKU_SO, SO_PIN).expect("SO login");
+    check(call!(module, C_Logout, session)).expect("logout");
+    done(&officer(&config, "so", &["user", "unlock", "user"]));
+    // A new user of the name has nothing of the old one; the quorum has.
+    done(&officer(&config, "so", &["reset", "request", "user"]));
+    ["second", "third"]
+        .iter()
+        .for_each(|by| drop(done(&officer(&config, by, &["reset", "approve", "user"]))));
+    done(&officer(&config, "so", &["user", "set-password", "user"]));
+    module.login(session, CKU_USER, PIN).expect("login");
+    assert_eq!(mine(&module, session), 1);
+    check(call!(module, C_Logout, session)).expect("logout");
+    done(&officer(&config, "so", &["user", "delete", "user", "--destroy-objects"]));
+    module.login(session, CKU_SO, SO_PIN).expect("SO login");
+    module.init_pin(session, PIN).expect("C_InitPIN");
+    check(call!(module, C_Logout, session)).expect("logout");
+    module.login(session, CKU_USER, PIN).expect("login");
+    assert_eq!(mine(&module, session), 0);
+    check(call!(module, C_Finalize, null_mut())).expect("C_Finalize");
 }

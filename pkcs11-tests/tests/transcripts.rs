@@ -95,7 +95,12 @@ fn the_pages_say_what_happens() {
     let changing = [
         ("[ID]", r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
         ("[SERIAL]", r"\b[0-9a-f]{16}\b"),
+        ("[FINGERPRINT]", r"SHA256:[0-9a-f]{64}\b"),
+        ("[KEYID]", r"\b[0-9a-f]{40}\b"),
+        ("[DAY]", r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}\b"),
         ("[BUCKET]", r"bucket (?<redacted>[0-9]+)"),
+        ("[TIME]", r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z"),
+        ("[PID]", r"strongroom\[(?<redacted>[0-9]+)\]"),
         ("[VERSION]", r"\b[0-9]+\.[0-9]+\.[0-9]+\b"),
     ];
     for (name, pattern) in changing {

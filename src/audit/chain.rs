@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is an entry like others. Its details hold the token's id, its public key (Ed25519,
 //! 32 bytes) and a signature over [`statement`]: everything before it, named by the hash of the last
-//! line. Whoever has an export and the public key needs nothing of the token to check it.
+//! line. A log whose old entries were removed begins with a checkpoint, and an entry in it says so. Whoever has
+//! an export and the public key needs nothing of the token to check it.
 
 use super::{Entry, Event, Note, Tip, from_hex, hash, hex};
 use crate::crypto::ed25519::{PrivateKey, PublicKey};
@@ -49,6 +50,10 @@ pub struct Chain {
     key: Option<[u8; 32]>,
     /// The token that checkpoints must name, once it is known.
     token: Option<String>,
+    /// A whole log, which begins at 1 or where it was pruned.
+    whole: bool,
+    /// The last entry that was removed, by the entries that say so; 0: none.
+    pruned: u64,
     /// The line before could not be read: nobody knows its hash.
     blind: bool,
     found: Findings,
@@ -58,12 +63,13 @@ impl Chain {
     /// Of a whole log. `key`: the public key that signs, if there is one yet.
     pub fn whole(token: String, key: Option<[u8; 32]>) -> Chain {
         let found = Findings { first: 1, ..Findings::default() };
-        Chain { key, token: Some(token), blind: false, found }
+        Chain { key, token: Some(token), whole: true, pruned: 0, blind: false, found }
     }
 
     /// Of lines from any one on.
     pub fn part(key: [u8; 32]) -> Chain {
-        Chain { key: Some(key), token: None, blind: false, found: Findings::default() }
+        let found = Findings::default();
+        Chain { key: Some(key), token: None, whole: false, pruned: 0, blind: false, found }
     }
 
     fn fault(&mut self, words: String) {
@@ -90,6 +96,10 @@ impl Chain {
         };
         match self.next() {
             None => self.found.first = entry.sequence,
+            // Whether it may begin here is known at the end.
+            Some(1) if self.whole && entry.event == Event::Checkpoint.name() => {
+                self.found.first = entry.sequence;
+            }
             Some(next) if entry.sequence > next => {
                 self.fault(format!("entries {next} to {} are missing", entry.sequence - 1));
             }
@@ -104,6 +114,9 @@ impl Chain {
         }
         if entry.event == Event::Checkpoint.name() {
             self.check_signature(&entry);
+        } else if entry.event == Event::AuditPruned.name() {
+            let upto = entry.details.get("upto").and_then(|upto| upto.parse().ok());
+            self.pruned = self.pruned.max(upto.unwrap_or(0));
         }
         self.found.tip = Tip { sequence: entry.sequence, hash: hash(line) };
         self.found.entries += 1;
@@ -137,6 +150,12 @@ impl Chain {
 
     /// What was found, the log's end compared with where it must be, if that is known.
     pub fn finish(mut self, end: Option<Tip>) -> Findings {
+        let missing = self.found.first.saturating_sub(1);
+        if self.whole && missing > self.pruned {
+            self.fault(format!("entries {} to {missing} are missing", self.pruned + 1));
+        } else if self.whole && missing < self.pruned && self.found.faults.is_empty() {
+            self.fault(format!("entries {} to {}, which were removed, are there", missing + 1, self.pruned));
+        }
         let unknown = |end: &Tip| self.blind && end.sequence == self.found.tip.sequence;
         if let Some(end) = end.filter(|end| *end != self.found.tip && !unknown(end)) {
             let tip = self.found.tip.sequence;

@@ -38,6 +38,8 @@ macro_rules! events {
 events! {
     /// C_InitToken (CN_INIT_TOKEN); of a present token: its id and the end of its log, which goes with it.
     TokenInitialized = "token-initialized",
+    /// This host's identity (AU), in a file of before there was any.
+    ApplianceMade = "appliance-made",
     /// The first right password of a user in a process (CN_LOGIN).
     Login = "login",
     /// A wrong name or password, or a locked user's; the name as it was typed (CN_LOGIN).
@@ -64,6 +66,14 @@ events! {
     ResetApproved = "reset-approved",
     /// The request is taken back.
     ResetCanceled = "reset-canceled",
+    /// Enough officers said yes to one who is new: he holds shares from now on (reset policy `quorum`).
+    ShareholderAdded = "shareholder-added",
+    /// Another key, or passphrase, opens the token's file.
+    SealAdded = "seal-added",
+    /// One of them does no more.
+    SealRemoved = "seal-removed",
+    /// What the configuration names was exchanged for something fresh.
+    SealRotated = "seal-rotated",
     /// C_CreateObject (CN_CREATE_OBJECT).
     Create = "create",
     /// C_GenerateKey (CN_GENERATE_KEY).
@@ -78,6 +88,14 @@ events! {
     Copy = "copy",
     /// C_SetAttributeValue (CN_MODIFY_OBJECT).
     Modify = "modify",
+    /// A new version takes a key's place.
+    Rotate = "rotate",
+    /// Nobody uses a key until it is resumed.
+    Suspend = "suspend",
+    /// The end of that.
+    Resume = "resume",
+    /// From when and until when a key may be used (CKA_START_DATE, CKA_END_DATE).
+    Validity = "validity",
     /// (CN_SHARE_OBJECT).
     Share = "share",
     /// (CN_SHARE_OBJECT).
@@ -90,6 +108,8 @@ events! {
     Destroy = "destroy",
     /// A cryptographic operation with a key that asks for it (CKA_STRONGROOM_AUDIT_USE).
     Use = "use",
+    /// Old entries were removed, which an export has: up to which one.
+    AuditPruned = "audit-pruned",
     /// The token's signature over everything before.
     Checkpoint = "checkpoint",
 }
@@ -101,7 +121,7 @@ pub struct Person {
     /// Empty for a name that nobody has.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// CO or CU, or empty.
+    /// CO, CU or AU, or empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
 }

@@ -1,8 +1,8 @@
-//! DER of private and public keys: PKCS#8 PrivateKeyInfo (RFC 5958) for wrapping, and
-//! SubjectPublicKeyInfo (RFC 5280) for CKA_PUBLIC_KEY_INFO.
+//! DER of private and public keys: PKCS#8 PrivateKeyInfo (RFC 5958) for wrapping, SubjectPublicKeyInfo
+//! (RFC 5280) for CKA_PUBLIC_KEY_INFO, and the older forms in which keys come in files (RFC 8017, RFC 5915).
 
 use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
-use super::{Curve, RsaParts, RsaPublic, Secret};
+use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, x25519};
 use crate::error::{Error, Result};
 use zeroize::Zeroize;
 
@@ -23,6 +23,7 @@ pub const ED25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
 /// Of X25519, also its CKA_EC_PARAMS.
 pub const X25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x6e];
 const POINT_TAG: u8 = 0xa1;
+const PUBLIC_TAG: u8 = 0x81;
 const PARAMETERS_TAG: u8 = 0xa0;
 
 /// PrivateKeyInfo, DER.
@@ -86,28 +87,95 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
     let mut algorithm = info.sequence()?;
     let kind = algorithm.take_whole(OID)?;
     let inner = info.take(OCTET_STRING)?;
-    // Attributes [0] and the public key [1] may follow; both are public and not needed.
+    // Attributes [0] and the public key [1] may follow; the attributes are not needed.
+    let mut public = None;
     while !info.is_empty() {
-        let tag = info.peek().filter(|tag| [0xa0, 0x81, 0xa1].contains(tag))?;
-        info.take(tag)?;
+        let tag = info.peek().filter(|tag| [0xa0, PUBLIC_TAG, POINT_TAG].contains(tag))?;
+        let contents = info.take(tag)?;
+        if tag == PUBLIC_TAG {
+            public = Some(contents.strip_prefix(&[0])?);
+        }
     }
     match kind {
         RSA_OID => parse_rsa(inner).map(PrivateKey::Rsa),
-        EC_OID => {
-            let curve = Curve::from_params(algorithm.take_whole(OID)?)?;
-            parse_ec(curve, inner)
+        EC_OID => match parse_ec(Some(Curve::from_params(algorithm.take_whole(OID)?)?), inner)? {
+            PrivateKey::Ec(curve, scalar, None) => {
+                Some(PrivateKey::Ec(curve, scalar, public.map(<[u8]>::to_vec)))
+            }
+            whole => Some(whole),
+        },
+        ED25519_OID => {
+            let own = |seed: &[u8]| ed25519::PrivateKey::new(seed).ok().map(|key| key.public());
+            parse_32(inner, public, own).map(PrivateKey::Ed25519)
         }
-        ED25519_OID => parse_32(inner).map(PrivateKey::Ed25519),
-        X25519_OID => parse_32(inner).map(PrivateKey::X25519),
+        X25519_OID => {
+            let own = |scalar: &[u8]| scalar.try_into().ok().map(x25519::public);
+            parse_32(inner, public, own).map(PrivateKey::X25519)
+        }
         _ => None,
     }
 }
 
-/// RFC 8410 §7: an OCTET STRING of 32 bytes.
-fn parse_32(der: &[u8]) -> Option<Secret> {
+/// RFC 8410 §7: an OCTET STRING of 32 bytes, and a public key beside it that is its own, if there is one.
+fn parse_32(der: &[u8], public: Option<&[u8]>, own: impl Fn(&[u8]) -> Option<[u8; 32]>) -> Option<Secret> {
     let mut reader = Reader::new(der);
     let bytes = reader.take(OCTET_STRING).filter(|bytes| bytes.len() == 32)?;
-    reader.is_empty().then(|| Secret::from(bytes))
+    let fits = public.is_none_or(|public| own(bytes).is_some_and(|own| own == public));
+    (reader.is_empty() && fits).then(|| Secret::from(bytes))
+}
+
+/// RSAPrivateKey (RFC 8017 §A.1.2), as in `BEGIN RSA PRIVATE KEY`; errors as [`decode`].
+pub fn decode_pkcs1(der: &[u8]) -> Result<PrivateKey> {
+    parse_rsa(der).map(PrivateKey::Rsa).ok_or(Error::WrappedKeyInvalid)
+}
+
+/// ECPrivateKey (RFC 5915) that names its curve, as in `BEGIN EC PRIVATE KEY`; errors as [`decode`].
+pub fn decode_sec1(der: &[u8]) -> Result<PrivateKey> {
+    parse_ec(None, der).ok_or(Error::WrappedKeyInvalid)
+}
+
+/// A public key inside a SubjectPublicKeyInfo; a point or number as it stands there, unchecked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    Rsa(RsaPublic),
+    Ec(Curve, Vec<u8>),
+    Ed25519([u8; 32]),
+    X25519([u8; 32]),
+}
+
+/// A SubjectPublicKeyInfo; `None`: not a key known here, or trailing bytes.
+pub fn decode_public(der: &[u8]) -> Option<PublicKey> {
+    let mut outer = Reader::new(der);
+    let mut info = outer.sequence()?;
+    let mut algorithm = info.sequence()?;
+    let kind = algorithm.take_whole(OID)?;
+    let key = info.take(BIT_STRING)?.strip_prefix(&[0])?;
+    if !info.is_empty() || !outer.is_empty() {
+        return None;
+    }
+    match kind {
+        RSA_OID => decode_pkcs1_public(key).map(PublicKey::Rsa),
+        EC_OID => Some(PublicKey::Ec(Curve::from_params(algorithm.take_whole(OID)?)?, key.to_vec())),
+        ED25519_OID => Some(PublicKey::Ed25519(key.try_into().ok()?)),
+        X25519_OID => Some(PublicKey::X25519(key.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+/// The key's own bytes in a SubjectPublicKeyInfo of any kind: what key identifiers are made of
+/// (RFC 5280 §4.2.1.2).
+pub fn public_bits(der: &[u8]) -> Option<&[u8]> {
+    let mut info = Reader::new(der).sequence()?;
+    info.take(SEQUENCE)?;
+    info.take(BIT_STRING)?.strip_prefix(&[0])
+}
+
+/// RSAPublicKey (RFC 8017 §A.1.1), as in `BEGIN RSA PUBLIC KEY`.
+pub fn decode_pkcs1_public(der: &[u8]) -> Option<RsaPublic> {
+    let mut outer = Reader::new(der);
+    let mut key = outer.sequence()?;
+    let public = RsaPublic { modulus: key.unsigned()?.to_vec(), public_exponent: key.unsigned()?.to_vec() };
+    (key.is_empty() && outer.is_empty()).then_some(public)
 }
 
 fn parse_rsa(der: &[u8]) -> Option<RsaParts> {
@@ -128,16 +196,19 @@ fn parse_rsa(der: &[u8]) -> Option<RsaParts> {
     (key.is_empty() && outer.is_empty()).then_some(parts)
 }
 
-fn parse_ec(curve: Curve, der: &[u8]) -> Option<PrivateKey> {
+/// `curve`: what is known of it from outside.
+fn parse_ec(curve: Option<Curve>, der: &[u8]) -> Option<PrivateKey> {
     let mut outer = Reader::new(der);
     let mut key = outer.sequence()?;
     if key.unsigned()?[..] != [1] {
         return None;
     }
     let scalar = Secret::from(key.take(OCTET_STRING)?);
-    if key.peek() == Some(PARAMETERS_TAG) && Curve::from_params(key.take(PARAMETERS_TAG)?) != Some(curve) {
-        return None;
+    let mut said = None;
+    if key.peek() == Some(PARAMETERS_TAG) {
+        said = Some(Curve::from_params(key.take(PARAMETERS_TAG)?)?);
     }
+    let curve = curve.or(said).filter(|curve| said.is_none_or(|said| said == *curve))?;
     let mut point = None;
     if key.peek() == Some(POINT_TAG) {
         let bits = Reader::new(key.take(POINT_TAG)?).take(BIT_STRING)?;
@@ -205,5 +276,44 @@ mod tests {
             assert!(decode(&encoded[..end]).is_err());
         }
         assert!(decode(&[&encoded[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_public_key_beside_a_private_one_must_be_its_own() {
+        // RFC 8410 §10.3, the key with its public half; then the half of another.
+        let seed = [7; 32];
+        let public = crate::crypto::ed25519::PrivateKey::new(&seed).unwrap().public();
+        let version_2 = |public: &[u8; 32]| {
+            let (version, algorithm) = (der::integer(&[1]), der::element(SEQUENCE, &[ED25519_OID]));
+            let inner = der::element(OCTET_STRING, &[&der::element(OCTET_STRING, &[&seed])]);
+            let public = der::element(PUBLIC_TAG, &[&[0], public]);
+            der::element(SEQUENCE, &[&version, &algorithm, &inner, &public])
+        };
+        assert!(matches!(decode(&version_2(&public)), Ok(PrivateKey::Ed25519(back)) if back[..] == seed));
+        assert!(decode(&version_2(&[9; 32])).is_err());
+    }
+
+    #[test]
+    fn older_forms_are_the_same_keys() {
+        let curve = Curve::Secp256k1;
+        let scalar = crate::crypto::ec::PrivateKey::generate(curve).unwrap();
+        let number = der::element(OCTET_STRING, &[&scalar]);
+        let named = der::element(PARAMETERS_TAG, &[curve.oid_der()]);
+        let sec1 = der::element(SEQUENCE, &[&der::integer(&[1]), &number, &named]);
+        let PrivateKey::Ec(said, back, None) = decode_sec1(&sec1).unwrap() else { panic!() };
+        assert_eq!((said, back), (curve, scalar.clone()));
+        assert!(decode_sec1(&der::element(SEQUENCE, &[&der::integer(&[1]), &number])).is_err(), "no curve");
+        let point = crate::crypto::ec::PrivateKey::new(curve, &scalar).unwrap().public_point().unwrap();
+        let info = ec_public_info(curve, &point);
+        assert_eq!(decode_public(&info), Some(PublicKey::Ec(curve, point.clone())));
+        assert_eq!(public_bits(&info), Some(&point[..]));
+        let rsa = RsaPublic { modulus: vec![0xc1; 256], public_exponent: vec![1, 0, 1] };
+        assert_eq!(decode_public(&rsa_public_info(&rsa)), Some(PublicKey::Rsa(rsa.clone())));
+        let info = ed25519_public_info(&[4; 32]);
+        assert_eq!(decode_public(&info), Some(PublicKey::Ed25519([4; 32])));
+        for end in 0..info.len() {
+            assert_eq!(decode_public(&info[..end]), None);
+        }
+        assert_eq!(decode_public(&[&info[..], &[0]].concat()), None);
     }
 }

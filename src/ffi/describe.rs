@@ -18,6 +18,8 @@ const OPEN: &[CK_ATTRIBUTE_TYPE] = &[
     CKA_PUBLIC_EXPONENT,
     attribute::CKA_STRONGROOM_OWNER as CK_ATTRIBUTE_TYPE,
     attribute::CKA_STRONGROOM_SHARED_WITH as CK_ATTRIBUTE_TYPE,
+    attribute::CKA_STRONGROOM_SERIES as CK_ATTRIBUTE_TYPE,
+    attribute::CKA_STRONGROOM_MADE_AT as CK_ATTRIBUTE_TYPE,
 ];
 /// Longer ones are cut.
 const MOST: usize = 64;
@@ -67,6 +69,9 @@ fn parameter(params: &Params) -> String {
         Params::MacLength(length) => format!("MAC {length} bytes"),
         Params::Pss { hash, mgf, salt_length } => format!("{hash:?}, MGF1 {mgf:?}, salt {salt_length}"),
         Params::Oaep { hash, mgf, label } => format!("{hash:?}, MGF1 {mgf:?}, label {} bytes", label.len()),
+        Params::RsaAes { key_bits, hash, mgf, label } => {
+            format!("AES {key_bits} bits, {hash:?}, MGF1 {mgf:?}, label {} bytes", label.len())
+        }
         Params::Ctr { counter_bits, .. } => format!("counter {counter_bits} bits"),
         Params::Gcm { iv, aad, tag_bits } => {
             format!("IV {} bytes, AAD {} bytes, tag {tag_bits} bits", iv.len(), aad.len())

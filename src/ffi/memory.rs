@@ -60,7 +60,7 @@ pub unsafe fn bytes<'a>(pointer: *const u8, count: CK_ULONG) -> Result<&'a [u8]>
 /// # Safety
 /// As for [`bytes`].
 pub unsafe fn secret(pointer: *const u8, count: CK_ULONG) -> Result<Secret> {
-    const LONGEST: CK_ULONG = 4096;
+    const LONGEST: CK_ULONG = 8192;
     if pointer.is_null() || count > LONGEST {
         return Err(Error::ArgumentsBad);
     }

@@ -32,14 +32,22 @@ fn absorb(library: &Library, session: CK_SESSION_HANDLE, purpose: Purpose, part:
     library.update(session, purpose, part, &mut Output { buffer: None, length: 0 })
 }
 
-macro_rules! transforms {
-    ($($purpose:ident: $init:ident $one_shot:ident $update:ident $finish:ident;)*) => {
+/// Each macro is one shape of C function; a row says its purpose and its name.
+macro_rules! inits {
+    ($($purpose:ident $name:ident;)*) => {
         c_functions! {$(
-            fn $init(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
+            fn $name(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
                 start(library, hSession, Purpose::$purpose, pMechanism, Some(hKey))
             }
+        )*}
+    };
+}
 
-            fn $one_shot(
+/// Bytes in and bytes out: the whole message, or a part of it.
+macro_rules! transforms {
+    ($($purpose:ident $name:ident $call:ident;)*) => {
+        c_functions! {$(
+            fn $name(
                 hSession: CK_SESSION_HANDLE,
                 pData: *mut CK_BYTE,
                 ulDataLen: CK_ULONG,
@@ -47,23 +55,27 @@ macro_rules! transforms {
                 pulResultLen: *mut CK_ULONG,
             ) |library| {
                 with_output((pData, ulDataLen), pResult, pulResultLen, |data, output| {
-                    library.one_shot(hSession, Purpose::$purpose, data, output)
+                    library.$call(hSession, Purpose::$purpose, data, output)
                 })
             }
+        )*}
+    };
+}
 
-            fn $update(
-                hSession: CK_SESSION_HANDLE,
-                pPart: *mut CK_BYTE,
-                ulPartLen: CK_ULONG,
-                pResult: *mut CK_BYTE,
-                pulResultLen: *mut CK_ULONG,
-            ) |library| {
-                with_output((pPart, ulPartLen), pResult, pulResultLen, |part, output| {
-                    library.update(hSession, Purpose::$purpose, part, output)
-                })
+macro_rules! absorbers {
+    ($($purpose:ident $name:ident;)*) => {
+        c_functions! {$(
+            fn $name(hSession: CK_SESSION_HANDLE, pPart: *mut CK_BYTE, ulPartLen: CK_ULONG) |library| {
+                absorb(library, hSession, Purpose::$purpose, bytes(pPart, ulPartLen)?)
             }
+        )*}
+    };
+}
 
-            fn $finish(hSession: CK_SESSION_HANDLE, pResult: *mut CK_BYTE, pulResultLen: *mut CK_ULONG) |library| {
+macro_rules! finals {
+    ($($purpose:ident $name:ident;)*) => {
+        c_functions! {$(
+            fn $name(hSession: CK_SESSION_HANDLE, pResult: *mut CK_BYTE, pulResultLen: *mut CK_ULONG) |library| {
                 with_output((null(), 0), pResult, pulResultLen, |_, output| {
                     library.finish(hSession, Purpose::$purpose, output)
                 })
@@ -72,9 +84,35 @@ macro_rules! transforms {
     };
 }
 
+inits! {
+    Encrypt C_EncryptInit;
+    Decrypt C_DecryptInit;
+    Sign C_SignInit;
+    SignRecover C_SignRecoverInit;
+    Verify C_VerifyInit;
+    VerifyRecover C_VerifyRecoverInit;
+}
+
 transforms! {
-    Encrypt: C_EncryptInit C_Encrypt C_EncryptUpdate C_EncryptFinal;
-    Decrypt: C_DecryptInit C_Decrypt C_DecryptUpdate C_DecryptFinal;
+    Encrypt C_Encrypt one_shot;
+    Encrypt C_EncryptUpdate update;
+    Decrypt C_Decrypt one_shot;
+    Decrypt C_DecryptUpdate update;
+    Digest C_Digest one_shot;
+    Sign C_Sign one_shot;
+    SignRecover C_SignRecover one_shot;
+}
+
+absorbers! {
+    Digest C_DigestUpdate;
+    Sign C_SignUpdate;
+}
+
+finals! {
+    Encrypt C_EncryptFinal;
+    Decrypt C_DecryptFinal;
+    Digest C_DigestFinal;
+    Sign C_SignFinal;
 }
 
 c_functions! {
@@ -82,74 +120,8 @@ c_functions! {
         start(library, hSession, Purpose::Digest, pMechanism, None)
     }
 
-    fn C_Digest(
-        hSession: CK_SESSION_HANDLE,
-        pData: *mut CK_BYTE,
-        ulDataLen: CK_ULONG,
-        pDigest: *mut CK_BYTE,
-        pulDigestLen: *mut CK_ULONG,
-    ) |library| {
-        with_output((pData, ulDataLen), pDigest, pulDigestLen, |data, output| {
-            library.one_shot(hSession, Purpose::Digest, data, output)
-        })
-    }
-
-    fn C_DigestUpdate(hSession: CK_SESSION_HANDLE, pPart: *mut CK_BYTE, ulPartLen: CK_ULONG) |library| {
-        absorb(library, hSession, Purpose::Digest, bytes(pPart, ulPartLen)?)
-    }
-
     fn C_DigestKey(hSession: CK_SESSION_HANDLE, hKey: CK_OBJECT_HANDLE) |library| {
         library.digest_key(hSession, hKey)
-    }
-
-    fn C_DigestFinal(hSession: CK_SESSION_HANDLE, pDigest: *mut CK_BYTE, pulDigestLen: *mut CK_ULONG) |library| {
-        with_output((null(), 0), pDigest, pulDigestLen, |_, output| library.finish(hSession, Purpose::Digest, output))
-    }
-
-    fn C_SignInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
-        start(library, hSession, Purpose::Sign, pMechanism, Some(hKey))
-    }
-
-    fn C_Sign(
-        hSession: CK_SESSION_HANDLE,
-        pData: *mut CK_BYTE,
-        ulDataLen: CK_ULONG,
-        pSignature: *mut CK_BYTE,
-        pulSignatureLen: *mut CK_ULONG,
-    ) |library| {
-        with_output((pData, ulDataLen), pSignature, pulSignatureLen, |data, output| {
-            library.one_shot(hSession, Purpose::Sign, data, output)
-        })
-    }
-
-    fn C_SignUpdate(hSession: CK_SESSION_HANDLE, pPart: *mut CK_BYTE, ulPartLen: CK_ULONG) |library| {
-        absorb(library, hSession, Purpose::Sign, bytes(pPart, ulPartLen)?)
-    }
-
-    fn C_SignFinal(hSession: CK_SESSION_HANDLE, pSignature: *mut CK_BYTE, pulSignatureLen: *mut CK_ULONG) |library| {
-        with_output((null(), 0), pSignature, pulSignatureLen, |_, output| {
-            library.finish(hSession, Purpose::Sign, output)
-        })
-    }
-
-    fn C_SignRecoverInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
-        start(library, hSession, Purpose::SignRecover, pMechanism, Some(hKey))
-    }
-
-    fn C_SignRecover(
-        hSession: CK_SESSION_HANDLE,
-        pData: *mut CK_BYTE,
-        ulDataLen: CK_ULONG,
-        pSignature: *mut CK_BYTE,
-        pulSignatureLen: *mut CK_ULONG,
-    ) |library| {
-        with_output((pData, ulDataLen), pSignature, pulSignatureLen, |data, output| {
-            library.one_shot(hSession, Purpose::SignRecover, data, output)
-        })
-    }
-
-    fn C_VerifyInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
-        start(library, hSession, Purpose::Verify, pMechanism, Some(hKey))
     }
 
     fn C_Verify(
@@ -171,10 +143,6 @@ c_functions! {
             return Err(Error::ArgumentsBad);
         }
         library.verify_final(hSession, bytes(pSignature, ulSignatureLen)?)
-    }
-
-    fn C_VerifyRecoverInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
-        start(library, hSession, Purpose::VerifyRecover, pMechanism, Some(hKey))
     }
 
     fn C_VerifyRecover(

@@ -151,7 +151,16 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
                     salt_length: small(given.sLen)?,
                 })
             }
-            Shape::Oaep => oaep(structure(pointer, length)?),
+            Shape::Oaep => {
+                let (hash, mgf, label) = oaep(structure(pointer, length)?)?;
+                Ok(Params::Oaep { hash, mgf, label })
+            }
+            Shape::RsaAes => {
+                let given: CK_RSA_AES_KEY_WRAP_PARAMS = structure(pointer, length)?;
+                let inner = read(given.pOAEPParams).map_err(|_| Error::MechanismParamInvalid)?;
+                let (hash, mgf, label) = oaep(inner)?;
+                Ok(Params::RsaAes { key_bits: small(given.ulAESKeyBits)?, hash, mgf, label })
+            }
             Shape::Ctr => {
                 let given: CK_AES_CTR_PARAMS = structure(pointer, length)?;
                 let counter_bits = small(given.ulCounterBits)? as u32;
@@ -208,7 +217,8 @@ unsafe fn short_nonce(pointer: *const u8, length: CK_ULONG) -> Result<[u8; 12]> 
     bytes[..].try_into().map_err(|_| Error::MechanismParamInvalid)
 }
 
-unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Params> {
+/// Hash, hash of MGF1, label.
+unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<(Hash, Hash, Vec<u8>)> {
     // Source 0 with no data is how several clients say "no label".
     let labelled = given.source == CKZ_DATA_SPECIFIED;
     if !labelled && (given.source != 0 || given.ulSourceDataLen != 0) {
@@ -216,7 +226,7 @@ unsafe fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Params> {
     }
     // SAFETY: passed on.
     let label = unsafe { inner(given.pSourceData.cast(), given.ulSourceDataLen)? };
-    Ok(Params::Oaep { hash: hash(given.hashAlg)?, mgf: mgf(given.mgf)?, label })
+    Ok((hash(given.hashAlg)?, mgf(given.mgf)?, label))
 }
 
 unsafe fn gcm(out: &mut Params, pointer: *const u8, length: CK_ULONG) -> Result<()> {

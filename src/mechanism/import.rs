@@ -114,8 +114,12 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
             rsa::PrivateKey::new(&parts).map_err(|_| Error::WrappedKeyInvalid)?;
             Ok(rsa_private_material(parts))
         }
-        (PrivateKey::Ec(curve, scalar, _), CKK_EC) => {
+        (PrivateKey::Ec(curve, scalar, point), CKK_EC) => {
             let mut material = checked(ec_private_material(curve, &scalar))?;
+            if let Some(point) = point {
+                let public = ec::PublicKey::new(curve, &point).map_err(|_| Error::WrappedKeyInvalid)?;
+                same_point(&material, &public.point()).map_err(|_| Error::WrappedKeyInvalid)?;
+            }
             material.push((CKA_EC_PARAMS, Value::Bytes(curve.oid_der().to_vec())));
             Ok(material)
         }

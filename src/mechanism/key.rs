@@ -5,7 +5,8 @@ use crate::crypto::pkcs8::PrivateKey;
 use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
-use crate::object::attribute::CKA_STRONGROOM_AUDIT_USE;
+use crate::object::attribute::{CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_SUSPENDED};
+use crate::object::validity::Validity;
 use crate::object::{Object, Value};
 use cryptoki_sys::*;
 use once_cell::sync::OnceCell;
@@ -32,6 +33,8 @@ struct Facts {
     always_authenticate: bool,
     restricted: bool,
     audits_use: bool,
+    suspended: bool,
+    validity: Option<Validity>,
     /// One bit for each of [`USAGES`].
     usages: u32,
 }
@@ -60,6 +63,8 @@ impl Facts {
             always_authenticate: object.flag(CKA_ALWAYS_AUTHENTICATE),
             restricted: matches!(object.get(CKA_ALLOWED_MECHANISMS), Some(Value::Mechanisms(list)) if !list.is_empty()),
             audits_use: object.flag(CKA_STRONGROOM_AUDIT_USE),
+            suspended: object.flag(CKA_STRONGROOM_SUSPENDED),
+            validity: Validity::of(object),
             usages: usages.fold(0, |bits, (place, usage)| bits | u32::from(object.flag(*usage)) << place),
         }
     }
@@ -146,6 +151,16 @@ impl Key {
     /// CKA_STRONGROOM_AUDIT_USE: each operation with it is recorded before it begins.
     pub fn audits_use(&self) -> bool {
         self.facts.audits_use
+    }
+
+    /// CKA_STRONGROOM_SUSPENDED.
+    pub fn is_suspended(&self) -> bool {
+        self.facts.suspended
+    }
+
+    /// Its dates, if it has any.
+    pub fn validity(&self) -> Option<Validity> {
+        self.facts.validity
     }
 
     /// CKA_VALUE: the bytes of a secret key.

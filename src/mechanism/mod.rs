@@ -19,6 +19,7 @@ mod montgomery;
 pub mod operation;
 pub mod params;
 mod rsa;
+mod rsa_aes;
 mod secret;
 pub mod table;
 

@@ -20,6 +20,8 @@ pub enum Shape {
     Pss,
     /// CK_RSA_PKCS_OAEP_PARAMS.
     Oaep,
+    /// CK_RSA_AES_KEY_WRAP_PARAMS.
+    RsaAes,
     /// CK_AES_CTR_PARAMS.
     Ctr,
     /// CK_GCM_PARAMS, with or without ulIvBits (48 or 40 bytes).
@@ -57,6 +59,13 @@ pub enum Params {
     },
     /// Hash, hash of MGF1, label (encoding parameter).
     Oaep {
+        hash: Hash,
+        mgf: Hash,
+        label: Vec<u8>,
+    },
+    /// Bits of the AES key between; then as for OAEP.
+    RsaAes {
+        key_bits: usize,
         hash: Hash,
         mgf: Hash,
         label: Vec<u8>,

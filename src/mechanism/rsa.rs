@@ -4,7 +4,7 @@
 use super::import::{rsa_private_material, rsa_public_material};
 use super::key::digits;
 use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify, run};
-use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row};
+use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row, rsa_aes};
 use crate::crypto::{Direction, Hash, rsa};
 use crate::error::{Error, Result};
 use crate::object::Object;
@@ -253,7 +253,7 @@ macro_rules! hashed {
     };
 }
 
-const PLAIN: [[Mechanism; 1]; 5] = [
+const PLAIN: [[Mechanism; 1]; 6] = [
     [row!(CKM_RSA_PKCS_KEY_PAIR_GEN, Shape::None, KEYS, MADE, true, generate_pair: generate_pair)],
     [row!(CKM_RSA_PKCS, Shape::None, KEYS, USED, false,
         sign: |key, _| private_block(key, |key, data, out| key.sign_pkcs1(data, out)),
@@ -271,6 +271,9 @@ const PLAIN: [[Mechanism; 1]; 5] = [
         cipher: oaep_cipher,
         wrap: |key, params, plain| run(oaep_cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
         unwrap: |key, params, wrapped| run(oaep_cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))],
+    [
+        row!(CKM_RSA_AES_KEY_WRAP, Shape::RsaAes, KEYS, USED, true, wrap: rsa_aes::wrap, unwrap: rsa_aes::unwrap),
+    ],
     [row!(CKM_RSA_PKCS_PSS, Shape::Pss, KEYS, USED, true, sign: pss_sign, verify: pss_verify)],
 ];
 

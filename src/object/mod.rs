@@ -9,6 +9,8 @@ mod encoding;
 pub mod rules;
 pub mod search;
 pub mod template;
+pub mod validity;
+pub mod version;
 
 pub use attribute::{AttributeType, Shape, Value};
 

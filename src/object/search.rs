@@ -1,5 +1,6 @@
 //! Search terms: which attributes are indexed, and whether an object matches a template.
 
+use super::attribute::CKA_STRONGROOM_SERIES;
 use super::rules::Rules;
 use super::{AttributeType, Object, Template, Value};
 use cryptoki_sys::*;
@@ -17,6 +18,7 @@ const INDEXED: &[AttributeType] = &[
     CKA_OBJECT_ID,
     CKA_MODULUS,
     CKA_EC_POINT,
+    CKA_STRONGROOM_SERIES,
     CKA_ISSUER,
     CKA_APPLICATION,
     CKA_KEY_TYPE,

@@ -6,8 +6,11 @@
 #[cfg(test)]
 mod tests;
 
+use super::attribute::{
+    CKA_STRONGROOM_RETIRED, CKA_STRONGROOM_SERIES, CKA_STRONGROOM_SUSPENDED, CKA_STRONGROOM_VERSION,
+};
 use super::rules::{self, Default, Rule, Rules};
-use super::{AttributeType, Object, Template, Value, attribute, certificate};
+use super::{AttributeType, Object, Template, Value, attribute, certificate, validity};
 use crate::error::{Error, Result};
 use cryptoki_sys::*;
 
@@ -146,6 +149,7 @@ impl Draft {
         if !matches!(class, CKO_PUBLIC_KEY | CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
             return Ok(());
         }
+        validity::check(object)?;
         // A PIN for each use is asked of who may see the key, and everybody sees a public object.
         if object.flag(CKA_ALWAYS_AUTHENTICATE) && !object.is_private() {
             return Err(Error::TemplateInconsistent);
@@ -215,12 +219,14 @@ fn may_change(object: &Object, rule: &Rule, how: u32, to: &Value, asker: Asker) 
         || rule.has(rules::STAYS_FALSE) && *to == Value::Bool(false);
     let back = rule.has(rules::STAYS_TRUE | rules::STAYS_FALSE) && !one_way;
     let erased = rule.has(rules::ERASE) && to.bytes().is_some_and(<[u8]>::is_empty);
-    // A trusted key is trusted with the uses it had then.
-    let new_use = rule.has(rules::USE) && *to == Value::Bool(true) && object.flag(CKA_TRUSTED);
+    // A trusted key is trusted with the uses it had then; a replaced one has got its last.
+    let new_use = rule.has(rules::USE) && *to == Value::Bool(true);
+    let (trusted, retired) = (object.flag(CKA_TRUSTED), object.flag(CKA_STRONGROOM_RETIRED));
     // Copying is no way around CKA_MODIFIABLE: a copy of what is fixed may live elsewhere and be
     // safer, nothing else.
     let around = fixed(object, asker) && rule.has(rules::CHANGE | rules::ERASE) && !one_way;
-    let refused = back || around || !officer && (rule.has(rules::OFFICER) || new_use);
+    let officers = rule.has(rules::OFFICER) || new_use && trusted;
+    let refused = back || around || new_use && retired || !officer && officers;
     if refused || !(rule.has(how) || erased) { Err(Error::AttributeReadOnly) } else { Ok(()) }
 }
 
@@ -242,6 +248,10 @@ fn changed(object: &Object, changes: Template, how: u32, asker: Asker) -> Result
             },
         );
     }
+    let dates = changes.iter().any(|(kind, _)| matches!(*kind, CKA_START_DATE | CKA_END_DATE));
+    if dates && object.key_type().is_some() {
+        validity::check(&result)?;
+    }
     Ok(result)
 }
 
@@ -254,12 +264,16 @@ pub fn modify(object: &Object, changes: Template, asker: Asker) -> Result<Object
     changed(object, changes, rules::CHANGE, asker)
 }
 
-/// The object that C_CopyObject makes; `ActionProhibited` when CKA_COPYABLE is false.
+/// The object that C_CopyObject makes; `ActionProhibited` when CKA_COPYABLE is false, and of a suspended
+/// key, whose copy another may resume. A copy is no version of the key; of a replaced one it can do no more.
 pub fn copy(object: &Object, changes: Template, asker: Asker) -> Result<Object> {
-    if !object.flag(CKA_COPYABLE) {
+    if !object.flag(CKA_COPYABLE) || object.flag(CKA_STRONGROOM_SUSPENDED) {
         return Err(Error::ActionProhibited);
     }
-    changed(object, changes, rules::COPY, asker)
+    let mut copy = changed(object, changes, rules::COPY, asker)?;
+    copy.take(CKA_STRONGROOM_SERIES);
+    copy.take(CKA_STRONGROOM_VERSION);
+    Ok(copy)
 }
 
 /// A template that a wrapping or unwrapping key imposes, joined with the caller's: a contradiction

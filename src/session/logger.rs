@@ -5,6 +5,7 @@
 
 use super::sink::Sink;
 use crate::config::Config;
+use crate::error::printable;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -56,7 +57,7 @@ impl log::Log for Logger {
             since.as_secs(),
             since.subsec_millis(),
             record.level(),
-            record.args()
+            printable(&record.args().to_string())
         ));
     }
 

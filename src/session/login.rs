@@ -3,7 +3,7 @@
 use super::Library;
 use super::sessions::Session;
 use crate::error::{Error, Result};
-use crate::token::Role;
+use crate::token::{Login, Role};
 use cryptoki_sys::*;
 use std::sync::Arc;
 
@@ -22,14 +22,18 @@ impl Library {
         if user_type == CKU_CONTEXT_SPECIFIC {
             return confirm(&session, pin);
         }
-        let (slot, role) = (session.slot, role(user_type)?);
-        if slot.login.read().as_ref().is_some_and(|login| login.ended()) {
-            self.logout(session.handle)?;
-        }
-        let free = || match &*slot.login.read() {
-            Some(login) if login.role == role => Err(Error::UserAlreadyLoggedIn),
-            Some(_) => Err(Error::UserAnotherAlreadyLoggedIn),
-            None => Ok(()),
+        let role = role(user_type)?;
+        self.log_in(session, role, || session.slot.token.log_in(role, name, pin))
+    }
+
+    /// Logs in whom `prove` gives: the password takes its time, nobody waits for it but this caller, and
+    /// anything may happen meanwhile.
+    fn log_in(&self, session: Session, role: Role, prove: impl FnOnce() -> Result<Arc<Login>>) -> Result<()> {
+        let slot = session.slot;
+        self.log_out_where(session, Login::ended);
+        let taken = |present: &Login| match present.role == role {
+            true => Error::UserAlreadyLoggedIn,
+            false => Error::UserAnotherAlreadyLoggedIn,
         };
         let read_only = || {
             let counts = slot.counts.read();
@@ -39,38 +43,43 @@ impl Library {
                 Ok(())
             }
         };
-        free()?;
+        slot.login.read().as_ref().map_or(Ok(()), |present| Err(taken(present)))?;
         read_only()?;
-        // The password takes its time; nobody waits for it but this caller.
-        let login = slot.token.log_in(role, name, pin)?;
+        let login = prove()?;
         let mut place = slot.login.write();
-        if place.is_some() {
-            return Err(Error::UserAlreadyLoggedIn);
-        }
-        read_only()?;
-        // Who closes the last session logs out: after that there would be a login without a session.
-        if !session.is_open() {
-            return Err(Error::SessionHandleInvalid);
+        let refused = match &*place {
+            Some(present) => Some(taken(present)),
+            // Who closes the last session logs out: after that there would be a login without a session.
+            None if !session.is_open() => Some(Error::SessionHandleInvalid),
+            None => read_only().err(),
+        };
+        if let Some(error) = refused {
+            slot.token.end_unused(&login);
+            return Err(error);
         }
         *place = Some(login);
         slot.token.log_in_changed();
         Ok(())
     }
 
-    pub fn logout(&self, session: u64) -> Result<()> {
-        let session = self.session(session)?;
-        if session.slot.login.read().is_none() {
-            return Err(Error::UserNotLoggedIn);
-        }
-        session.slot.log_out();
-        // Operations with private keys end with the login.
-        for handle in self.sessions.handles(Some(session.slot.id)) {
-            // One that is being closed has nothing left to end.
-            if let Ok(mut state) = self.state(handle) {
-                state.operations.end_private();
+    /// Ends the slot's login if it is such a one, and what runs with it; whether it was.
+    fn log_out_where(&self, session: Session, ends: impl FnOnce(&Login) -> bool) -> bool {
+        let ended = session.slot.log_out_if(|login, _| login.is_some_and(ends));
+        if ended {
+            // Operations with private keys end with the login.
+            for handle in self.sessions.handles(Some(session.slot.id)) {
+                // One that is being closed has nothing left to end.
+                if let Ok(mut state) = self.state(handle) {
+                    state.operations.end_private();
+                }
             }
         }
-        Ok(())
+        ended
+    }
+
+    pub fn logout(&self, session: u64) -> Result<()> {
+        let session = self.session(session)?;
+        if self.log_out_where(session, |_| true) { Ok(()) } else { Err(Error::UserNotLoggedIn) }
     }
 
     pub fn init_pin(&self, session: u64, pin: &[u8]) -> Result<()> {
@@ -101,3 +110,6 @@ fn confirm(session: &Session, pin: &[u8]) -> Result<()> {
     session.state()?.operations.confirm();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,11 +10,20 @@ use crate::token::{Handle, policy};
 
 impl Library {
     pub fn create_object(&self, session: u64, template: Template) -> Result<Handle> {
+        let created = self.create_objects(session, vec![template])?;
+        created.first().copied().ok_or(Error::GeneralError)
+    }
+
+    /// Several that belong together, such as a key pair and its certificates: all of them or none.
+    pub fn create_objects(&self, session: u64, templates: Vec<Template>) -> Result<Vec<Handle>> {
         let session = self.session(session)?;
         let login = session.slot.login.read().clone();
-        let draft = Draft::new(Origin::Created, None, None, template, policy::asker(login.as_ref()))?;
-        let material = import::examine(draft.attributes())?;
-        session.insert_one(&login, draft.complete(material)?, Note::of(Event::Create))
+        let created = templates.into_iter().map(|template| {
+            let draft = Draft::new(Origin::Created, None, None, template, policy::asker(login.as_ref()))?;
+            let material = import::examine(draft.attributes())?;
+            draft.complete(material)
+        });
+        session.insert(&login, created.collect::<Result<_>>()?, Note::of(Event::Create))
     }
 
     pub fn copy_object(&self, session: u64, object: Handle, template: Template) -> Result<Handle> {

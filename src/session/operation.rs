@@ -7,8 +7,11 @@ use super::sessions::Session;
 use crate::crypto::Direction;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params};
+use crate::object::validity::{Day, Outside};
+use crate::object::version;
 use crate::token::Handle;
 use cryptoki_sys::*;
+use rustix::time::{ClockId, clock_gettime};
 use std::mem::take;
 use std::sync::Arc;
 
@@ -18,16 +21,42 @@ pub(super) fn check_key(key: &Key, mechanism: &Mechanism, usage: u64) -> Result<
         return Err(Error::KeyTypeInconsistent);
     }
     if !key.may(usage) {
-        return Err(Error::KeyFunctionNotPermitted);
+        return Err(not_for(key));
     }
     if !key.allows(mechanism.id) {
         return Err(Error::MechanismInvalid);
     }
+    in_time(key, usage)?;
     let (least, most) = mechanism.sizes;
     if (least, most) != (0, 0) && !(least..=most).contains(&key.size()) {
         return Err(Error::KeySizeRange);
     }
     Ok(())
+}
+
+/// Why a key has not got a use that was asked of it.
+fn not_for(key: &Key) -> Error {
+    match version::is_retired(key.object()) {
+        true => Error::KeyFunctionNotPermitted
+            .because(format_args!("a newer version took the place of key {}", key.id())),
+        false => Error::KeyFunctionNotPermitted,
+    }
+}
+
+/// Today in UTC, by the coarse clock.
+fn today() -> Day {
+    clock_gettime(ClockId::RealtimeCoarse).tv_sec.div_euclid(86_400)
+}
+
+/// That today is within a key's dates, for what `usage` (a CKA_ flag, or 0) says.
+fn in_time(key: &Key, usage: u64) -> Result<()> {
+    let Some(validity) = key.validity() else { return Ok(()) };
+    let (attribute, object) = match validity.allows(usage, today()) {
+        Ok(()) => return Ok(()),
+        Err(Outside::NotYet) => ("is not valid before CKA_START_DATE", key.id()),
+        Err(Outside::Over) => ("only reads what it protected until CKA_END_DATE, which is over", key.id()),
+    };
+    Err(Error::KeyFunctionNotPermitted.because(format_args!("key {object} {attribute}")))
 }
 
 /// The CKA_ flag a purpose needs, and whether the key must be a private or secret one.
@@ -135,8 +164,8 @@ impl Library {
                     state = session.state()?;
                     // A logout in between has ended this session's operations already, so none may begin.
                     if origin.generation == session.slot.token.generation() {
-                        // One whose use is recorded comes this way each time.
-                        if !recorded {
+                        // One whose use is recorded or whose time may be over comes this way each time.
+                        if !recorded && key.validity().is_none() {
                             state.operations.remember(&origin, Arc::clone(&key));
                         }
                         break key;
@@ -245,6 +274,7 @@ impl Library {
         if key.object().class() != CKO_SECRET_KEY || !matches!(readable()?[..], [Ok(_)]) {
             return Err(Error::KeyIndigestible);
         }
+        in_time(&key, 0)?;
         session.slot.token.record_use(session.access(&login), &key, "digest", "C_DigestKey")?;
         state.operations.step(Purpose::Digest, false, |operation| {
             operation.in_parts = true;

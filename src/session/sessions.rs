@@ -41,14 +41,17 @@ impl Slot {
 
     /// Ends the login and wipes what it opened.
     pub fn log_out(&self) {
-        self.log_out_if(|_| true);
+        self.log_out_if(|_, _| true);
     }
 
-    fn log_out_if(&self, ends: impl FnOnce(&SessionCounts) -> bool) {
+    /// The same when `ends` says so of the login, if there is one, and of the open sessions; what it said.
+    pub fn log_out_if(&self, ends: impl FnOnce(Option<&Login>, &SessionCounts) -> bool) -> bool {
         let mut login = self.login.write();
-        if ends(&self.counts.read()) {
+        let ends = ends(login.as_deref(), &self.counts.read());
+        if ends {
             self.token.log_out(login.take());
         }
+        ends
     }
 
     /// Wipes everything: the library is finalised.
@@ -182,7 +185,7 @@ impl Library {
         };
         if last {
             // Unless a session was opened meanwhile: it would lose a login, and keep what runs with it.
-            slot.log_out_if(|counts| counts.all == 0);
+            slot.log_out_if(|_, counts| counts.all == 0);
         }
         Ok(())
     }
@@ -211,7 +214,8 @@ impl Library {
         let state = match (session.write, role) {
             (false, Some(Role::User)) => CKS_RO_USER_FUNCTIONS,
             (false, _) => CKS_RO_PUBLIC_SESSION,
-            (true, None) => CKS_RW_PUBLIC_SESSION,
+            // The host (AU) logs in to no session.
+            (true, None | Some(Role::Appliance)) => CKS_RW_PUBLIC_SESSION,
             (true, Some(Role::User)) => CKS_RW_USER_FUNCTIONS,
             (true, Some(Role::Officer)) => CKS_RW_SO_FUNCTIONS,
         };

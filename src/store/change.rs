@@ -4,8 +4,8 @@
 use super::connection::sql;
 use super::digest::{self, State, Sum};
 use super::format;
-use super::provider::{self, Wrapping};
 use super::seal::{self, Keys};
+use super::wrapping::Wrapping;
 use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, select};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub struct Change<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keys: &'a Keys,
     pub(super) state: State,
-    removed: bool,
+    pub(super) removed: bool,
     /// Lines that this transaction added to the log.
     pub(super) lines: Vec<Vec<u8>>,
     /// Records whose element must be made anew before the commit, with their old element.
@@ -75,7 +75,9 @@ impl Change<'_> {
         }
         self.state = State::default();
         self.removed = true;
-        provider::write_rows(self.connection, self.keys, wrapping)?;
+        wrapping.save(self.connection, self.keys, 1, 0)?;
+        let query = "INSERT INTO meta (name, value) VALUES ('token', ?)";
+        self.connection.execute(query, [self.keys.token.0]).map_err(sql)?;
         self.state.save(self.connection, self.keys)
     }
 
@@ -162,6 +164,15 @@ impl Change<'_> {
     pub fn add_terms(&mut self, object: Id, scope: Id, terms: &[Term]) -> Result<()> {
         self.touch(Kind::Object, object)?;
         self.write_terms(object, scope, terms)
+    }
+
+    /// Whether an object has a term in a scope.
+    pub fn has_term(&self, object: Id, scope: Id, term: &Term) -> Result<bool> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT 1 FROM terms WHERE term = ? AND object = ?")
+            .map_err(sql)?;
+        statement.exists(params![self.keys.term(scope, term), object.0]).map_err(sql)
     }
 
     fn write_terms(&self, object: Id, scope: Id, terms: &[Term]) -> Result<()> {

@@ -214,15 +214,14 @@ pub fn meta(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
     statement.query_row([name], |row| row.get(0)).optional().map_err(sql)
 }
 
-/// Moves the write-ahead log into the file and empties it, if nobody reads just now: what was
-/// deleted is then gone from both.
-///
-/// It waits for nobody: while another connection reads, the log keeps what it has until the next
-/// removal or the last close.
-pub fn truncate_log(connection: &Connection) {
-    let _ = connection.busy_timeout(Duration::ZERO);
-    let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+/// Moves the write-ahead log into the file and empties it: what was deleted is then gone from both.
+/// `wait`: for those who read just now, and still need what is in the log. Answers whether it is done.
+pub fn truncate_log(connection: &Connection, wait: Duration) -> bool {
+    let _ = connection.busy_timeout(wait);
+    let busy: rusqlite::Result<i64> =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     let _ = connection.busy_timeout(BUSY);
+    busy == Ok(0)
 }
 
 /// How old a draft is that nobody finishes any more: making one takes seconds.

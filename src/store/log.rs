@@ -42,6 +42,14 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Removes the lines up to a number; how many.
+    pub fn remove_lines(&mut self, upto: u64) -> Result<u64> {
+        State::load(self.connection, self.keys)?;
+        let removed = self.connection.execute("DELETE FROM audit WHERE sequence <= ?", params![upto as i64]);
+        self.removed = true;
+        removed.map(|lines| lines as u64).map_err(sql)
+    }
+
     /// The lines that this transaction added.
     pub fn lines(&self) -> &[Vec<u8>] {
         &self.lines

@@ -10,10 +10,13 @@ pub mod claim;
 mod connection;
 mod digest;
 mod format;
+mod local;
 mod log;
 mod provider;
 mod seal;
+mod seals;
 mod verify;
+mod wrapping;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +24,9 @@ mod tests;
 pub use change::Change;
 pub use connection::GATE;
 pub use log::{Line, Log};
+pub use provider::{Provider, passphrase};
+pub use seals::{Rotation, SealInfo, SealState};
+pub use wrapping::{Opened, Wrapping};
 
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -30,7 +36,8 @@ use connection::{Link, sql};
 use digest::Sum;
 use rusqlite::{Connection, OptionalExtension, params};
 use seal::Keys;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// 16 random bytes that name a record for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,6 +147,15 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
+/// How long a removal waits for readers, so that nothing of it stays in the log.
+const READERS: Duration = Duration::from_millis(50);
+
+const NO_TRACES: u8 = 0;
+/// Perhaps those of a process that was killed; nobody is kept waiting for them.
+const OTHERS: u8 = 1;
+/// Of this process, which could not take them away because somebody read.
+const OURS: u8 = 2;
+
 /// No data version.
 const NEVER: i64 = -1;
 
@@ -154,6 +170,8 @@ pub struct Store {
     openings: AtomicU32,
     /// The data version at which the file was last seen to be the same token; [`NEVER`].
     current: AtomicI64,
+    /// Whether the log may hold what was removed: [`NO_TRACES`], [`OTHERS`], [`OURS`].
+    traces: AtomicU8,
     /// After the connections: it gives the file free.
     link: Link,
 }
@@ -182,7 +200,7 @@ impl Store {
     /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
     /// a new seal key in one transaction; other processes find that their seal key opens nothing.
     pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
-        let wrapping = provider::wrapping_key(&config.seal, None, true)?;
+        let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
         let keys = Keys::random()?;
         if Self::exists(config) {
@@ -192,7 +210,7 @@ impl Store {
                 change.clear(&wrapping)?;
                 first(change)
             })?;
-            connection::truncate_log(&connection);
+            connection::truncate_log(&connection, Duration::ZERO);
             return Ok(Store::with(link, keys));
         }
         let link = Link::make(config, |connection| {
@@ -210,7 +228,7 @@ impl Store {
     pub fn open(config: &SlotConfig) -> Result<Store> {
         let _gate = GATE.read();
         let (link, connection) = Link::open(config)?;
-        let keys = provider::unseal(&connection, config)?;
+        let keys = wrapping::unseal(&connection, config)?;
         let store = Store::with(link, keys);
         *store.reader.lock() = Some(connection);
         Ok(store)
@@ -226,6 +244,7 @@ impl Store {
             proven: Mutex::new(Rank::Leaf, None),
             openings: AtomicU32::new(0),
             current: AtomicI64::new(NEVER),
+            traces: AtomicU8::new(OTHERS),
         }
     }
 
@@ -372,10 +391,35 @@ impl Store {
         if *proven == Some(before) {
             *proven = Some(after);
         }
+        drop(proven);
         if removed {
-            connection::truncate_log(connection);
+            self.traces.store(OURS, Ordering::Relaxed);
         }
+        self.tidy_with(connection, if removed { READERS } else { Duration::ZERO });
         Ok(result)
+    }
+
+    /// Takes out of the log what a removal had to leave there because somebody read; waits so long for
+    /// readers, if it was ours. Nothing to do costs one load.
+    pub fn tidy(&self, wait: Duration) {
+        if self.traces.load(Ordering::Relaxed) == NO_TRACES {
+            return;
+        }
+        let _gate = GATE.read();
+        if let Some(connection) = self.writer.lock().as_ref() {
+            self.tidy_with(connection, wait);
+        }
+    }
+
+    fn tidy_with(&self, connection: &Connection, wait: Duration) {
+        let wait = match self.traces.load(Ordering::Relaxed) {
+            NO_TRACES => return,
+            OURS => wait,
+            _ => Duration::ZERO,
+        };
+        if connection::truncate_log(connection, wait) {
+            self.traces.store(NO_TRACES, Ordering::Relaxed);
+        }
     }
 
     /// Reads everything and compares it with the state digest. Never changes the file.

@@ -24,6 +24,8 @@ pub struct Keys {
     index: Secret,
     pub digest: Secret,
     pub state: Secret,
+    /// Of the wrappings' rows.
+    pub wrappings: Secret,
 }
 
 impl Keys {
@@ -35,6 +37,7 @@ impl Keys {
             index: sub("strongroom blind index"),
             digest: sub("strongroom state digest"),
             state: sub("strongroom state header"),
+            wrappings: sub("strongroom wrappings"),
             token,
             seal,
         }

@@ -22,6 +22,8 @@ fn put(store: &Store, id: u8, version: u64, text: &str) -> Result<()> {
     })
 }
 
+mod residue;
+
 fn text(store: &Store, id: u8) -> Result<Option<String>> {
     let Some(record) = store.load(Kind::Object, Id([id; 16]))? else { return Ok(None) };
     Ok(Some(String::from_utf8(store.open_body(&record, BodyKey::Seal)?.to_vec()).unwrap()))
@@ -294,6 +296,7 @@ fn many_writers_share_the_file() {
 }
 
 mod pages;
+mod seals;
 
 #[test]
 fn drafts_of_killed_processes_go_with_the_next_one() {

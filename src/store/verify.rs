@@ -3,7 +3,7 @@
 use super::connection::sql;
 use super::digest::{self, State, Sum};
 use super::seal::Keys;
-use super::{Kind, Report, change, select};
+use super::{Kind, Report, change, select, wrapping};
 use crate::error::Result;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -47,6 +47,7 @@ pub fn verify(connection: &Connection, keys: &Keys, watch: &mut dyn FnMut(u64, u
     for bucket in sums.keys() {
         report.faults.push(format!("bucket {bucket} has records but no sum"));
     }
+    report.faults.extend(wrapping::faults(connection, keys)?);
     match State::load(connection, keys) {
         Err(_) => report.faults.push("the state row was altered".into()),
         Ok(state) => {

@@ -12,6 +12,7 @@ use crate::store::{BodyKey, Header, Id, Kind, Store};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// How long a look at the file is good enough for using a key.
 const FRESH_MS: u64 = 50;
@@ -42,6 +43,9 @@ impl Opened {
 impl Token {
     /// Drops what other processes changed since the last look.
     pub(super) fn look(&self, store: &Store) -> Result<()> {
+        if !self.is_fresh() {
+            store.tidy(Duration::ZERO);
+        }
         let version = store.data_version()?;
         if self.index.read().version == Some(version) {
             self.looked.store(now_ms(), Ordering::Relaxed);
@@ -176,7 +180,12 @@ impl Token {
             self.look(&*self.store()?)?;
         }
         let may = |key: &Arc<Key>, found: Option<&Opened>| {
-            policy::may(access, policy::using(key), key, found).map(|()| Arc::clone(key))
+            policy::may(access, policy::using(key), key, found)?;
+            if key.is_suspended() {
+                let why = format_args!("key {} is suspended by its owner", key.id());
+                return Err(Error::KeyFunctionNotPermitted.because(why));
+            }
+            Ok(Arc::clone(key))
         };
         match self.index.read().place(handle) {
             Some(Place::Session { key, .. })

@@ -12,6 +12,7 @@ use super::{Access, Handle, Login, Role, Token, keychain, policy};
 use crate::audit::{Event, Note, Person};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
+use crate::mechanism::Key;
 use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
 use crate::object::{Object, Template, Value, rules, search};
 use crate::store::{BodyKey, Change, Header, Id, Store, Term};
@@ -30,6 +31,12 @@ pub enum Custody {
 /// Found in the scope of a sharer: everything that is shared with him.
 pub fn shared_term() -> Term {
     (CKA_STRONGROOM_SHARED_WITH, Vec::new())
+}
+
+/// In the owner's scope: a holder of the data key is gone, who may have kept it. The next version gets a
+/// new one. (Whoever marks it, an officer, cannot make it.)
+pub fn lost_term() -> Term {
+    (CKA_STRONGROOM_SHARED_WITH, b"lost".to_vec())
 }
 
 /// Takes what is said of custody out of a template.
@@ -98,9 +105,10 @@ impl Token {
     pub(super) fn attribute(
         &self,
         access: Access<'_>,
-        (found, object): (Option<&Opened>, &Object),
+        (found, key): (Option<&Opened>, &Key),
         kind: AttributeType,
     ) -> Result<Value> {
+        let object = key.object();
         let value = rules::read(object, kind)?;
         match (kind, found) {
             (CKA_STRONGROOM_OWNER, Some(found)) => {
@@ -127,12 +135,9 @@ impl Token {
                 names.sort();
                 Ok(Value::Bytes(names.join("\n").into_bytes()))
             }
-            _ if rules::is_hidden(object, kind) => match found {
-                Some(found) => {
-                    policy::may(access, Operation::Reveal, &found.key, Some(found)).map(|()| value)
-                }
-                None => Ok(value),
-            },
+            _ if rules::is_hidden(object, kind) => {
+                policy::may(access, Operation::Reveal, key, found).map(|()| value)
+            }
             _ => Ok(value),
         }
     }
@@ -175,7 +180,8 @@ pub fn write(
     }
     let before: BTreeSet<Id> = change.holders(id)?.into_iter().collect();
     let (owner, holders) = settle(change, login, &header, &before, custody)?;
-    let lost = before.iter().any(|holder| !holders.contains_key(holder));
+    let lost = before.iter().any(|holder| !holders.contains_key(holder))
+        || change.has_term(id, header.owner, &lost_term())?;
     let data_key = match change.load_key(id, login.user)? {
         Some(wrapped) if !lost => open_data_key(login, id, &wrapped)?,
         _ => Secret::random(32)?,

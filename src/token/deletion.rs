@@ -1,20 +1,23 @@
 //! Users who leave: deleted by an officer, with what is theirs, and out of every process.
 
-use super::custody::still_good;
-use super::officers::nobody;
+use super::custody::{lost_term, still_good};
+use super::officers::{nobody, part_with};
 use super::policy::Operation;
-use super::{Access, Token};
+use super::{Access, Role, Token};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Kind, Store};
 
-/// Destroys a user's private objects, and takes from him what others share with him; answers which
-/// objects went.
+/// Destroys a user's private objects, and takes from him what others share with him: whatever the
+/// owners change there next they seal under a data key that he never had. Answers which objects went.
 pub fn take_all(change: &mut Change<'_>, user: Id) -> Result<Vec<Id>> {
     let owned: Vec<Id> = change.owned(user)?.into_iter().map(|header| header.id).collect();
     owned.iter().try_for_each(|id| change.remove(Kind::Object, *id))?;
     for object in change.held_by(user)? {
         change.remove_key(object, user)?;
+        if let Some(record) = change.load(Kind::Object, object)? {
+            change.add_terms(object, record.header.owner, &[lost_term()])?;
+        }
     }
     Ok(owned)
 }
@@ -27,6 +30,7 @@ impl Token {
     pub fn delete_user(&self, access: Access<'_>, name: &str, destroy: bool) -> Result<usize> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
         let store = self.store()?;
+        let policy = self.policy_of(&store)?;
         let destroyed = self.write(&store, |change| {
             still_good(change, officer)?;
             let user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
@@ -43,6 +47,9 @@ impl Token {
             }
             let note = Note::of(Event::UserDeleted).user(user.person());
             let note = gone.iter().fold(note, |note, id| note.object(id));
+            if user.role == Role::Officer {
+                part_with(change, officer, &user, policy)?;
+            }
             change.remove(Kind::User, id)?;
             change.audit(access.login, note)?;
             Ok(many)

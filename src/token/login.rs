@@ -147,20 +147,33 @@ impl Token {
             }
         };
         let keys = self.prove(&store, &user, password, event)?;
+        if role == Role::Officer {
+            self.give_appliance(&store)?;
+        }
+        self.admit(&store, user, keys)
+    }
+
+    /// The login of a user whose password was right; `PinIncorrect` when he was deleted or got new keys
+    /// meanwhile.
+    pub(super) fn admit(&self, store: &Store, user: User, keys: UserKeys) -> Result<Arc<Login>> {
         let login = Arc::new(Login {
             user: user.header.id,
             name: user.name,
-            role,
+            role: user.role,
             token: store.token_id(),
             process: std::process::id(),
             credential: user.credential,
             keys,
             ended: AtomicBool::new(false),
         });
-        let given = &mut self.verifiers.write().given;
-        given.retain(|given| given.strong_count() > 0);
-        given.push(Arc::downgrade(&login));
-        Ok(login)
+        {
+            let given = &mut self.verifiers.write().given;
+            given.retain(|given| given.strong_count() > 0);
+            given.push(Arc::downgrade(&login));
+        }
+        // From here on whoever notices such a change ends this login; what came before is seen now.
+        self.end_logins(store, |changed| changed == login.user)?;
+        if login.ended() { Err(Error::PinIncorrect) } else { Ok(login) }
     }
 
     /// Records an attempt that was not even tried, and answers why.
@@ -183,7 +196,13 @@ impl Token {
 
     /// The user's keys, if the password is right. An attempt is written down before it is tried, so
     /// that killing the process or trying from many at once gains nothing.
-    fn prove(&self, store: &Store, user: &User, password: &[u8], event: Option<Event>) -> Result<UserKeys> {
+    pub(super) fn prove(
+        &self,
+        store: &Store,
+        user: &User,
+        password: &[u8],
+        event: Option<Event>,
+    ) -> Result<UserKeys> {
         let right = || event.map(|event| Note::of(event).by(Some(user.person())));
         if user.failures >= self.config.max_failures {
             return self.refuse(store, user.person(), Error::PinLocked);

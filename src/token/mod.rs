@@ -4,25 +4,34 @@
 //! asks the one table in `policy.rs`. No lock is held while a mechanism or a password KDF runs;
 //! nothing here is on the path of C_Sign but [`Token::key`] at C_SignInit, served from memory.
 
+pub mod appliance;
 mod audit;
 mod cache;
 mod custody;
 mod deletion;
 mod handles;
 mod keychain;
+mod lifecycle;
 mod login;
 mod objects;
 mod officers;
 pub mod policy;
 mod profile;
 mod reset;
+mod seal;
+mod shareholders;
 #[cfg(test)]
 mod tests;
 mod users;
 
-pub use audit::{Filter, Verification};
+pub use audit::{Filter, Pruned, Verification};
+pub use lifecycle::Rotated;
 pub use login::Login;
 pub use reset::PendingReset;
+pub use seal::SealRotated;
+pub use shareholders::Part;
+
+pub use crate::store::{SealInfo, SealState};
 
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
@@ -34,6 +43,7 @@ use handles::Index;
 use login::Verifiers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// CK_OBJECT_HANDLE: per process, independent of sessions, never used again for another object
 /// while the library is initialised.
@@ -45,6 +55,19 @@ pub enum Role {
     Officer,
     /// CU: CKU_USER.
     User,
+    /// AU: this host; no login of PKCS#11.
+    Appliance,
+}
+
+impl Role {
+    /// `CO`, `CU` or `AU`.
+    pub fn short(self) -> &'static str {
+        match self {
+            Role::Officer => "CO",
+            Role::User => "CU",
+            Role::Appliance => "AU",
+        }
+    }
 }
 
 /// Who asks, from which session.
@@ -78,7 +101,15 @@ pub struct UserInfo {
     pub role: Role,
     pub locked: bool,
     pub failures: u32,
+    /// An officer's, with reset policy `quorum`.
+    pub part: Option<Part>,
 }
+
+/// How often a change is tried again when another process was faster.
+const TRIES: usize = 5;
+
+/// How long the library's end waits for readers, if something that was removed is still in the log.
+const LAST_READERS: Duration = Duration::from_secs(1);
 
 /// Longest password in bytes.
 pub const MAX_PIN_LENGTH: usize = 255;
@@ -245,14 +276,24 @@ impl Token {
     /// Wipes everything that is held in memory.
     pub fn close(&self) {
         self.write_repeats();
+        let store = self.store.read().clone();
+        store.inspect(|store| store.tidy(LAST_READERS));
         self.replace_store(None);
         self.index_for_change().drop_sessions(|_| true);
     }
 
-    /// Reads everything, the audit log too, and compares it with what the token knows; `watch` is told
+    /// Reads everything, the audit log too, and compares it with what the token knows, as the host (AU) and
+    /// whoever is logged in; `watch` is told
     /// how many of how many records are done.
     pub fn verify(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Report> {
-        let mut report = self.store()?.verify_watched(watch)?;
+        let store = self.store()?;
+        let host = appliance::login(&store)?;
+        let access = Access { login: Some(&host), write: false, session: 0 };
+        policy::may_manage(access, policy::Operation::CheckState)?;
+        let mut report = store.verify_watched(watch)?;
+        if appliance::load(&store).is_err() {
+            report.faults.push("this host's identity (AU) was altered".to_owned());
+        }
         let log = self.audit_verify(None)?.found;
         report.entries = log.entries;
         report.faults.extend(log.faults.into_iter().map(|fault| format!("audit log: {fault}")));

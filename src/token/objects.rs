@@ -3,11 +3,14 @@
 use super::cache::Opened;
 use super::custody::{self, Custody};
 use super::policy::Operation;
-use super::{Access, Handle, Login, Token, policy};
+use super::{Access, Handle, Login, TRIES, Token, lifecycle, policy};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
-use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
+use crate::object::attribute::{
+    AttributeType, CKA_STRONGROOM_MADE_AT, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH,
+    CKA_STRONGROOM_SUSPENDED,
+};
 use crate::object::{Object, Template, Value, attribute, rules, search, template};
 use crate::store::{Header, Id, Kind, Store};
 use cryptoki_sys::*;
@@ -19,8 +22,27 @@ fn names(template: &Template) -> String {
     template.iter().map(|(kind, _)| name(*kind)).collect::<Vec<_>>().join(" ")
 }
 
-/// How often a change is tried again when another process was faster.
-const TRIES: usize = 5;
+/// What is recorded of changed attributes: the dates of a key for themselves.
+fn notes_of(object: &Object, changes: &Template) -> Vec<Note> {
+    let is_date = |kind: AttributeType| matches!(kind, CKA_START_DATE | CKA_END_DATE);
+    let (dates, rest): (Template, Template) =
+        changes.iter().cloned().partition(|(kind, _)| is_date(*kind) && object.key_type().is_some());
+    let mut notes = Vec::new();
+    if !rest.is_empty() || dates.is_empty() {
+        notes.push(Note::of(Event::Modify).detail("attributes", names(&rest)));
+    }
+    if !dates.is_empty() {
+        notes.push(lifecycle::validity(object));
+    }
+    notes
+}
+
+/// Whether an object matches a search: what the asker may not read tells him nothing.
+fn searchable(access: Access<'_>, key: &Key, found: Option<&Opened>, template: &Template) -> bool {
+    let secret = || template.iter().any(|(kind, _)| rules::is_hidden(key.object(), *kind));
+    search::matches(key.object(), template)
+        && (!secret() || policy::may(access, Operation::Reveal, key, found).is_ok())
+}
 
 impl Token {
     /// Stores complete objects (CKA_UNIQUE_ID is given here), all or nothing, and gives their handles.
@@ -37,6 +59,9 @@ impl Token {
             let custody = self.custody_of_new(access, &mut object)?;
             let id = Id::random()?;
             object.set(CKA_UNIQUE_ID, Value::Bytes(id.to_string().into_bytes()));
+            if object.is_token() && object.key_type().is_some() {
+                object.set(CKA_STRONGROOM_MADE_AT, lifecycle::made_now());
+            }
             named.push((id, object, custody));
         }
         if named.iter().any(|(_, object, _)| object.is_token()) {
@@ -99,8 +124,10 @@ impl Token {
         changes: Template,
     ) -> Result<()> {
         let asker = policy::asker(access.login);
+        let (suspended, changes) = lifecycle::split(changes)?;
         for _ in 0..TRIES {
             let (found, key) = self.resolve(access, handle)?;
+            let mut notes = Vec::new();
             for change in custody {
                 let operation = match change {
                     Custody::Give(_) => Operation::Transfer,
@@ -109,16 +136,25 @@ impl Token {
                 policy::may(access, operation, &key, found.as_ref())?;
             }
             let mut object = key.object().clone();
-            // Whether an object is CKA_MODIFIABLE is no matter of custody.
-            if custody.is_empty() || !changes.is_empty() {
+            // Whether an object is CKA_MODIFIABLE is no matter of custody, nor of suspending it.
+            if custody.is_empty() && suspended.is_none() || !changes.is_empty() {
                 policy::may(access, Operation::Change, &key, found.as_ref())?;
                 object = template::modify(&object, changes.clone(), asker)?;
+                notes.extend(notes_of(&object, &changes));
+            }
+            if let Some(value) = &suspended {
+                rules::read(&object, CKA_STRONGROOM_SUSPENDED)?;
+                policy::may(access, Operation::Suspend, &key, found.as_ref())?;
+                notes.extend(lifecycle::suspend(&mut object, value)?);
+            }
+            if notes.is_empty() && custody.is_empty() {
+                return Ok(());
             }
             let Some(found) = found else {
                 self.index_for_change().set_session(handle, Arc::new(Key::new(object)));
                 return Ok(());
             };
-            match self.rewrite(access, &found, object, custody, &names(&changes)) {
+            match self.rewrite(access, &found, object, custody, notes) {
                 Err(Error::FunctionFailed) => {}
                 done => return done,
             }
@@ -133,7 +169,7 @@ impl Token {
         found: &Opened,
         mut object: Object,
         custody: &[Custody],
-        changed: &str,
+        notes: Vec<Note>,
     ) -> Result<()> {
         let next = Header { version: found.header.version + 1, ..found.header };
         let login = access.login.ok_or(Error::UserNotLoggedIn)?;
@@ -141,10 +177,7 @@ impl Token {
             object.set(CKA_STRONGROOM_OWNER, Value::Bytes(owner.0.to_vec()));
         }
         self.write(&*self.store()?, |change| {
-            if !changed.is_empty() || custody.is_empty() {
-                let note = Note::of(Event::Modify).object(next.id).detail("attributes", changed);
-                change.audit(access.login, note)?;
-            }
+            notes.into_iter().try_for_each(|note| change.audit(access.login, note.object(next.id)))?;
             custody::write(change, login, next, &object, custody)
         })?;
         self.index_for_change().forget(next.id);
@@ -159,8 +192,7 @@ impl Token {
         kinds: &[AttributeType],
     ) -> Result<Vec<Result<Value>>> {
         let (found, key) = self.resolve(access, handle)?;
-        let whole = (found.as_ref(), key.object());
-        Ok(kinds.iter().map(|kind| self.attribute(access, whole, *kind)).collect())
+        Ok(kinds.iter().map(|kind| self.attribute(access, (found.as_ref(), &key), *kind)).collect())
     }
 
     /// C_CopyObject: what is to be stored, and what is to be recorded of it.
@@ -173,16 +205,26 @@ impl Token {
 
     /// C_DestroyObject.
     pub fn destroy(&self, access: Access<'_>, handle: Handle) -> Result<()> {
+        self.destroy_all(access, &[handle])
+    }
+
+    /// Destroys objects, all or none.
+    pub fn destroy_all(&self, access: Access<'_>, handles: &[Handle]) -> Result<()> {
         for _ in 0..TRIES {
-            let (found, key) = self.resolve(access, handle)?;
-            if !key.object().flag(CKA_DESTROYABLE) {
-                return Err(Error::ActionProhibited);
+            let mut records = Vec::new();
+            for handle in handles {
+                let (found, key) = self.resolve(access, *handle)?;
+                if !key.object().flag(CKA_DESTROYABLE) {
+                    return Err(Error::ActionProhibited);
+                }
+                policy::may(access, Operation::Destroy, &key, found.as_ref())?;
+                records.extend(found.map(|found| found.header));
             }
-            policy::may(access, Operation::Destroy, &key, found.as_ref())?;
-            let destroyed = found.map_or(Ok(()), |found| self.destroy_record(access, &found.header));
+            let destroyed = if records.is_empty() { Ok(()) } else { self.destroy_records(access, &records) };
             if destroyed != Err(Error::FunctionFailed) {
                 destroyed?;
-                self.index_for_change().remove(handle);
+                let mut index = self.index_for_change();
+                handles.iter().for_each(|handle| index.remove(*handle));
                 return Ok(());
             }
         }
@@ -190,46 +232,72 @@ impl Token {
     }
 
     /// `FunctionFailed` when another process was faster: it may be another's by now, or protected.
-    pub(super) fn destroy_record(&self, access: Access<'_>, seen: &Header) -> Result<()> {
+    pub(super) fn destroy_records(&self, access: Access<'_>, seen: &[Header]) -> Result<()> {
         let login = access.login.ok_or(Error::UserNotLoggedIn)?;
         self.write(&*self.store()?, |change| {
             custody::still_good(change, login)?;
-            let record = change.load(Kind::Object, seen.id)?.ok_or(Error::ObjectHandleInvalid)?;
-            if record.header.version != seen.version {
-                return Err(Error::FunctionFailed);
+            for seen in seen {
+                let record = change.load(Kind::Object, seen.id)?.ok_or(Error::ObjectHandleInvalid)?;
+                if record.header.version != seen.version {
+                    return Err(Error::FunctionFailed);
+                }
+                change.remove(Kind::Object, seen.id)?;
+                change.audit(access.login, Note::of(Event::Destroy).object(seen.id))?;
             }
-            change.remove(Kind::Object, seen.id)?;
-            change.audit(access.login, Note::of(Event::Destroy).object(seen.id))
+            Ok(())
         })
     }
 
     /// Handles of all objects the asker may see that match; CKO_PROFILE objects included.
     pub fn find(&self, access: Access<'_>, template: &Template) -> Result<Vec<Handle>> {
-        let store = self.store()?;
-        self.look(&store)?;
         let (custody, template) = custody::split(template.clone());
-        let mut found = Vec::new();
-        for header in self.candidates(&store, access, &template)? {
-            // A damaged object is named in the log and left out; the others are served.
-            let opened = match self.open_record(&store, access.login, header.id) {
-                Err(Error::DeviceError) => None,
-                other => other?,
-            };
-            if opened.is_some_and(|opened| self.matches(access, &opened, &template, &custody)) {
-                found.push(header.id);
-            }
-        }
+        let found = self.find_records(access, &template, &custody)?;
         let mut index = self.index.write();
         let mut handles: Vec<Handle> = found.into_iter().map(|id| index.handle(id)).collect();
         for (handle, key) in index.sessions() {
             let object = key.object();
             let seen = policy::may_see(access.login, object.is_token(), object.is_private());
-            if seen && custody.is_empty() && search::matches(object, &template) {
+            if seen && custody.is_empty() && searchable(access, key, None, &template) {
                 handles.push(handle);
             }
         }
         handles.sort_unstable();
         Ok(handles)
+    }
+
+    /// The records that match, as of one moment: one that another process changed between the look at the
+    /// index and at the record (a rotation moves a label from one key to another) starts the search again.
+    fn find_records(&self, access: Access<'_>, template: &Template, custody: &Template) -> Result<Vec<Id>> {
+        let store = self.store()?;
+        let mut found = Vec::new();
+        for _ in 0..TRIES {
+            self.look(&store)?;
+            let (version, seen) = {
+                let index = self.index.read();
+                (index.version, index.seen)
+            };
+            found.clear();
+            let mut missed = Vec::new();
+            for header in self.candidates(&store, access, template)? {
+                // A damaged object is named in the log and left out; the others are served.
+                let opened = match self.open_record(&store, access.login, header.id) {
+                    Err(Error::DeviceError) => None,
+                    other => other?,
+                };
+                match opened.is_some_and(|opened| self.matches(access, &opened, template, custody)) {
+                    true => found.push(header.id),
+                    false => missed.push(header.id),
+                }
+            }
+            if missed.is_empty() || version == Some(store.data_version()?) {
+                break;
+            }
+            let changes = store.changes(seen)?;
+            if !changes.reset && !changes.records.iter().any(|(_, id)| missed.contains(id)) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// What the blind index gives for a search: the public, the asker's own, what is shared with him.
@@ -245,16 +313,12 @@ impl Token {
         Ok(headers)
     }
 
-    /// Whether an object is what the asker searches: what he may not read tells him nothing.
+    /// Whether an object is what the asker searches.
     fn matches(&self, access: Access<'_>, opened: &Opened, template: &Template, custody: &Template) -> bool {
-        let object = opened.key.object();
-        let secret = || template.iter().any(|(kind, _)| rules::is_hidden(object, *kind));
         let same = |(kind, wanted): &(AttributeType, Value)| {
-            self.attribute(access, (Some(opened), object), *kind).is_ok_and(|value| value.same(wanted))
+            self.attribute(access, (Some(opened), &opened.key), *kind).is_ok_and(|value| value.same(wanted))
         };
-        search::matches(object, template)
-            && (!secret() || policy::may(access, Operation::Reveal, &opened.key, Some(opened)).is_ok())
-            && custody.iter().all(same)
+        searchable(access, &opened.key, Some(opened), template) && custody.iter().all(same)
     }
 
     /// The session objects of a closed session go.
@@ -268,6 +332,12 @@ impl Token {
     /// Someone logged in: what may be used has changed.
     pub fn log_in_changed(&self) {
         drop(self.index_for_change());
+    }
+
+    /// A password was right, and the login comes too late: the log says that it ended.
+    pub fn end_unused(&self, login: &Login) {
+        login.end();
+        self.count_repeat(login, false);
     }
 
     /// Forgets the keys of private objects in this process, private session objects too. `login`: what

@@ -1,10 +1,12 @@
 //! What officers do: make the token and its users, set passwords, end locks, delete. And the token's own
 //! record, which says its label and what a reset does.
 
+use super::appliance;
 use super::deletion::take_all;
 use super::keychain::{Stretch, UserKeys};
 use super::policy::{self, Operation};
 use super::reset;
+use super::shareholders::{self, Part};
 use super::users::{AUDIT_KEY, User};
 use super::{Access, Login, MAX_PIN_LENGTH, Role, Token};
 use crate::audit::{Event, Note, hex};
@@ -49,10 +51,13 @@ fn check_name(name: &str) -> Result<()> {
     if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fine) {
         return Err(Error::ArgumentsBad.because("a user's name is 1 to 64 of letters, digits and . _ - @"));
     }
-    Ok(())
+    if name == appliance::NAME { Err(nobody(name)) } else { Ok(()) }
 }
 
 pub(super) fn nobody(name: &str) -> Error {
+    if name == appliance::NAME {
+        return Error::ArgumentsBad.because("appliance is this host's own identity (AU), and not a person");
+    }
     Error::ArgumentsBad.because(format_args!("there is no user {name}"))
 }
 
@@ -80,8 +85,24 @@ impl NewPassword {
             }
             (ResetPolicy::Quorum { threshold }, Role::User) => reset::deal(change, user, keys, threshold),
             // An officer owns nothing that would be worth keeping.
-            (ResetPolicy::Quorum { .. }, Role::Officer) | (ResetPolicy::Destroys, _) => Ok(()),
+            (ResetPolicy::Quorum { .. }, Role::Officer) => {
+                user.part = Part::Given;
+                Ok(())
+            }
+            (ResetPolicy::Quorum { .. }, Role::Appliance) | (ResetPolicy::Destroys, _) => Ok(()),
         }
+    }
+
+    /// The user of this name, if there is one: an officer whose password another sets holds no shares.
+    fn target(&self, change: &mut Change<'_>, name: &str) -> Result<Option<User>> {
+        let user = change.user_named(name)?;
+        let (Some(officer), ResetPolicy::Quorum { threshold }) =
+            (user.as_ref().filter(|user| user.role == Role::Officer), self.policy)
+        else {
+            return Ok(user);
+        };
+        shareholders::leave(change, officer, threshold)?;
+        change.user(officer.header.id)
     }
 
     /// The keys that a present user goes on with: his own where the policy keeps them, else new ones, and
@@ -94,11 +115,53 @@ impl NewPassword {
             }
             (ResetPolicy::Keeps, _, None) => Err(Error::GeneralError),
             (ResetPolicy::Quorum { threshold }, Role::User, _) => reset::collect(officer, user, threshold),
-            (ResetPolicy::Quorum { .. }, Role::Officer, _) | (ResetPolicy::Destroys, ..) => {
+            (ResetPolicy::Quorum { .. } | ResetPolicy::Destroys, ..) => {
                 return Ok((UserKeys::random()?, take_all(change, user.header.id)?));
             }
         };
         Ok((keys?, Vec::new()))
+    }
+}
+
+/// With policy `keeps` the token's reset key, which every officer can open.
+fn reset_key(change: &mut Change<'_>, officer: &Login) -> Result<Secret> {
+    let user = change.user(officer.user)?.ok_or(Error::UserNotLoggedIn)?;
+    officer.keys.take_reset_key(&user.reset_key).map_err(|_| Error::UserNotLoggedIn)
+}
+
+/// Before an officer is deleted: nothing that he may have kept opens what comes after him. With policy
+/// `keeps` the token gets a new reset key, and each user's keys are wrapped anew: with ten thousand users
+/// that takes seconds.
+pub(super) fn part_with(
+    change: &mut Change<'_>,
+    acting: &Login,
+    leaving: &User,
+    policy: ResetPolicy,
+) -> Result<()> {
+    match policy {
+        ResetPolicy::Quorum { threshold } => shareholders::leave(change, leaving, threshold),
+        ResetPolicy::Destroys => Ok(()),
+        ResetPolicy::Keeps => {
+            let (old, new) = (reset_key(change, acting)?, Secret::random(32)?);
+            for header in change.list(Kind::User)? {
+                let Some(mut user) =
+                    change.user(header.id)?.filter(|user| user.header.id != leaving.header.id)
+                else {
+                    continue;
+                };
+                let keys = UserKeys::unwrap_for_reset(&old, &user.keys_for_reset, user.public);
+                let Ok(keys) = keys else {
+                    log::warn!("{}'s keys did not open for reset before, and do not now", user.name);
+                    continue;
+                };
+                user.keys_for_reset = keys.wrap_for_reset(&new)?;
+                if user.role == Role::Officer {
+                    user.reset_key = UserKeys::give_reset_key(&user.public, &new)?;
+                }
+                user.save(change)?;
+            }
+            Ok(())
+        }
     }
 }
 
@@ -136,10 +199,15 @@ impl Token {
         if allowed.contains(&password.len()) { Ok(()) } else { Err(Error::PinLenRange) }
     }
 
-    /// C_InitToken: a new token with the officer `default_officer` and the configured reset policy; a
-    /// present one needs that officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its
-    /// audit log the new one begins with the end.
+    /// C_InitToken: as `initialize_with` the configured reset policy.
     pub fn initialize(&self, pin: &[u8], label: &str) -> Result<()> {
+        self.initialize_with(pin, label, self.config.reset_policy)
+    }
+
+    /// A new token with the officer `default_officer` and a reset policy; a present one needs that
+    /// officer's PIN (`PinIncorrect`, `PinLocked`) and loses everything: of its audit log the new one
+    /// begins with the end.
+    pub fn initialize_with(&self, pin: &[u8], label: &str, policy: ResetPolicy) -> Result<()> {
         let mut made = Note::of(Event::TokenInitialized);
         if Store::exists(&self.config) {
             let officer = self.authenticate(Role::Officer, Some(&self.config.default_officer), pin, None)?;
@@ -149,8 +217,8 @@ impl Token {
             made = made.detail("former_sequence", tip.sequence).detail("former_hash", hex(&tip.hash));
         }
         self.check_password(pin)?;
+        check_name(&self.config.default_officer)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
-        let policy = self.config.reset_policy;
         let keys = UserKeys::random()?;
         let reset = if policy == ResetPolicy::Keeps { Some(Secret::random(32)?) } else { None };
         let audit_key = PrivateKey::generate()?;
@@ -171,8 +239,11 @@ impl Token {
             let mut officer = User::new(&self.config.default_officer, Role::Officer, token, stretch)?;
             let kek = stretch.kek(pin, &change.derived_secret(b"password pepper"))?;
             NewPassword { stretch, kek, policy, reset }.set(change, &mut officer, &keys)?;
+            // It is his own.
+            officer.part = Part::Holds;
             officer.save(change)?;
-            change.enter(made)?;
+            let host = appliance::make(change)?;
+            change.enter(made.detail("appliance", host.fingerprint()))?;
             change.enter(Note::of(Event::UserCreated).user(officer.person()))
         })?;
         self.replace_store(Some(Arc::new(store)));
@@ -183,12 +254,6 @@ impl Token {
     pub(super) fn officer<'a>(access: Access<'a>, operation: Operation) -> Result<&'a Arc<Login>> {
         policy::may_manage(access, operation)?;
         access.login.ok_or(Error::UserNotLoggedIn)
-    }
-
-    /// With policy `keeps` the token's reset key, which every officer can open.
-    fn reset_key(&self, store: &Store, officer: &Login) -> Result<Secret> {
-        let user = self.load_user(store, officer.user)?.ok_or(Error::UserNotLoggedIn)?;
-        officer.keys.take_reset_key(&user.reset_key).map_err(|_| Error::UserNotLoggedIn)
     }
 
     /// C_InitPIN: makes the slot's default user, or resets that user's password and lock.
@@ -209,7 +274,6 @@ impl Token {
     /// letters, digits, `.`, `_`, `-`, `@`.
     pub fn create_user(&self, access: Access<'_>, name: &str, role: Role, password: &[u8]) -> Result<Id> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        check_name(name)?;
         self.set_user(&*self.store()?, officer, name, role, false, password)
     }
 
@@ -233,19 +297,23 @@ impl Token {
         present: bool,
         password: &[u8],
     ) -> Result<Id> {
+        if !present {
+            check_name(name)?;
+        }
         self.check_password(password)?;
         let policy = self.policy_of(store)?;
-        let reset = match policy {
-            ResetPolicy::Keeps => Some(self.reset_key(store, officer)?),
-            _ => None,
-        };
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(password, &Self::pepper(store))?;
-        let new = NewPassword { stretch, kek, policy, reset };
         let event = if present { Event::PasswordReset } else { Event::UserCreated };
         self.write(store, |change| {
             super::custody::still_good(change, officer)?;
-            let (mut user, (keys, destroyed)) = match (change.user_named(name)?, present) {
+            // Now: another officer's deletion may have changed it.
+            let reset = match policy {
+                ResetPolicy::Keeps => Some(reset_key(change, officer)?),
+                _ => None,
+            };
+            let new = NewPassword { stretch, kek, policy, reset };
+            let (mut user, (keys, destroyed)) = match (new.target(change, name)?, present) {
                 (Some(user), true) if user.role == role => {
                     let keys = new.keys_of(change, officer, &user)?;
                     (user, keys)

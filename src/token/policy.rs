@@ -26,6 +26,8 @@ pub enum Who {
     /// A CU, of what another owns and everybody may see.
     Stranger,
     Officer,
+    /// AU: the host itself.
+    Appliance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub enum Operation {
     Change,
     Copy,
     Destroy,
+    /// Suspend and resume its use.
+    Suspend,
+    /// Put a new version in its place.
+    Rotate,
     /// Share and unshare it, and know with whom.
     Share,
     /// Give it to another owner.
@@ -52,6 +58,12 @@ pub enum Operation {
     ManageUsers,
     /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
     ReadLog,
+    /// Remove old entries of the audit log that were exported.
+    PruneLog,
+    /// Compare the records with the digest of them all.
+    CheckState,
+    /// Add, exchange and remove what the token's file opens with.
+    ManageSeal,
 }
 
 /// What it is done to.
@@ -74,10 +86,10 @@ struct Row {
     operations: &'static [Operation],
     targets: &'static [Target],
     /// In the order of [`Who`].
-    verdicts: [Verdict; 5],
+    verdicts: [Verdict; 6],
 }
 
-const fn row(operations: &'static [Operation], targets: &'static [Target], verdicts: [Verdict; 5]) -> Row {
+const fn row(operations: &'static [Operation], targets: &'static [Target], verdicts: [Verdict; 6]) -> Row {
     Row { operations, targets, verdicts }
 }
 
@@ -99,35 +111,55 @@ const PRIVATE: &[Target] = &[SessionPrivate, TokenPrivate];
 /// without a row of its own.
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    //                                                  nobody  user  sharer     stranger   officer
-    row(&[See],                            PUBLIC,     [YES,    YES,  YES,       YES,       YES]),
-    row(&[UsePublic],                      PUBLIC,     [YES,    YES,  YES,       YES,       YES]),
-    row(&[UseSecret],                      PUBLIC,     [YES,    YES,  YES,       YES,       NO_USE]),
-    row(&[Reveal],                         PUBLIC,     [YES,    YES,  SECRET,    YES,       SECRET]),
-    row(&[Export],                         PUBLIC,     [YES,    YES,  KEPT,      YES,       KEPT]),
-    row(&[Copy],                           PUBLIC,     [YES,    YES,  FORBIDDEN, YES,       YES]),
-    row(&[Make, Change, Destroy],  &[SessionPublic],   [YES,    YES,  FORBIDDEN, FORBIDDEN, YES]),
-    row(&[Make, Change, Destroy],  &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, YES]),
-    row(&[See, UsePublic, UseSecret],      PRIVATE,    [GONE,   YES,  YES,       GONE,      GONE]),
-    row(&[Reveal],                         PRIVATE,    [GONE,   YES,  SECRET,    GONE,      GONE]),
-    row(&[Export],                         PRIVATE,    [GONE,   YES,  KEPT,      GONE,      GONE]),
-    row(&[Copy, Change, Destroy],          PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
-    row(&[Make],                           PRIVATE,    [LOGIN,  YES,  YES,       YES,       LOGIN]),
-    row(&[Share],                  &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
+    //                                                  nobody  user  sharer     stranger   officer  appliance
+    row(&[See],                            PUBLIC,     [YES,    YES,  YES,       YES,       YES,     YES]),
+    row(&[UsePublic],                      PUBLIC,     [YES,    YES,  YES,       YES,       YES,     NO_USE]),
+    row(&[UseSecret],                      PUBLIC,     [YES,    YES,  YES,       YES,       NO_USE,  NO_USE]),
+    row(&[Reveal],                         PUBLIC,     [YES,    YES,  SECRET,    YES,       SECRET,  SECRET]),
+    row(&[Export],                         PUBLIC,     [YES,    YES,  KEPT,      YES,       KEPT,    KEPT]),
+    row(&[Copy],                           PUBLIC,     [YES,    YES,  FORBIDDEN, YES,       YES,     FORBIDDEN]),
+    row(&[Make, Change, Destroy, Suspend], &[SessionPublic],
+                                                       [YES,    YES,  FORBIDDEN, FORBIDDEN, YES,     FORBIDDEN]),
+    row(&[Make, Change, Destroy],  &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, YES,     FORBIDDEN]),
+    row(&[See, UsePublic, UseSecret],      PRIVATE,    [GONE,   YES,  YES,       GONE,      GONE,    GONE]),
+    row(&[Reveal],                         PRIVATE,    [GONE,   YES,  SECRET,    GONE,      GONE,    GONE]),
+    row(&[Export],                         PRIVATE,    [GONE,   YES,  KEPT,      GONE,      GONE,    GONE]),
+    row(&[Copy, Change, Destroy, Suspend], PRIVATE,    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
+    row(&[Make],                           PRIVATE,    [LOGIN,  YES,  YES,       YES,       LOGIN,   FORBIDDEN]),
+    row(&[Suspend],                &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Rotate],                 &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
+    row(&[Rotate],                 &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    // A session's key dies with it: whoever wants another one makes it.
+    row(&[Rotate],  &[SessionPublic, SessionPrivate],
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Share],                  &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
     // There is nothing to share of what everybody sees, and of what dies with its session.
     row(&[Share],  &[SessionPublic, SessionPrivate, TokenPublic],
-                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[Transfer],               &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE]),
-    row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[Transfer],               &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      GONE,    GONE]),
+    row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
-                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ReadLog],   &[Token],           [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES]),
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    row(&[ManageUsers, ReadLog, PruneLog, ManageSeal], &[Token],
+                                            [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
+    row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
 ];
 
 impl Operation {
     /// Whether it writes: on the token it needs a read-write session.
     const fn writes(self) -> bool {
-        matches!(self, Make | Change | Destroy | Share | Transfer | ManageUsers)
+        matches!(
+            self,
+            Make | Change
+                | Destroy
+                | Suspend
+                | Rotate
+                | Share
+                | Transfer
+                | ManageUsers
+                | PruneLog
+                | ManageSeal
+        )
     }
 }
 
@@ -153,6 +185,7 @@ fn who(login: Option<&Arc<Login>>) -> Who {
         None => Who::Nobody,
         Some(Role::User) => Who::User,
         Some(Role::Officer) => Who::Officer,
+        Some(Role::Appliance) => Who::Appliance,
     }
 }
 
@@ -168,7 +201,7 @@ fn who_to(login: Option<&Arc<Login>>, found: &Opened) -> Who {
 
 pub fn asker(login: Option<&Arc<Login>>) -> Asker {
     match who(login) {
-        Who::Nobody => Asker::Public,
+        Who::Nobody | Who::Appliance => Asker::Public,
         Who::Officer => Asker::Officer,
         _ => Asker::User,
     }
@@ -218,9 +251,14 @@ mod tests {
     #[test]
     fn every_question_has_one_answer() {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
-        let all = [See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Share, Transfer];
+        let all = [
+            See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
+            Transfer,
+        ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
-        for (operation, target) in cells.chain([(ManageUsers, Token), (ReadLog, Token)]) {
+        for (operation, target) in cells.chain(
+            [ManageUsers, ReadLog, PruneLog, ManageSeal, CheckState].map(|operation| (operation, Token)),
+        ) {
             let rows = TABLE.iter();
             let rows =
                 rows.filter(|row| row.operations.contains(&operation) && row.targets.contains(&target));
@@ -231,20 +269,36 @@ mod tests {
     #[test]
     fn what_must_hold() {
         for target in [SessionPrivate, TokenPrivate] {
-            for operation in [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy] {
-                for who in [Who::Nobody, Who::Stranger, Who::Officer] {
+            for operation in
+                [See, UseSecret, UsePublic, Reveal, Export, Change, Copy, Destroy, Suspend, Rotate]
+            {
+                for who in [Who::Nobody, Who::Stranger, Who::Officer, Who::Appliance] {
                     assert!(verdict(who, operation, target).is_err(), "{who:?} {operation:?}");
                 }
             }
         }
-        for operation in [UseSecret, Reveal, Export] {
+        for operation in [UseSecret, Reveal, Export, Suspend, Rotate] {
             assert!(verdict(Who::Officer, operation, TokenPublic).is_err(), "{operation:?}");
         }
-        for operation in [Reveal, Export, Change, Copy, Destroy, Share, Transfer] {
+        // The host: basic information and digests, no cryptography at all, no people.
+        for target in [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate] {
+            let all = [
+                UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
+                Transfer,
+            ];
+            for operation in all {
+                assert!(verdict(Who::Appliance, operation, target).is_err(), "{operation:?} {target:?}");
+            }
+        }
+        assert_eq!(verdict(Who::Appliance, ManageUsers, Token), FORBIDDEN);
+        assert_eq!(verdict(Who::Appliance, ReadLog, Token), FORBIDDEN);
+        assert_eq!(verdict(Who::Appliance, CheckState, Token), YES);
+        for operation in [Reveal, Export, Change, Copy, Destroy, Suspend, Rotate, Share, Transfer] {
             assert!(verdict(Who::Sharer, operation, TokenPrivate).is_err(), "{operation:?}");
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {
             assert_eq!(verdict(who, ManageUsers, Token), LOGIN);
+            assert_eq!(verdict(who, ManageSeal, Token), LOGIN);
         }
     }
 }

@@ -2,13 +2,15 @@
 //! in a process of his own.
 //!
 //! Each user has a reset key of his own. It is cut into shares when the user is made and at each password
-//! after that, one for each officer of that day, as an HPKE ciphertext in the user's record. An officer
+//! after that, one for each shareholder of that day (`shareholders.rs`), as an HPKE ciphertext in the user's record. An officer
 //! who asks for a reset leaves a request there; another who approves opens his share and gives it to the
 //! first, bound to the request. So approving the reset of one user gives away nothing of another, and
 //! whoever holds fewer shares than are needed holds nothing.
 
 use super::keychain::{self, UserKeys};
+use super::officers::nobody;
 use super::policy::{self, Operation};
+use super::shareholders;
 use super::users::User;
 use super::{Access, Login, Role, Token};
 use crate::audit::{Event, Note};
@@ -41,6 +43,8 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct PendingReset {
     pub user: String,
+    /// The user is an officer who is to hold shares.
+    pub shareholder: bool,
     pub officer: String,
     /// Officers who said yes, the one who asks included.
     pub approved: Vec<String>,
@@ -97,7 +101,7 @@ impl Request {
     }
 
     /// Void also when its time lies ahead: a clock was set.
-    fn is_void(&self) -> bool {
+    pub(super) fn is_void(&self) -> bool {
         !(self.begun..=self.begun.saturating_add(LONGEST_S)).contains(&now())
     }
 
@@ -112,13 +116,19 @@ fn share_purpose(user: Id, officer: Id) -> Vec<u8> {
     [&b"share"[..], &user.0, &officer.0].concat()
 }
 
-/// Gives a user a new reset key, a share of it to each officer there is. `ActionProhibited` when there
-/// are fewer than are needed.
+/// Why nothing is done for this user or officer.
+pub(super) fn refused(name: &str, why: &str) -> Error {
+    Error::ActionProhibited.because(format_args!("{name}: {why}"))
+}
+
+/// Gives a user a new reset key, a share of it to each officer who may hold one. `ActionProhibited` when
+/// there are fewer than are needed.
 pub fn deal(change: &mut Change<'_>, user: &mut User, keys: &UserKeys, threshold: u32) -> Result<()> {
-    let officers = change.officers()?;
+    let officers = change.shareholders()?;
     if officers.len() < threshold as usize {
         return Err(Error::ActionProhibited.because(format_args!(
-            "reset policy quorum: a user needs {threshold} officers, and there are {}",
+            "reset policy quorum: a user needs {threshold} officers who hold shares, and there are {}; an \
+             officer holds some after changing the password that another officer gave",
             officers.len()
         )));
     }
@@ -144,7 +154,7 @@ fn own_share(officer: &Login, user: &User) -> Option<Secret> {
 /// The user's keys, by what officers approved: for the one who asked, and nobody else.
 /// `ActionProhibited` when it is not enough.
 pub fn collect(officer: &Login, user: &User, threshold: u32) -> Result<UserKeys> {
-    let refused = |why: &str| Error::ActionProhibited.because(format_args!("reset of {}: {why}", user.name));
+    let refused = |why: &str| refused(&format!("reset of {}", user.name), why);
     let request = user.request.as_ref().ok_or_else(|| refused("nobody asked for it"))?;
     if request.officer != officer.user {
         return Err(refused("another officer asked for it, and it is his to finish"));
@@ -165,25 +175,31 @@ pub fn collect(officer: &Login, user: &User, threshold: u32) -> Result<UserKeys>
 }
 
 impl Token {
-    /// Asks the other officers for a reset; an older request for this user is void. Only where the
-    /// policy is `quorum` (`ActionProhibited`).
+    /// Asks the other officers for a reset of a user's password, or that an officer may hold shares; an older
+    /// request for this one is void. Only where the policy is `quorum` (`ActionProhibited`).
     pub fn request_reset(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
         let mut nonce = [0; 16];
         random::fill(&mut nonce)?;
-        self.change_request(officer, name, Event::ResetRequested, |_, user| {
-            let approvals = Vec::new();
-            user.request = Some(Request { officer: officer.user, nonce, begun: now(), approvals });
+        self.change_request(officer, name, Event::ResetRequested, |change, user, _| {
+            let request = Request { officer: officer.user, nonce, begun: now(), approvals: Vec::new() };
+            user.request = Some(match user.role {
+                Role::Officer => shareholders::ask(change, officer, user, request)?,
+                _ => request,
+            });
             Ok(())
         })
     }
 
-    /// Gives this officer's share to the one who asked. `ActionProhibited` when nobody asks, one approves
-    /// what he asks himself, or has no share.
+    /// Gives this officer's share to the one who asked, or his word for an officer. `ActionProhibited` when
+    /// nobody asks, one approves what he asks himself, or has no share.
     pub fn approve_reset(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        self.change_request(officer, name, Event::ResetApproved, |change, user| {
-            let refused = |why| Error::ActionProhibited.because(format_args!("reset of {name}: {why}"));
+        self.change_request(officer, name, Event::ResetApproved, |change, user, threshold| {
+            if user.role == Role::Officer {
+                return shareholders::approve(change, officer, user, threshold);
+            }
+            let refused = |why| refused(&format!("reset of {name}"), why);
             let share = own_share(officer, user);
             let id = user.header.id;
             let request = user.request.as_mut().filter(|request| !request.is_void());
@@ -206,7 +222,7 @@ impl Token {
     /// Takes a request back, with its approvals: any officer may.
     pub fn cancel_reset(&self, access: Access<'_>, name: &str) -> Result<()> {
         let officer = Self::officer(access, Operation::ManageUsers)?;
-        self.change_request(officer, name, Event::ResetCanceled, |_, user| {
+        self.change_request(officer, name, Event::ResetCanceled, |_, user, _| {
             user.request = None;
             Ok(())
         })
@@ -217,20 +233,19 @@ impl Token {
         officer: &Arc<Login>,
         name: &str,
         event: Event,
-        work: impl FnOnce(&mut Change<'_>, &mut User) -> Result<()>,
+        work: impl FnOnce(&mut Change<'_>, &mut User, u32) -> Result<()>,
     ) -> Result<()> {
         let store = self.store()?;
-        if !matches!(self.policy_of(&store)?, ResetPolicy::Quorum { .. }) {
+        let ResetPolicy::Quorum { threshold } = self.policy_of(&store)? else {
             return Err(Error::ActionProhibited.because("the token's reset policy is not quorum"));
-        }
+        };
         self.write(&store, |change| {
             super::custody::still_good(change, officer)?;
-            let user = change.user_named(name)?.filter(|user| user.role == Role::User);
-            let mut user = user
-                .ok_or_else(|| Error::ArgumentsBad.because(format_args!("there is no user (CU) {name}")))?;
-            work(change, &mut user)?;
-            user.save(change)?;
-            change.audit(Some(officer), Note::of(event).user(user.person()))
+            let mut user = change.user_named(name)?.ok_or_else(|| nobody(name))?;
+            // The word comes before what follows from it.
+            change.audit(Some(officer), Note::of(event).user(user.person()))?;
+            work(change, &mut user, threshold)?;
+            user.save(change)
         })
     }
 
@@ -252,6 +267,7 @@ impl Token {
             let approved = asking.into_iter().chain(request.approvals.iter().map(|(from, _)| *from));
             pending.push(PendingReset {
                 user: user.name,
+                shareholder: user.role == Role::Officer,
                 officer: name(request.officer)?,
                 approved: approved.map(name).collect::<Result<_>>()?,
                 needed,

@@ -1,5 +1,6 @@
 //! People and their objects, several processes as several tokens on one file.
 
+mod appliance;
 mod deletion;
 
 use super::*;
@@ -9,7 +10,11 @@ use crate::object::template::{Draft, Origin};
 use crate::object::{Object, Value};
 
 mod custody;
+mod lifecycle;
+mod races;
 mod reset;
+mod seal;
+mod shareholders;
 
 pub struct House {
     _folder: tempfile::TempDir,
@@ -31,9 +36,19 @@ impl House {
         let token = house.process();
         token.initialize(OFFICER, "test").unwrap();
         let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
-        for name in officers {
-            let password = format!("pw-{name}");
-            token.create_user(access(&officer), name, Role::Officer, password.as_bytes()).unwrap();
+        for (earlier, name) in officers.iter().enumerate() {
+            token
+                .create_user(access(&officer), name, Role::Officer, format!("pw-{name}").as_bytes())
+                .unwrap();
+            shareholders::own_password(&token, name);
+            if shareholders::part(&token, name) == Some(Part::Waits) {
+                token.request_reset(access(&officer), name).unwrap();
+                let mut others = officers[..earlier].iter();
+                while shareholders::part(&token, name) == Some(Part::Waits) {
+                    let other = shareholders::officer(&token, others.next().unwrap());
+                    token.approve_reset(access(&other), name).unwrap();
+                }
+            }
         }
         for name in ["user", "alice", "bob"] {
             token.create_user(access(&officer), name, Role::User, format!("pw-{name}").as_bytes()).unwrap();
@@ -53,6 +68,12 @@ pub fn access(login: &Arc<Login>) -> Access<'_> {
 
 pub fn insert(token: &Token, access: Access<'_>, object: Object) -> Result<Handle> {
     token.insert_all(access, vec![object], Note::of(Event::Generate)).map(|handles| handles[0])
+}
+
+/// What this thread has used of the processor: other work on the machine does not count.
+pub fn processor_time() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 const NOBODY: Access<'static> = Access { login: None, write: true, session: 1 };

@@ -4,13 +4,15 @@
 
 use super::keychain::{Stretch, UserKeys};
 use super::reset::{self, Request, Shares};
-use super::{Access, Role, Token, UserInfo};
+use super::shareholders::{self, Part};
+use super::{Access, Login, Role, Token, UserInfo};
 use crate::audit::{Event, Note};
 use crate::config::ResetPolicy;
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use crate::store::{BodyKey, Change, Header, Id, Kind, Record, Store, Term};
+use std::sync::Arc;
 
 const NAME: u64 = 1;
 const ROLE: u64 = 2;
@@ -33,6 +35,8 @@ const ATTEMPTS: u64 = 14;
 const RESET_SHARES: u64 = 16;
 /// The reset that is asked for; absent for none.
 const REQUEST: u64 = 17;
+/// An officer's part in resets, a number of [`Part`]; absent when he holds shares.
+const PART: u64 = 18;
 /// The token's: the seed of the Ed25519 key that signs the audit log. Absent as above.
 pub const AUDIT_KEY: u64 = 20;
 
@@ -49,6 +53,7 @@ pub struct User {
     pub reset_key: Vec<u8>,
     pub reset_shares: Shares,
     pub request: Option<Request>,
+    pub part: Part,
     /// Wrong passwords since the last right one.
     pub failures: u32,
     /// Passwords being tried now; those of killed processes stay until the next login ends.
@@ -91,6 +96,7 @@ impl User {
             reset_key: Vec::new(),
             reset_shares: Vec::new(),
             request: None,
+            part: Part::Holds,
             failures: 0,
             attempts: 0,
             credential: 0,
@@ -120,6 +126,7 @@ impl User {
                 Some(request) => Some(Request::decode(request).ok_or_else(damaged)?),
                 None => None,
             },
+            part: Part::of(fields.number(PART)).ok_or_else(damaged)?,
             failures: small(FAILURES)?,
             attempts: fields.number(ATTEMPTS).map_or(Ok(0), u32::try_from).map_err(|_| damaged())?,
             credential: number(CREDENTIAL)?,
@@ -150,6 +157,9 @@ impl User {
         }
         if !self.reset_shares.is_empty() {
             fields.set(RESET_SHARES, reset::encode_shares(&self.reset_shares));
+        }
+        if let Some(number) = self.part.number() {
+            fields.set(PART, Value::Ulong(number));
         }
         if let Some(request) = &self.request {
             fields.set(REQUEST, request.encode());
@@ -222,6 +232,17 @@ impl Token {
         if !access.write {
             return Err(Error::SessionReadOnly);
         }
+        let (login, new) = self.prove_present(access, old, new)?;
+        self.change_own(&login, new)
+    }
+
+    /// Who is meant, the old password being right, and the new one without the name.
+    pub(super) fn prove_present<'a>(
+        &self,
+        access: Access<'_>,
+        old: &[u8],
+        new: &'a [u8],
+    ) -> Result<(Arc<Login>, &'a [u8])> {
         let role = access.login.map_or(Role::User, |login| login.role);
         let store = self.store()?;
         let (named, old_password) = self.named_in(&store, old)?;
@@ -233,35 +254,38 @@ impl Token {
         };
         let prefix = [name.as_bytes(), b":"].concat();
         let new = new.strip_prefix(&prefix[..]).unwrap_or(new);
-        let login = self.authenticate(role, Some(&name), old_password, None)?;
+        Ok((self.authenticate(role, Some(&name), old_password, None)?, new))
+    }
+
+    /// `PinIncorrect` when an officer gave another password, or deleted the user, since the old one was
+    /// proved: that is the later word.
+    pub(super) fn change_own(&self, login: &Arc<Login>, new: &[u8]) -> Result<()> {
+        let store = self.store()?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(new, &Self::pepper(&store))?;
         let policy = self.policy_of(&store)?;
         self.write(&store, |change| {
-            super::custody::still_good(change, &login)?;
-            // An officer's reset in the meantime is the later word: the old password is proof of nothing.
+            super::custody::still_good(change, login).map_err(|error| match error {
+                Error::UserNotLoggedIn => Error::PinIncorrect,
+                other => other,
+            })?;
             let user = change.user(login.user)?.filter(|user| user.credential == login.credential);
             let mut user = user.ok_or(Error::PinIncorrect)?;
-            user.set_password(stretch, &kek, &login.keys)?;
-            if let (Role::User, ResetPolicy::Quorum { threshold }) = (user.role, policy) {
-                // The officers of today. Too few of them is no reason against a new password.
-                match reset::deal(change, &mut user, &login.keys, threshold) {
-                    Ok(()) | Err(Error::ActionProhibited) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let renewed = own_password(change, policy, &mut user, &login.keys)?;
+            user.set_password(stretch, &kek, renewed.as_ref().unwrap_or(&login.keys))?;
             user.save(change)?;
-            change.audit(Some(&login), Note::of(Event::PasswordChanged).user(user.person()))
+            change.audit(Some(login), Note::of(Event::PasswordChanged).user(user.person()))
         })
     }
 
     pub fn users(&self) -> Result<Vec<UserInfo>> {
         let store = self.store()?;
+        let policy = self.policy_of(&store)?;
         let mut users = Vec::new();
         for header in store.list(Kind::User)? {
             let Some(record) = store.load(Kind::User, header.id)? else { continue };
-            users.push(self.told(open(&store, &record)?));
+            users.push(self.told(policy, open(&store, &record)?));
         }
         users.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(users)
@@ -270,17 +294,43 @@ impl Token {
     /// One user, by name.
     pub fn user(&self, name: &str) -> Result<Option<UserInfo>> {
         let store = self.store()?;
-        Ok(self.find_user(&store, name)?.map(|user| self.told(user)))
+        let policy = self.policy_of(&store)?;
+        Ok(self.find_user(&store, name)?.map(|user| self.told(policy, user)))
     }
 
-    fn told(&self, user: User) -> UserInfo {
+    fn told(&self, policy: ResetPolicy, user: User) -> UserInfo {
+        let shares = matches!(policy, ResetPolicy::Quorum { .. }) && user.role == Role::Officer;
         UserInfo {
+            part: shares.then_some(user.part),
             id: user.header.id,
             locked: user.failures >= self.config.max_failures,
             failures: user.failures,
             name: user.name,
             role: user.role,
         }
+    }
+}
+
+/// What a password of one's own brings with it under reset policy `quorum`: a user's shares go to the
+/// officers of today, and an officer whose password another gave gets keys that no one else ever had.
+fn own_password(
+    change: &mut Change<'_>,
+    policy: ResetPolicy,
+    user: &mut User,
+    keys: &UserKeys,
+) -> Result<Option<UserKeys>> {
+    let ResetPolicy::Quorum { threshold } = policy else { return Ok(None) };
+    match (user.role, user.part) {
+        // Too few officers is no reason against a new password.
+        (Role::User, _) => match reset::deal(change, user, keys, threshold) {
+            Ok(()) | Err(Error::ActionProhibited) => Ok(None),
+            Err(error) => Err(error),
+        },
+        (Role::Officer, Part::Given) => {
+            user.part = shareholders::part_of_own_password(change, threshold)?;
+            UserKeys::random().map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

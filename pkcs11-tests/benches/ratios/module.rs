@@ -15,8 +15,12 @@ pub struct Module {
 /// A key of a task: its handle, 0 for tasks without one.
 pub type Key = CK_OBJECT_HANDLE;
 
-const SO_PIN: &[u8] = b"12345678";
-const PIN: &[u8] = b"87654321";
+pub const SO_PIN: &[u8] = b"12345678";
+pub const PIN: &[u8] = b"87654321";
+/// Another user's name.
+pub const OTHER: &str = "other";
+/// CKA_STRONGROOM_SHARED_WITH.
+const SHARED_WITH: CK_ATTRIBUTE_TYPE = CKA_VENDOR_DEFINED | 0x5352_0003;
 
 /// Calls an entry of the table; the answer is the CK_RV.
 macro_rules! call {
@@ -114,6 +118,14 @@ impl Module {
         assert_eq!(code, CKR_OK, "{}: C_Login", self.name);
     }
 
+    pub fn log_in(&self, pin: &[u8]) {
+        self.login(CKU_USER, pin);
+    }
+
+    pub fn log_out(&self) {
+        assert_eq!(call!(self, C_Logout, self.session), CKR_OK, "{}: C_Logout", self.name);
+    }
+
     /// C_Finalize, C_Initialize, C_OpenSession, C_Login: the module as a new process finds it.
     pub fn restart(&mut self, log_in: bool) {
         self.finalize();
@@ -197,6 +209,47 @@ impl Module {
         let code =
             call!(self, C_GenerateKey, self.session, &mut mechanism, template.as_mut_ptr(), count, &mut key);
         (code == CKR_OK).then_some(key)
+    }
+
+    /// A P-256 key pair on the token, its private half shared with somebody (ours only).
+    pub fn shared_key(&self, with: Option<&str>, label: &str) {
+        let mut mechanism = mechanism(CKM_EC_KEY_PAIR_GEN);
+        let p256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+        let mut public = [attribute(CKA_EC_PARAMS, p256)];
+        let sharers = with.unwrap_or_default().as_bytes();
+        let mut private = [
+            attribute(CKA_TOKEN, &CK_TRUE),
+            attribute(CKA_SIGN, &CK_TRUE),
+            attribute(CKA_LABEL, label.as_bytes()),
+            attribute(SHARED_WITH, sharers),
+        ];
+        let count = private.len() as CK_ULONG - CK_ULONG::from(with.is_none());
+        let (public_list, private_list) = (public.as_mut_ptr(), private.as_mut_ptr());
+        let (mut a, mut b) = (0, 0);
+        let code = call!(
+            self,
+            C_GenerateKeyPair,
+            self.session,
+            &mut mechanism,
+            public_list,
+            1,
+            private_list,
+            count,
+            &mut a,
+            &mut b
+        );
+        assert_eq!(code, CKR_OK, "{label}");
+    }
+
+    /// The private key of a label.
+    pub fn private_key(&self, label: &str) -> Key {
+        let mut template = [attribute(CKA_LABEL, label.as_bytes()), attribute(CKA_CLASS, &CKO_PRIVATE_KEY)];
+        let (mut key, mut count) = (0, 0);
+        assert_eq!(call!(self, C_FindObjectsInit, self.session, template.as_mut_ptr(), 2), CKR_OK);
+        assert_eq!(call!(self, C_FindObjects, self.session, &mut key, 1, &mut count), CKR_OK);
+        assert_eq!(call!(self, C_FindObjectsFinal, self.session), CKR_OK);
+        assert_eq!(count, 1, "{label}");
+        key
     }
 
     /// How many objects carry the label.

@@ -5,6 +5,7 @@ use crate::context::{Context, unusable};
 use crate::output::{Answer, Failure, Outcome};
 use crate::{Run, pem};
 use serde::Serialize;
+use serde_json::json;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -69,6 +70,15 @@ pub enum Command {
         #[arg(long, conflicts_with = "export")]
         against: Option<PathBuf>,
     },
+    /// Remove old entries, up to a checkpoint, that an export has. Needs an officer.
+    Prune {
+        /// What is older than this: 2026-01-01T00:00:00Z, or 90d for ninety days ago.
+        #[arg(long)]
+        before: String,
+        /// The export that keeps what goes.
+        #[arg(long, value_name = "FILE")]
+        exported: PathBuf,
+    },
     /// The public key that the log is signed with, as PEM: keep it apart from the token.
     Key,
 }
@@ -117,6 +127,7 @@ impl Run for Command {
             Command::Verify { against, .. } => {
                 shown_verified(verify(context.present_token()?, against.as_deref())?)
             }
+            Command::Prune { before, exported } => prune(context, before, exported),
             Command::Key => Ok(Answer::text(pem::write(&public_key(context.present_token()?)?))),
         }
     }
@@ -129,15 +140,31 @@ fn public_key(token: &Token) -> Result<[u8; 32], Failure> {
     })
 }
 
+fn moment(text: &str) -> Result<SystemTime, Failure> {
+    let ago = humantime::parse_duration(text).ok().and_then(|ago| SystemTime::now().checked_sub(ago));
+    ago.or_else(|| humantime::parse_rfc3339_weak(text).ok()).ok_or_else(|| {
+        Failure::usage(format!("{text} is no time: 2026-11-28T02:00:00Z, or 12h for twelve hours ago."))
+    })
+}
+
+fn prune(context: &mut Context, before: &str, exported: &Path) -> Outcome {
+    let before = time(moment(before)?);
+    let file = File::open(exported).map_err(|e| Failure::new(format!("{}: {e}.", exported.display())))?;
+    let officer = context.officer(false)?;
+    let pruned = context.ready_token()?.audit_prune(officer.access(), &before, BufReader::new(file));
+    let pruned = pruned.map_err(|error| match error {
+        Error::ActionProhibited => Failure::new("The log stays as it is.")
+            .next("`strongroom audit export --output FILE` writes what can be removed then."),
+        other => other.into(),
+    })?;
+    let sentence =
+        format!("{} entries are removed; the log begins with entry {}.", pruned.removed, pruned.first);
+    Ok(Answer::done(sentence, json!({ "removed": pruned.removed, "first": pruned.first })))
+}
+
 fn filter(wanted: &Wanted) -> Result<Filter, Failure> {
-    let moment = |text: &String| {
-        let ago = humantime::parse_duration(text).ok().and_then(|ago| SystemTime::now().checked_sub(ago));
-        ago.or_else(|| humantime::parse_rfc3339_weak(text).ok()).ok_or_else(|| {
-            Failure::usage(format!("{text} is no time: 2026-11-28T02:00:00Z, or 12h for twelve hours ago."))
-        })
-    };
     Ok(Filter {
-        since: wanted.since.as_ref().map(moment).transpose()?.map(time),
+        since: wanted.since.as_deref().map(moment).transpose()?.map(time),
         event: wanted.event.clone(),
         user: wanted.user.clone(),
         object: wanted.object.clone(),

@@ -3,8 +3,10 @@
 use crate::Run;
 use crate::context::Context;
 use crate::output::{Answer, Failure, Outcome};
+use crate::reset::said;
 use crate::token::described;
 use serde_json::json;
+use strongroom::config::ResetPolicy;
 use strongroom::error::Error;
 
 #[derive(clap::Subcommand)]
@@ -14,9 +16,46 @@ pub enum Command {
         /// The token's label, which programs show; at most 32 bytes.
         #[arg(long, default_value = "strongroom", value_parser = label)]
         label: String,
+        /// What an officer's new password for a user does to the user's keys; for good [default: the
+        /// configuration's, which is keeps unless it says otherwise].
+        #[arg(long, value_enum, value_name = "POLICY")]
+        reset_policy: Option<PolicyName>,
+        /// How many officers a quorum is [default: 2].
+        #[arg(long, value_name = "NUMBER", requires = "reset_policy", value_parser = threshold())]
+        reset_threshold: Option<u32>,
     },
     /// What the token is. Needs no login.
     Info,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum PolicyName {
+    /// Any officer gives it; the keys stay.
+    Keeps,
+    /// So many officers give it together; the keys stay.
+    Quorum,
+    /// Any officer gives it; the user's private keys are destroyed.
+    Destroys,
+}
+
+fn threshold() -> clap::builder::RangedI64ValueParser<u32> {
+    let (least, most) = ResetPolicy::THRESHOLDS.into_inner();
+    clap::value_parser!(u32).range(i64::from(least)..=i64::from(most))
+}
+
+/// The policy that the options name; `None`: they name none.
+fn policy(name: Option<PolicyName>, threshold: Option<u32>) -> Result<Option<ResetPolicy>, Failure> {
+    match (name, threshold) {
+        (Some(PolicyName::Quorum), number) => {
+            let threshold = number.unwrap_or(*ResetPolicy::THRESHOLDS.start());
+            Ok(Some(ResetPolicy::Quorum { threshold }))
+        }
+        (_, Some(_)) => Err(Failure::usage("--reset-threshold is for --reset-policy quorum.")
+            .next("leave it out, or choose quorum.")),
+        (Some(PolicyName::Keeps), None) => Ok(Some(ResetPolicy::Keeps)),
+        (Some(PolicyName::Destroys), None) => Ok(Some(ResetPolicy::Destroys)),
+        (None, None) => Ok(None),
+    }
 }
 
 /// As long as C_GetTokenInfo can tell.
@@ -27,13 +66,15 @@ fn label(text: &str) -> Result<String, String> {
 impl Run for Command {
     fn run(&self, context: &mut Context) -> Outcome {
         match self {
-            Command::Activate { label } => activate(context, label),
+            Command::Activate { label, reset_policy, reset_threshold } => {
+                activate(context, label, policy(*reset_policy, *reset_threshold)?)
+            }
             Command::Info => described(context),
         }
     }
 }
 
-fn activate(context: &mut Context, label: &str) -> Outcome {
+fn activate(context: &mut Context, label: &str, policy: Option<ResetPolicy>) -> Outcome {
     let (slot, token) = (context.slot()?, context.token()?);
     let unusable = |_| {
         Failure::new("There is a token already, and it cannot be used.").next("`strongroom doctor` says why.")
@@ -44,16 +85,27 @@ fn activate(context: &mut Context, label: &str) -> Outcome {
         ));
     }
     let password = context.options.identity.first_password(&slot.default_officer)?;
-    token.initialize(&password, label).map_err(|error| match error {
+    let policy = policy.unwrap_or(slot.reset_policy);
+    token.initialize_with(&password, label, policy).map_err(|error| match error {
         Error::PinLenRange => bad_length(slot.min_pin_length),
         other => other.into(),
     })?;
     let officer = slot.default_officer;
+    let first = match policy {
+        ResetPolicy::Quorum { threshold } => format!(
+            "officers until there are {threshold}, better {}, so that one may be lost, then the first crypto user",
+            threshold + 1
+        ),
+        _ => "a second officer and the first crypto user".to_owned(),
+    };
     let sentence = format!(
-        "The token {label} is active; its first officer is {officer}.\nNext: a second officer and the first crypto user \
+        "The token {label} is active; its first officer is {officer}.\nNext: {first} \
          (`strongroom user create NAME --role CO|CU`), and a copy of the seal key in a safe place."
     );
-    Ok(Answer::done(sentence, json!({ "label": label, "officer": officer, "serial": token.info()?.serial })))
+    let data = json!({
+        "label": label, "officer": officer, "serial": token.info()?.serial, "reset_policy": said(policy)
+    });
+    Ok(Answer::done(sentence, data))
 }
 
 /// A password that is too short or too long.

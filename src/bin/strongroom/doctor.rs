@@ -61,6 +61,10 @@ impl Finding {
     ) -> Finding {
         Finding { what_to_do: what_to_do.into(), ..Finding::new(check, State::Wrong, found) }
     }
+
+    fn is_wrong(&self) -> bool {
+        self.state == State::Wrong
+    }
 }
 
 impl Run for Doctor {

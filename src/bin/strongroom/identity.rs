@@ -7,6 +7,7 @@
 //! | a crypto user's | `--password-file`, `--password-fd` | `STRONGROOM_PASSWORD` |
 //! | the new one that an officer gives | `--password-file`, `--password-fd` | `STRONGROOM_PASSWORD` |
 //! | the new one of one's own | `--new-password-file` | `STRONGROOM_NEW_PASSWORD` |
+//! | of a file of keys | `--key-password-file`, `--key-password-fd` | `STRONGROOM_KEY_PASSWORD` |
 //!
 //! What is not there is asked for. The role of who acts follows from the name.
 
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use strongroom::config::SlotConfig;
 use strongroom::crypto::Secret;
 use strongroom::error::Error;
-use strongroom::token::{Role, Token};
+use strongroom::token::{Role, Token, appliance};
 
 #[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Who acts")]
@@ -63,19 +64,12 @@ impl From<RoleName> for Role {
     }
 }
 
-/// `CU` or `CO`.
-pub fn short(role: Role) -> &'static str {
-    match role {
-        Role::User => "CU",
-        Role::Officer => "CO",
-    }
-}
-
 /// For sentences.
 pub fn noun(role: Role) -> &'static str {
     match role {
         Role::User => "a crypto user (CU)",
         Role::Officer => "an officer (CO)",
+        Role::Appliance => "this host (AU)",
     }
 }
 
@@ -139,6 +133,26 @@ fn ask_new(prompt: &str, instead: &str) -> Result<Secret, Failure> {
     Ok(first)
 }
 
+/// The password of a file of keys, and whether it was asked for.
+pub fn password_of_keys(
+    file: Option<&Path>,
+    descriptor: Option<u32>,
+    keys: &Path,
+) -> Result<(Secret, bool), Failure> {
+    if let Some(given) = of_option(file, descriptor) {
+        return Ok((given?, false));
+    }
+    let name = "STRONGROOM_KEY_PASSWORD";
+    // An empty one is a password, too.
+    match std::env::var_os(name) {
+        Some(value) => Ok((Secret::from(value.into_vec()), false)),
+        None => {
+            let instead = format!("{name}, or give --key-password-file");
+            Ok((ask(&format!("Password of {}", keys.display()), &instead)?, true))
+        }
+    }
+}
+
 impl Identity {
     fn own(&self) -> Option<Result<Secret, Failure>> {
         of_option(self.password_file.as_deref(), self.password_fd)
@@ -155,7 +169,7 @@ impl Identity {
             Role::Officer => {
                 (self.officers().or_else(own), "STRONGROOM_OFFICER_PASSWORD", "--officer-password-file")
             }
-            Role::User => (own(), "STRONGROOM_PASSWORD", "--password-file"),
+            _ => (own(), "STRONGROOM_PASSWORD", "--password-file"),
         };
         if let Some(given) = given {
             return given;
@@ -226,7 +240,7 @@ pub fn actor(
     };
     let default = |role| match role {
         Role::Officer => slot.default_officer.clone(),
-        Role::User => slot.default_user.clone(),
+        _ => slot.default_user.clone(),
     };
     // A variable that is set for other commands does not stand in the way of this one.
     let fits = |role: Role| needed.is_none_or(|needed| needed == role);
@@ -239,6 +253,10 @@ pub fn actor(
         }
     }
     let name = name.unwrap_or_else(|| default(needed.or(said).unwrap_or(Role::User)));
+    if name == appliance::NAME {
+        return Err(Failure::new("appliance is this host itself (AU): nobody logs in as it.")
+            .next("say who acts with --user NAME."));
+    }
     let user = token.user(&name)?.ok_or_else(|| {
         Failure::new(format!("There is no user {name}."))
             .next("`strongroom user list` shows them; say who acts with --user NAME.")
@@ -261,7 +279,7 @@ pub fn log_in(context: &mut Context, needed: Option<Role>, new_password: bool) -
         return match fits {
             true => Ok(Person { login, session, password: None }),
             false => {
-                Err(Failure::new(format!("You are logged in as {} ({}).", login.name, short(login.role)))
+                Err(Failure::new(format!("You are logged in as {} ({}).", login.name, login.role.short()))
                     .next("`logout`, then `login NAME` as the one who may do this."))
             }
         };

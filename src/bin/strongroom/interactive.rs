@@ -2,7 +2,6 @@
 //! until logout; no password is ever part of a line, so none gets into the history.
 
 use crate::context::{Context, Options};
-use crate::identity::short;
 use crate::output::{self, Answer, Failure, Outcome};
 use crate::{Arguments, Command, Run};
 use clap::{CommandFactory, Parser};
@@ -98,7 +97,7 @@ fn may_be_kept(words: &[String]) -> bool {
 
 fn prompt(context: &mut Context) -> String {
     match context.logged_in() {
-        Ok(Some(login)) => format!("{} ({})> ", login.name, short(login.role)),
+        Ok(Some(login)) => format!("{} ({})> ", login.name, login.role.short()),
         _ => "strongroom> ".into(),
     }
 }

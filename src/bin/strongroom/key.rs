@@ -1,4 +1,15 @@
-//! `strongroom key`: whose keys are whose, and who may use them.
+//! `strongroom key`: keys made, brought and wrapped; whose they are, and who may use them.
+
+mod attributes;
+mod describe;
+mod generate;
+pub mod import;
+mod transport;
+mod wrap;
+
+pub use wrap::written;
+
+mod lifecycle;
 
 use crate::Run;
 use crate::context::{Context, Person};
@@ -6,6 +17,7 @@ use crate::output::{Answer, Failure, Outcome};
 use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
+use std::path::PathBuf;
 use strongroom::error::Error;
 use strongroom::object::Value;
 use strongroom::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
@@ -14,11 +26,48 @@ use strongroom::token::{Handle, Token};
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// The keys you own, those shared with you, and public keys.
-    List,
+    List {
+        /// Only those that are so: attr.NAME=VALUE or key-reference=ID.
+        #[arg(long, num_args = 1.., value_name = "FILTER", value_parser = attributes::filter)]
+        filter: Vec<attributes::Assignment>,
+    },
+    /// Make a secret key.
+    #[command(subcommand)]
+    GenerateSymmetric(generate::Symmetric),
+    /// Make a key pair.
+    #[command(subcommand)]
+    GenerateAsymmetricPair(generate::Pair),
+    /// Bring in keys that were made elsewhere.
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Keys that keys are wrapped with on their way here.
+    #[command(subcommand)]
+    Transport(transport::Command),
+    /// Wrap a key file for someone's transport key; needs no token.
+    WrapFor(transport::WrapFor),
+    /// Take a key of yours out of the token, wrapped by another key.
+    Wrap(wrap::Wrap),
+    /// Bring in a key that a key of the token unwraps.
+    Unwrap(wrap::Unwrap),
+    /// Change an attribute of a key of yours; an officer says which keys are trusted.
+    SetAttribute(attributes::SetAttribute),
+    /// The public half of a key pair as PEM.
+    GenerateFile {
+        /// The key's label or its id.
+        key: String,
+        #[arg(long, value_enum, default_value = "pem")]
+        encoding: FileEncoding,
+        /// [default: standard output]
+        #[arg(long, visible_alias = "out", value_name = "FILE")]
+        path: Option<PathBuf>,
+    },
     /// What a key is, whose, and who may use it.
     Info {
         /// The key's label or its id (CKA_UNIQUE_ID).
         key: String,
+        /// Which of the keys of that name [default: private or secret].
+        #[arg(long, value_parser = attributes::class)]
+        class: Option<u64>,
     },
     /// Let others use a key of yours; they can do nothing else with it.
     Share {
@@ -39,16 +88,48 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         to: String,
     },
+    #[command(flatten)]
+    Lifecycle(lifecycle::Command),
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum FileEncoding {
+    Pem,
 }
 
 impl Run for Command {
     fn run(&self, context: &mut Context) -> Outcome {
+        match self {
+            Command::GenerateSymmetric(command) => command.run(context),
+            Command::GenerateAsymmetricPair(command) => command.run(context),
+            Command::Import(command) => command.run(context),
+            Command::Transport(command) => command.run(context),
+            Command::WrapFor(command) => command.run(context),
+            Command::Wrap(command) => command.run(context),
+            Command::Unwrap(command) => command.run(context),
+            Command::SetAttribute(command) => command.run(context),
+            custody => custody.of_person(context),
+        }
+    }
+}
+
+impl Command {
+    /// What is asked of keys that are there.
+    fn of_person(&self, context: &mut Context) -> Outcome {
         let person = context.crypto_user()?;
         let token = context.ready_token()?;
         match self {
-            Command::List => list(token, &person),
-            Command::Info { key } => {
-                Ok(Answer::record(described(token, &person, the_one(token, &person, key)?)?))
+            Command::Lifecycle(command) => command.run(token, &person),
+            Command::List { filter } => list(token, &person, filter),
+            Command::Info { key, class } => {
+                let found = match class {
+                    Some(class) => find_one(token, &person, key, &[*class])?,
+                    None => the_one(token, &person, key)?,
+                };
+                describe::info(token, &person, found)
+            }
+            Command::GenerateFile { key, path, encoding: FileEncoding::Pem } => {
+                describe::export(token, &person, key, path.as_deref())
             }
             Command::Share { key, with } => {
                 let found = the_one(token, &person, key)?;
@@ -65,6 +146,7 @@ impl Run for Command {
                 token.transfer(person.access(), found, to).map_err(|error| refused(error, key))?;
                 Ok(said(format!("{key} is {to}'s now."), key, std::slice::from_ref(to)))
             }
+            _ => Err(Error::GeneralError.into()),
         }
     }
 }
@@ -89,16 +171,23 @@ const CLASSES: [(&str, u64); 3] =
 
 /// The one private or secret key of a label or id.
 fn the_one(token: &Token, person: &Person, key: &str) -> Result<Handle, Failure> {
+    find_one(token, person, key, &[CKO_PRIVATE_KEY, CKO_SECRET_KEY])
+}
+
+/// The one key of these classes with a label or id.
+fn find_one(token: &Token, person: &Person, key: &str, classes: &[u64]) -> Result<Handle, Failure> {
     let mut found = Vec::new();
     for name in [CKA_UNIQUE_ID, CKA_LABEL] {
-        for (_, class) in &CLASSES[..2] {
+        for class in classes {
             let called = (name, Value::Bytes(key.as_bytes().to_vec()));
             found.extend(token.find(person.access(), &vec![called, (CKA_CLASS, Value::Ulong(*class))])?);
         }
     }
+    let words: Vec<_> =
+        CLASSES.iter().filter(|(_, class)| classes.contains(class)).map(|(word, _)| *word).collect();
     match found[..] {
         [one] => Ok(one),
-        [] => Err(Failure::new(format!("There is no private or secret key {key} that you can see."))
+        [] => Err(Failure::new(format!("There is no {} key {key} that you can see.", words.join(" or ")))
             .next("`strongroom key list` shows what is yours and what is shared with you.")),
         _ => Err(Failure::new(format!("{} keys are called {key}.", found.len()))
             .next("name one by its id: `strongroom key list`.")),
@@ -113,6 +202,7 @@ struct Row {
     /// For the owner alone; empty for others.
     shared_with: Vec<String>,
     id: String,
+    state: &'static str,
 }
 
 fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure> {
@@ -130,15 +220,19 @@ fn described(token: &Token, person: &Person, key: Handle) -> Result<Row, Failure
         owner: text(2),
         shared_with: text(3).lines().map(str::to_owned).collect(),
         id: text(4),
+        state: lifecycle::state(token, person, key)?,
     })
 }
 
-fn list(token: &Token, person: &Person) -> Outcome {
-    let mut rows = Vec::new();
+fn list(token: &Token, person: &Person, filter: &[attributes::Assignment]) -> Outcome {
+    let mut rows: Vec<Row> = Vec::new();
     for (_, class) in CLASSES {
-        for key in token.find(person.access(), &vec![(CKA_CLASS, Value::Ulong(class))])? {
+        let first = rows.len();
+        let search = [filter, &[(CKA_CLASS, Value::Ulong(class))]].concat();
+        for key in token.find(person.access(), &search)? {
             rows.push(described(token, person, key)?);
         }
+        rows[first..].sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));
     }
     Ok(Answer::rows("keys", rows))
 }

@@ -2,7 +2,7 @@
 
 use crate::Run;
 use crate::context::Context;
-use crate::identity::{RoleName, short};
+use crate::identity::RoleName;
 use crate::output::{Answer, Failure, Outcome};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ impl Run for LogIn {
         context.options.identity.user = self.name.clone().or(context.options.identity.user.take());
         context.options.identity.role = self.role.or(context.options.identity.role);
         let login = context.anyone()?.login;
-        let (name, role) = (login.name.clone(), short(login.role));
+        let (name, role) = (login.name.clone(), login.role.short());
         Ok(Answer::done(format!("Logged in as {name} ({role})."), json!({ "username": name, "role": role })))
     }
 }

@@ -7,6 +7,7 @@
 //! who is acting, and prints nothing by itself.
 
 mod audit;
+mod certificate;
 mod cluster;
 mod context;
 mod crypto;
@@ -23,6 +24,7 @@ mod parameters;
 mod pem;
 mod progress;
 mod reset;
+mod seal;
 mod slot;
 mod token;
 mod user;
@@ -73,12 +75,18 @@ commands! {
     /// The people of the token.
     #[command(subcommand)]
     User(user::Command),
-    /// Keys: whose they are, and who may use them.
+    /// Keys: made, brought, wrapped; whose they are, and who may use them.
     #[command(subcommand)]
     Key(key::Command),
+    /// Certificates beside the keys.
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// New passwords by several officers together (reset policy `quorum`).
     #[command(subcommand)]
     Reset(reset::Command),
+    /// What opens the token's file: key files, credentials, passphrases.
+    #[command(subcommand)]
+    Seal(seal::Command),
     /// Log in for the rest of the interactive session.
     Login(login::LogIn),
     /// Log out.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use strongroom::error::Error;
+use strongroom::error::{Error, printable};
 
 pub type Outcome = Result<Answer, Failure>;
 
@@ -170,6 +170,27 @@ impl Failure {
         self
     }
 
+    /// The same, said of a file.
+    pub fn about(mut self, file: &str) -> Failure {
+        if !self.what.starts_with(file) {
+            self.what = format!("{file}: {}", self.what);
+        }
+        self
+    }
+
+    /// All of it in one line, as a reason why one of many was not done: what the library logged since the
+    /// last one belongs to this one.
+    pub fn in_a_line(&self) -> String {
+        let mut text = self.what.clone();
+        for reason in self.because.iter().cloned().chain(reasons()) {
+            text += &format!(" {}.", reason.trim_end_matches('.'));
+        }
+        if let Some(next) = &self.next {
+            text += &format!(" What to do: {next}");
+        }
+        text
+    }
+
     fn for_people(&self, reasons: &[String]) -> String {
         let mut text = format!("strongroom: {}\n", self.what);
         for reason in self.because.iter().chain(reasons) {
@@ -178,7 +199,8 @@ impl Failure {
         if let Some(next) = &self.next {
             text += &format!("What to do: {next}\n");
         }
-        text
+        // What somebody typed, in it, must not steer the terminal.
+        text.lines().map(|line| printable(line) + "\n").collect()
     }
 
     fn for_programs(&self, reasons: &[String]) -> Value {
@@ -189,7 +211,10 @@ impl Failure {
         if let Some(next) = &self.next {
             text += &format!(" What to do: {next}");
         }
-        json!({ "error_code": 1, "data": text })
+        match &self.shown {
+            Some(shown) => json!({ "error_code": 1, "data": text, "shown": shown.data }),
+            None => json!({ "error_code": 1, "data": text }),
+        }
     }
 }
 
@@ -202,7 +227,7 @@ impl From<Error> for Failure {
 
 /// Shows the outcome of a command; the exit code.
 pub fn show(outcome: &Outcome, json: bool) -> ExitCode {
-    let reasons = std::mem::take(&mut *REASONS.lock().unwrap_or_else(|held| held.into_inner()));
+    let reasons = reasons();
     match outcome {
         Ok(answer) => {
             for reason in reasons {
@@ -249,6 +274,11 @@ fn print(bytes: &[u8]) {
 
 /// What the library logged while a command ran: the reasons of its failure.
 static REASONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What was logged since the last time.
+pub fn reasons() -> Vec<String> {
+    std::mem::take(&mut *REASONS.lock().unwrap_or_else(|held| held.into_inner()))
+}
 
 struct Reasons;
 

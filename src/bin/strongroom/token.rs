@@ -26,6 +26,8 @@ struct Description {
     version: &'static str,
     seal: String,
     writable: bool,
+    /// The fingerprint of this host's identity (AU).
+    appliance: String,
     officers: usize,
     users: usize,
     locked: usize,
@@ -36,6 +38,7 @@ struct Description {
 pub fn seal(config: &SealConfig) -> String {
     match config {
         SealConfig::KeyFile(path) => format!("key file {}", path.display()),
+        SealConfig::Credential { name, .. } => format!("credential {name}"),
         SealConfig::Passphrase(_) => "passphrase".into(),
     }
 }
@@ -48,6 +51,7 @@ pub fn described(context: &mut Context) -> Outcome {
     let initialized = !info.serial.is_empty();
     let people = if initialized { token.users().map_err(unusable)? } else { Vec::new() };
     let policy = if initialized { Some(token.reset_policy().map_err(unusable)?) } else { None };
+    let host = if initialized { token.appliance().map_err(unusable)? } else { None };
     let count = |role| people.iter().filter(|user| user.role == role).count();
     Ok(Answer::record(Description {
         slot: slot.id,
@@ -58,6 +62,7 @@ pub fn described(context: &mut Context) -> Outcome {
         version: env!("CARGO_PKG_VERSION"),
         seal: seal(&slot.seal),
         writable: info.flags & cryptoki_sys::CKF_WRITE_PROTECTED == 0,
+        appliance: host.map(|host| host.fingerprint()).unwrap_or_default(),
         officers: count(Role::Officer),
         users: count(Role::User),
         locked: people.iter().filter(|user| user.locked).count(),

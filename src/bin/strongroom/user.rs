@@ -3,18 +3,19 @@
 use crate::Run;
 use crate::cluster::bad_length;
 use crate::context::{Context, Person};
-use crate::identity::{RoleName, noun, short};
+use crate::identity::{RoleName, noun};
 use crate::output::{Answer, Failure, Outcome};
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use strongroom::config::ResetPolicy;
 use strongroom::crypto::Secret;
 use strongroom::error::Error;
-use strongroom::token::Role;
+use strongroom::token::{Part, Role, appliance};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Everyone who can log in. Needs no login.
+    /// Everyone who can log in, and this host (AU). Needs no login.
     List,
     /// Make a user. Needs an officer.
     ///
@@ -72,17 +73,42 @@ struct Row {
     locked: bool,
     failures: u32,
     id: String,
+    /// Of a token with reset policy `quorum`: what an officer's part in resets is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets: Option<&'static str>,
 }
 
 fn list(context: &mut Context) -> Outcome {
-    let users = context.ready_token()?.users()?.into_iter().map(|user| Row {
+    let token = context.ready_token()?;
+    let quorum = matches!(token.reset_policy()?, ResetPolicy::Quorum { .. });
+    let users = token.users()?.into_iter().map(|user| Row {
         username: user.name,
-        role: short(user.role),
+        role: user.role.short(),
         locked: user.locked,
         failures: user.failures,
         id: user.id.to_string(),
+        resets: quorum.then(|| user.part.map_or("", part)),
     });
-    Ok(Answer::rows("users", users.collect()))
+    let host = token.appliance()?.map(|host| Row {
+        username: appliance::NAME.into(),
+        role: Role::Appliance.short(),
+        locked: false,
+        failures: 0,
+        id: host.id.to_string(),
+        resets: quorum.then_some(""),
+    });
+    let mut rows: Vec<_> = users.chain(host).collect();
+    rows.sort_by(|a, b| a.username.cmp(&b.username));
+    Ok(Answer::rows("users", rows))
+}
+
+/// An officer's part in resets.
+fn part(part: Part) -> &'static str {
+    match part {
+        Part::Holds => "takes part",
+        Part::Given => "needs a password of his own",
+        Part::Waits => "needs the others' approval",
+    }
 }
 
 /// What the token says of a change, in this command's words.
@@ -103,17 +129,23 @@ fn create(context: &mut Context, name: &str, role: Role, file: Option<&Path>) ->
     let id = token
         .create_user(officer.access(), name, role, &password)
         .map_err(|error| words(context, error, &format!("{name} was not made")))?;
-    let data = json!({ "username": name, "role": short(role), "id": id.to_string() });
-    Ok(Answer::done(format!("{name} can log in now: {}.", noun(role)), data))
+    let data = json!({ "username": name, "role": role.short(), "id": id.to_string() });
+    let mut sentence = format!("{name} can log in now: {}.", noun(role));
+    if token.user(name)?.is_some_and(|user| user.part == Some(Part::Given)) {
+        sentence += "\nFor a part in resets the officer changes the password first: \
+                     `strongroom user change-password`.";
+    }
+    Ok(Answer::done(sentence, data))
 }
 
 fn delete(context: &mut Context, name: &str, destroy: bool) -> Outcome {
     let officer = context.officer(false)?;
     let token = context.ready_token()?;
+    let owns = token.user(name)?.is_some_and(|user| user.role == Role::User);
     let destroyed = token.delete_user(officer.access(), name, destroy).map_err(|error| {
         let failure = words(context, error, &format!("{name} was not deleted"));
         match error {
-            Error::ActionProhibited if name != officer.login.name => failure.next(
+            Error::ActionProhibited if owns => failure.next(
                 "--destroy-objects destroys what the user owns, for good; or let the user move it elsewhere first.",
             ),
             _ => failure,
@@ -174,5 +206,10 @@ fn change_own(context: &mut Context, person: &Person, file: Option<&Path>) -> Ou
         .ready_token()?
         .set_pin(person.access(), &named(&old), &named(&new))
         .map_err(|error| words(context, error, &format!("{name} has no new password")))?;
-    Ok(Answer::done(format!("{name} has a new password."), json!({ "username": name })))
+    let mut sentence = format!("{name} has a new password.");
+    if context.ready_token()?.user(&name)?.is_some_and(|user| user.part == Some(Part::Waits)) {
+        sentence += "\nFor a part in resets the other officers say yes: \
+                     `strongroom reset request` and `approve` with this officer's name.";
+    }
+    Ok(Answer::done(sentence, json!({ "username": name })))
 }

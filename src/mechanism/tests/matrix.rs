@@ -28,6 +28,10 @@ fn params_for(row: &Mechanism, length: usize) -> Params {
             Params::Pss { hash, mgf: Hash::Sha1, salt_length: 11 }
         }
         Shape::Oaep => Params::Oaep { hash: Hash::Sha256, mgf: Hash::Sha1, label: b"label".to_vec() },
+        Shape::RsaAes => {
+            let label = b"label".to_vec();
+            Params::RsaAes { key_bits: 192, hash: Hash::Sha256, mgf: Hash::Sha1, label }
+        }
         Shape::Ctr => Params::Ctr { counter_bits: 32, block: [7; 16] },
         Shape::Gcm => gcm(&[3; 12], b"seen", 120),
         Shape::Ccm => {
@@ -86,6 +90,7 @@ fn lengths(row: &Mechanism) -> &'static [usize] {
         CKM_AES_ECB | CKM_AES_CBC => &[0, 16, 32, 208],
         CKM_AES_KEY_WRAP => &[16, 24, 64],
         CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => &[1, 8, 20, 64],
+        CKM_RSA_AES_KEY_WRAP => &[1, 32, 1217],
         CKM_RSA_PKCS_PSS => &[32],
         CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP => &[0, 1, 100],
         CKM_RSA_X_509 => &[1, 200, 255],

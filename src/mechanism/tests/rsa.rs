@@ -143,6 +143,39 @@ fn oaep_binds_its_label_and_hash() {
 }
 
 #[test]
+fn a_key_under_rsa_and_aes_is_oaep_and_a_padded_key_wrap() {
+    let (public, private) = &*RSA;
+    let row = find(CKM_RSA_AES_KEY_WRAP).unwrap();
+    let (wrap, unwrap) = (row.wrap.unwrap(), row.unwrap.unwrap());
+    let params = |key_bits, hash| Params::RsaAes { key_bits, hash, mgf: Hash::Sha256, label: Vec::new() };
+    let open = |wrapped: &[u8], hash| unwrap(private, params(256, hash), wrapped);
+    for bits in [128, 192, 256] {
+        let wrapped = wrap(public, params(bits, Hash::Sha256), b"a key of 1 to many bytes").unwrap();
+        let between = decrypt(CKM_RSA_PKCS_OAEP, private, oaep(Hash::Sha256, b""), &wrapped[..256]).unwrap();
+        assert_eq!(between.len() * 8, bits);
+        let inner = decrypt(CKM_AES_KEY_WRAP_KWP, &aes_key(&between), Params::None, &wrapped[256..]);
+        assert_eq!(inner.unwrap(), b"a key of 1 to many bytes");
+        assert_eq!(open(&wrapped, Hash::Sha256).unwrap()[..], *b"a key of 1 to many bytes");
+        // Whatever is wrong inside has one answer.
+        for place in [0, 255, 256, wrapped.len() - 1] {
+            let mut changed = wrapped.to_vec();
+            changed[place] ^= 1;
+            assert_eq!(open(&changed, Hash::Sha256).err(), Some(Error::EncryptedDataInvalid), "{place}");
+        }
+        assert_eq!(open(&wrapped, Hash::Sha1).err(), Some(Error::EncryptedDataInvalid));
+        for length in [0, 255, 256, 264, wrapped.len() - 1] {
+            let cut = open(&wrapped[..length], Hash::Sha256).err();
+            assert_eq!(cut, Some(Error::EncryptedDataLenRange), "{length}");
+        }
+    }
+    assert_eq!(wrap(public, params(64, Hash::Sha1), b"key").err(), Some(Error::MechanismParamInvalid));
+    // An OAEP block that holds no AES key.
+    let odd = encrypt(CKM_RSA_PKCS_OAEP, public, oaep(Hash::Sha256, b""), b"short").unwrap();
+    let blob = [&odd[..], &[0; 24]].concat();
+    assert_eq!(open(&blob, Hash::Sha256).err(), Some(Error::EncryptedDataInvalid));
+}
+
+#[test]
 fn generation_holds_its_template() {
     for bits in [0, 1024, 2040, 2049, 8200, 1 << 40] {
         let refused = generate_pair(CKM_RSA_PKCS_KEY_PAIR_GEN, rsa_template(bits, &[]));

@@ -9,7 +9,9 @@ use super::{
 };
 use crate::object::AttributeType;
 use crate::object::attribute::{
-    CKA_NSS_DB, CKA_NSS_EMAIL, CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH,
+    CKA_NSS_DB, CKA_NSS_EMAIL, CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_MADE_AT, CKA_STRONGROOM_OWNER,
+    CKA_STRONGROOM_RETIRED, CKA_STRONGROOM_SERIES, CKA_STRONGROOM_SHARED_WITH, CKA_STRONGROOM_SUSPENDED,
+    CKA_STRONGROOM_VERSION,
 };
 use cryptoki_sys::*;
 
@@ -75,6 +77,12 @@ const KEY: &[Rule] = &[
     // Stored only when it is given: keys of before are not audited either.
     bytes(CKA_STRONGROOM_AUDIT_USE, CHANGE | COPY),
     number(CKA_OBJECT_VALIDATION_FLAGS, 0, COMPUTED),
+    // Whether a key is CKA_MODIFIABLE or not: `token` takes it out of changes.
+    bytes(CKA_STRONGROOM_SUSPENDED, CHANGE),
+    number(CKA_STRONGROOM_VERSION, 1, COMPUTED),
+    bytes(CKA_STRONGROOM_SERIES, COMPUTED),
+    bytes(CKA_STRONGROOM_RETIRED, COMPUTED),
+    bytes(CKA_STRONGROOM_MADE_AT, COMPUTED),
 ];
 
 /// §4.8. Verifying and encrypting are what a public key is for; wrapping must be asked for.

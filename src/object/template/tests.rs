@@ -155,6 +155,8 @@ fn some_value(kind: AttributeType) -> Value {
     use super::super::Shape;
     match attribute::shape(kind).unwrap() {
         Shape::Bool => Value::Bool(true),
+        // Every key is version 1.
+        Shape::Ulong if kind == attribute::CKA_STRONGROOM_VERSION => Value::Ulong(9),
         Shape::Ulong => Value::Ulong(1),
         Shape::Bytes => Value::Bytes(vec![9]),
         Shape::Secret => Value::Secret([9][..].into()),

@@ -4,9 +4,11 @@
 //! does it. Writes go through [`Token::write`], never to the store alone: it adds what this process still
 //! has to say of repeated logins, and tells the system's logger after the commit.
 
+mod prune;
 mod read;
 mod repeats;
 
+pub use prune::Pruned;
 pub use read::{Filter, Verification};
 pub(super) use repeats::Repeats;
 
@@ -27,8 +29,7 @@ const EVERY: u64 = 256;
 
 /// Someone as a line says it.
 pub(super) fn person(id: Id, name: &str, role: Role) -> Person {
-    let role = if role == Role::Officer { "CO" } else { "CU" };
-    Person { name: name.to_owned(), id: id.to_string(), role: role.to_owned() }
+    Person { name: name.to_owned(), id: id.to_string(), role: role.short().to_owned() }
 }
 
 impl Login {

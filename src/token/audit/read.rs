@@ -1,6 +1,7 @@
 //! Reading the log: for officers entry by entry, for anyone who can open the file whether it is whole.
 
 use super::super::{Access, Token, policy};
+use super::prune::follows;
 use super::seed_in;
 use crate::audit::chain::{Chain, Findings};
 use crate::audit::{Entry, Tip};
@@ -10,7 +11,7 @@ use crate::object::Object;
 use crate::store::{BodyKey, Kind, Store};
 
 /// How many lines are read at once: memory stays small, and no other reader waits long.
-const BATCH: usize = 1000;
+pub(super) const BATCH: usize = 1000;
 
 /// Which entries are wanted; what is `None` wants all.
 #[derive(Clone, Debug, Default)]
@@ -103,8 +104,7 @@ impl Token {
                 match line {
                     Some(line) => {
                         chain.take(&line);
-                        let here = Tip { sequence, hash: crate::audit::hash(&line) };
-                        holds = holds.map(|holds| holds || remembered == Some(here));
+                        holds = holds.map(|holds| holds || follows(sequence, &line, remembered));
                     }
                     None => chain.unreadable(sequence),
                 }
@@ -117,7 +117,7 @@ impl Token {
     }
 }
 
-fn public_key(store: &Store) -> Result<Option<[u8; 32]>> {
+pub(super) fn public_key(store: &Store) -> Result<Option<[u8; 32]>> {
     let Some(record) = store.load(Kind::Token, store.token_id())? else { return Ok(None) };
     let seed = seed_in(&Object::decode(&store.open_body(&record, BodyKey::Seal)?)?);
     seed.map(|seed| PrivateKey::new(&seed).map(|key| key.public())).transpose()

@@ -240,7 +240,7 @@ fn what_was_given_away_meanwhile_is_not_destroyed() {
     let seen = here.resolve(access(&alice), hers).unwrap().0.unwrap().header;
     let far = there.find(access(&again), &named("hers")).unwrap()[0];
     there.transfer(access(&again), far, "bob").unwrap();
-    assert_eq!(here.destroy_record(access(&alice), &seen), Err(Error::FunctionFailed));
+    assert_eq!(here.destroy_records(access(&alice), &[seen]), Err(Error::FunctionFailed));
     assert_eq!(here.destroy(access(&alice), hers), Err(Error::ObjectHandleInvalid));
     assert_eq!(there.find(access(&bob), &named("hers")).unwrap().len(), 1);
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use strongroom::config::{Config, PassphraseSource, SealConfig, SlotConfig};
 use strongroom::error::Error;
-use strongroom::token::Token;
+use strongroom::token::{SealState, Token};
 
 const MODULE: &str = "libstrongroom.so";
 
@@ -84,7 +84,10 @@ pub fn slots(context: &mut Context, findings: &mut Vec<Finding>) -> Result<(), F
         findings.push(folder(name("folder"), &slot.path));
         findings.push(private(name("token file"), &slot.path));
         findings.push(seal(name("seal key"), &slot));
-        findings.push(state(name("token"), token));
+        let opened = state(name("token"), token);
+        let seals = if opened.is_wrong() { None } else { seals(name("seals"), token) };
+        findings.push(opened);
+        findings.extend(seals);
     }
     Ok(())
 }
@@ -125,8 +128,19 @@ fn open_to_others(check: String, path: &Path, file: &Metadata) -> Finding {
 }
 
 fn seal(check: String, slot: &SlotConfig) -> Finding {
-    let path = match &slot.seal {
-        SealConfig::KeyFile(path) | SealConfig::Passphrase(PassphraseSource::File(path)) => path,
+    let (path, forbidden) = match &slot.seal {
+        SealConfig::KeyFile(path) | SealConfig::Passphrase(PassphraseSource::File(path)) => (path, 0o077),
+        SealConfig::Credential { name, folder: Some(folder) } => (&folder.join(name), 0o007),
+        SealConfig::Credential { name, folder: None } => {
+            let found = format!("credential {name}: CREDENTIALS_DIRECTORY is not set");
+            return Finding::wrong(
+                check,
+                found,
+                format!(
+                    "Run this as the service does: systemd-run --pty -p LoadCredentialEncrypted={name} strongroom doctor"
+                ),
+            );
+        }
         SealConfig::Passphrase(PassphraseSource::Environment) => {
             return Finding::ok(check, "the variable STRONGROOM_SEAL_PASSPHRASE");
         }
@@ -137,13 +151,29 @@ fn seal(check: String, slot: &SlotConfig) -> Finding {
             format!("{}: {error}", path.display()),
             "Without it nobody opens the token: put it back from your copy, or run this as its owner.",
         ),
-        Ok(file) if file.permissions().mode() & 0o077 != 0 => {
+        Ok(file) if file.permissions().mode() & forbidden != 0 => {
             let mode = file.permissions().mode() & 0o7777;
             let found = format!("{} is open to others ({mode:o})", path.display());
             Finding::wrong(check, found, format!("chmod 600 {}", path.display()))
         }
         Ok(_) => Finding::ok(check, path.display().to_string()),
     }
+}
+
+/// The seals that something is to be done about.
+fn seals(check: String, token: &Token) -> Option<Finding> {
+    let all = token.seals().unwrap_or_default();
+    let numbers = |state: SealState| {
+        let found = all.iter().filter(|seal| seal.state == state).map(|seal| seal.number.to_string());
+        Some(found.collect::<Vec<_>>().join(", ")).filter(|numbers| !numbers.is_empty())
+    };
+    if let Some(numbers) = numbers(SealState::Altered) {
+        let next = "`strongroom seal remove NUMBER`, and find out who writes the token's file.";
+        return Some(Finding::wrong(check, format!("altered: {numbers}"), next));
+    }
+    let numbers = numbers(SealState::LeftOver)?;
+    let next = "`strongroom seal rotate` once more, or `strongroom seal remove NUMBER`.";
+    Some(Finding::look(check, format!("left of a rotation that was broken off: {numbers}"), next))
 }
 
 /// The reason is in the library's log, which the command shows at its end.

@@ -1,0 +1,103 @@
+//! The appliance user (AU), the model's `app_user`: this host as a member of the token's people.
+//!
+//! It has an Ed25519 key and no password: nobody logs in as it, in no program. Whoever may open the token's
+//! file acts as it where a role is needed and nobody is logged in: it checks the state, carries sealed
+//! records, and opens, uses and manages nothing (`policy.rs`). Its key says who wrote something that travels
+//! to other hosts. It is not the key of the audit log: that one belongs to the log and goes where the log
+//! goes, into a backup and onto a new host; this one stays with its file and is made anew on another host,
+//! so that there are never two who sign as the same.
+
+use super::keychain::{self, UserKeys};
+use super::{Login, Role, Token};
+use crate::audit::{Event, Note, hex};
+use crate::crypto::ed25519::PrivateKey;
+use crate::crypto::{Hash, Secret};
+use crate::error::{Error, Result};
+use crate::store::{Change, Id, Store};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Its name, which nobody else may have.
+pub const NAME: &str = "appliance";
+
+/// The row of the token's file that holds the seed of its key: nonce, AES-256-GCM, tag, under a secret of
+/// the token, bound to the token's id.
+const ROW: &str = "appliance";
+const SECRET: &[u8] = b"appliance identity";
+
+/// This host's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appliance {
+    /// From its public key.
+    pub id: Id,
+    /// Ed25519.
+    pub public: [u8; 32],
+}
+
+impl Appliance {
+    fn of(seed: &Secret) -> Result<Appliance> {
+        let public = PrivateKey::new(seed)?.public();
+        let mut id = Id::NONE;
+        id.0.copy_from_slice(&Hash::Sha256.digest(&public)[..16]);
+        Ok(Appliance { id, public })
+    }
+
+    /// SHA-256 of the public key, for people to compare.
+    pub fn fingerprint(&self) -> String {
+        format!("SHA256:{}", hex(&Hash::Sha256.digest(&self.public)))
+    }
+}
+
+/// Gives this file an identity.
+pub fn make(change: &mut Change<'_>) -> Result<Appliance> {
+    let seed = PrivateKey::generate()?;
+    let sealed = keychain::wrap(&change.derived_secret(SECRET), &change.token_id().0, &seed)?;
+    change.set_local(ROW, &sealed)?;
+    Appliance::of(&seed)
+}
+
+/// This file's identity; `None` in one of before there was any; `DeviceError` when it was altered.
+pub fn load(store: &Store) -> Result<Option<Appliance>> {
+    let Some(sealed) = store.local(ROW)? else { return Ok(None) };
+    let seed = keychain::unwrap(&store.derived_secret(SECRET), &store.token_id().0, &sealed);
+    let seed = seed.map_err(|_| Error::DeviceError.because("this host's identity (AU) was altered"))?;
+    Appliance::of(&seed).map(Some)
+}
+
+/// Who acts where nobody is logged in.
+pub fn login(store: &Store) -> Result<Arc<Login>> {
+    let known = load(store).ok().flatten();
+    Ok(Arc::new(Login {
+        user: known.map_or(Id::NONE, |appliance| appliance.id),
+        name: NAME.to_owned(),
+        role: Role::Appliance,
+        token: store.token_id(),
+        process: std::process::id(),
+        credential: 0,
+        // It has none that open anything.
+        keys: UserKeys::random()?,
+        ended: AtomicBool::new(false),
+    }))
+}
+
+impl Token {
+    /// This host's identity; `None` in a file that is read only, or in which no officer logged in since
+    /// there are identities.
+    pub fn appliance(&self) -> Result<Option<Appliance>> {
+        load(&*self.store()?)
+    }
+
+    /// An identity for a file of before there was any.
+    pub(super) fn give_appliance(&self, store: &Store) -> Result<()> {
+        if store.read_only() || store.local(ROW)?.is_some() {
+            return Ok(());
+        }
+        self.write(store, |change| {
+            if change.local(ROW)?.is_some() {
+                return Ok(());
+            }
+            let made = make(change)?;
+            change.enter(Note::of(Event::ApplianceMade).detail("appliance", made.fingerprint()))
+        })
+    }
+}
