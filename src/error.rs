@@ -56,6 +56,9 @@ codes! {
     ActionProhibited = CKR_ACTION_PROHIBITED:
         "The object or the user does not let this happen: CKA_DESTROYABLE, CKA_COPYABLE or CKA_MODIFIABLE is false, or a rule of the token forbids it.",
         "Look at these attributes. They only ever get stricter: make a new object with what you need.";
+    AeadDecryptFailed = CKR_AEAD_DECRYPT_FAILED:
+        "The message does not open: another key, nonce, tag or additional data, or it was altered.",
+        "Check key and parameters; then take the message for forged.";
     ArgumentsBad = CKR_ARGUMENTS_BAD:
         "An argument makes no sense: a NULL pointer, a length that does not fit, a name that is not there, or a configuration that cannot be read.",
         "The log says which one (log_level = \"debug\"); STRONGROOM_TRACE=file shows what the program passed.";

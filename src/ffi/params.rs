@@ -1,8 +1,10 @@
 //! Mechanism parameters by the shape that the mechanism's row names.
 
 mod kdf;
+mod message;
 
 pub use kdf::give_handles;
+pub use message::{give_message, message};
 
 use super::memory::{bytes, read};
 use super::{describe, trace};

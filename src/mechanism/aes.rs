@@ -2,7 +2,7 @@
 
 use super::operation::{MacVerify, Whole, run};
 use super::params::Iv;
-use super::{Key, Mechanism, Params, Shape, Transform, row, secret};
+use super::{Key, Mechanism, MessageShape, Params, Shape, Transform, row, secret};
 use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
 use crate::crypto::{Direction, Mode};
 use crate::error::{Error, Result};
@@ -374,8 +374,9 @@ fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -> Result<Bo
 
 /// A row of a cipher that may also wrap keys.
 macro_rules! wrapping {
-    ($id:ident, $shape:expr, $approved:expr, $cipher:ident) => {
+    ($id:ident, $shape:expr, $approved:expr, $cipher:ident $(, $field:ident: $value:expr)?) => {
         row!($id, $shape, KEYS, SIZES, $approved,
+            $($field: $value,)?
             cipher: $cipher,
             wrap: |key, params, plain| run($cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
             unwrap: |key, params, wrapped| run($cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))
@@ -390,7 +391,7 @@ pub const ROWS: &[Mechanism] = &[
     wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc),
     wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad),
     row!(CKM_AES_CTR, Shape::Ctr, KEYS, SIZES, true, cipher: ctr),
-    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm),
+    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm, message: MessageShape::Gcm),
     row!(CKM_AES_CMAC, Shape::None, KEYS, SIZES, true,
         sign: |key, params| cmac(key, params, false),
         verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params, false)?)))),

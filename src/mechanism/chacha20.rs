@@ -1,7 +1,7 @@
 //! ChaCha20-Poly1305 (PKCS#11 3.2 §6.58, §6.61; RFC 8439): keys of 32 bytes, nonces of 12.
 
 use super::operation::Whole;
-use super::{Key, Mechanism, Params, Shape, Transform, row, secret};
+use super::{Key, Mechanism, MessageShape, Params, Shape, Transform, row, secret};
 use crate::crypto::chacha20_poly1305::{TAG, open, seal};
 use crate::crypto::{Direction, Secret};
 use crate::error::{Error, Result};
@@ -47,5 +47,7 @@ pub const ROWS: &[Mechanism] = &[
             Some(_) => secret::generate(template, CKK_CHACHA20, |length| length == LENGTH as u64),
         }
     }),
-    row!(CKM_CHACHA20_POLY1305, Shape::ChaCha20Poly1305, KEYS, SIZES, false, cipher: aead),
+    row!(CKM_CHACHA20_POLY1305, Shape::ChaCha20Poly1305, KEYS, SIZES, false,
+        message: MessageShape::ChaCha20Poly1305,
+        cipher: aead),
 ];

@@ -15,6 +15,7 @@ mod hmac;
 pub mod import;
 mod kdf;
 pub mod key;
+pub mod message;
 mod montgomery;
 pub mod operation;
 pub mod params;
@@ -24,6 +25,7 @@ mod secret;
 pub mod table;
 
 pub use key::Key;
+pub use message::{Message, MessageShape};
 pub use operation::{Transform, Verifier};
 pub use params::{Params, Shape};
 
@@ -71,6 +73,8 @@ pub struct Mechanism {
     pub cipher: Option<StartCipher>,
     pub sign: Option<StartSign>,
     pub verify: Option<StartVerify>,
+    /// Encrypts messages, too, each with a parameter of this shape.
+    pub message: Option<MessageShape>,
     /// Signatures that hold their data, so that it need not be sent beside them (and `sign` makes them).
     pub recover: Option<StartRecover>,
     pub generate: Option<Generate>,
@@ -94,6 +98,7 @@ pub const UNUSED: Mechanism = Mechanism {
     cipher: None,
     sign: None,
     verify: None,
+    message: None,
     recover: None,
     generate: None,
     generate_pair: None,
@@ -177,6 +182,9 @@ impl Mechanism {
             (self.cipher.is_some(), CKF_ENCRYPT | CKF_DECRYPT),
             (self.sign.is_some(), CKF_SIGN),
             (self.verify.is_some(), CKF_VERIFY),
+            (self.message.is_some(), CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MULTI_MESSAGE),
+            (self.sign.is_some(), CKF_MESSAGE_SIGN | CKF_MULTI_MESSAGE),
+            (self.verify.is_some(), CKF_MESSAGE_VERIFY | CKF_MULTI_MESSAGE),
             (self.recover.is_some(), CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER),
             (self.generate.is_some(), CKF_GENERATE),
             (self.generate_pair.is_some(), CKF_GENERATE_KEY_PAIR),

@@ -10,6 +10,7 @@ mod keys;
 mod library;
 mod logger;
 mod login;
+mod messages;
 mod objects;
 mod operation;
 mod random;

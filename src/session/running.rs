@@ -20,6 +20,10 @@ pub enum Purpose {
     Verify,
     SignRecover,
     VerifyRecover,
+    MessageEncrypt,
+    MessageDecrypt,
+    MessageSign,
+    MessageVerify,
 }
 
 impl Purpose {
@@ -33,6 +37,11 @@ impl Purpose {
             Purpose::Verify => "verify",
             Purpose::SignRecover => "sign-recover",
             Purpose::VerifyRecover => "verify-recover",
+            // The key is used as in the functions without messages.
+            Purpose::MessageEncrypt => "encrypt",
+            Purpose::MessageDecrypt => "decrypt",
+            Purpose::MessageSign => "sign",
+            Purpose::MessageVerify => "verify",
         }
     }
 }
@@ -58,20 +67,33 @@ impl Output<'_> {
 pub(super) enum Work {
     Transform(Box<dyn Transform>),
     Verifier(Box<dyn Verifier>),
+    Messages(Messages),
+}
+
+/// A process over many messages.
+#[derive(Default)]
+pub(super) struct Messages {
+    /// Of each signature.
+    pub params: Params,
+    /// The key asks for its password at each signature.
+    pub asks: bool,
+    /// The message whose parts are coming, and how many bytes of it came.
+    pub current: Option<Box<Work>>,
+    pub bytes: usize,
 }
 
 impl Work {
     fn rest(&mut self) -> bool {
         match self {
             Work::Transform(transform) => transform.rest(),
-            Work::Verifier(_) => false,
+            Work::Verifier(_) | Work::Messages(_) => false,
         }
     }
 
     fn restart(&mut self, params: &mut Params) -> bool {
         match self {
             Work::Transform(transform) => transform.restart(params),
-            Work::Verifier(_) => false,
+            Work::Verifier(_) | Work::Messages(_) => false,
         }
     }
 }
@@ -132,14 +154,18 @@ impl Operation {
     pub fn transform(&mut self) -> Result<&mut dyn Transform> {
         match &mut self.work {
             Work::Transform(transform) => Ok(&mut **transform),
-            Work::Verifier(_) => Err(Error::GeneralError),
+            Work::Verifier(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
+    }
+
+    pub fn messages(&mut self) -> Result<&mut Messages> {
+        if let Work::Messages(messages) = &mut self.work { Ok(messages) } else { Err(Error::GeneralError) }
     }
 
     pub fn verifier(&mut self) -> Result<&mut dyn Verifier> {
         match &mut self.work {
             Work::Verifier(verifier) => Ok(&mut **verifier),
-            Work::Transform(_) => Err(Error::GeneralError),
+            Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
     }
 
@@ -148,6 +174,7 @@ impl Operation {
         match &mut self.work {
             Work::Transform(transform) => transform.context(),
             Work::Verifier(verifier) => verifier.context(),
+            Work::Messages(_) => None,
         }
     }
 
@@ -175,7 +202,7 @@ struct Last {
 #[derive(Default)]
 pub(super) struct Operations {
     /// By purpose. They never move: moving one costs more than a step of a short one.
-    places: [Option<Operation>; 7],
+    places: [Option<Operation>; 11],
     /// Those that rest were started with it.
     last: Option<Last>,
 }
