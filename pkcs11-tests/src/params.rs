@@ -14,6 +14,11 @@ pub fn with<T: 'static>(kind: CK_MECHANISM_TYPE, parameter: T) -> CK_MECHANISM {
     }
 }
 
+/// AWS CloudHSM's numbers (`include/strongroom.h`).
+pub const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x1087;
+pub const CLOUDHSM_WRAP_NO_PAD: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x2109;
+pub const CLOUDHSM_WRAP_ZERO_PAD: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x216f;
+
 /// A mechanism whose parameter lives as long as the process.
 pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
     let none = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
@@ -41,6 +46,17 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
                 pIv: Box::leak(Box::new([9u8; 12])).as_mut_ptr(),
                 ulIvLen: 12,
                 ulIvBits: 96,
+                pAAD: b"additional".as_ptr().cast_mut(),
+                ulAADLen: 10,
+                ulTagBits: 128,
+            },
+        ),
+        CLOUDHSM_AES_GCM => with(
+            kind,
+            CK_GCM_PARAMS {
+                pIv: null_mut(),
+                ulIvLen: 0,
+                ulIvBits: 0,
                 pAAD: b"additional".as_ptr().cast_mut(),
                 ulAADLen: 10,
                 ulTagBits: 128,
@@ -146,6 +162,8 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_AES_ECB
             | CKM_AES_CMAC
             | CKM_AES_KEY_WRAP
+            | CLOUDHSM_WRAP_NO_PAD
+            | CLOUDHSM_WRAP_ZERO_PAD
             | CKM_AES_KEY_WRAP_KWP
             | CKM_AES_KEY_WRAP_PAD
             | CKM_SHA_1_HMAC

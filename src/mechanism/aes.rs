@@ -364,11 +364,11 @@ fn key_wrap(
     })
 }
 
-fn wrap_plain(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+pub(super) fn wrap_plain(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     key_wrap(key, &params, false, direction)
 }
 
-fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+pub(super) fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     key_wrap(key, &params, true, direction)
 }
 

@@ -8,6 +8,7 @@
 mod aes;
 mod aes_modes;
 mod chacha20;
+mod cloudhsm;
 mod digest;
 mod ec;
 mod edwards;
@@ -134,6 +135,7 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Montgomery curves", montgomery::ROWS),
     ("AES", aes::ROWS),
     ("Further modes of AES", aes_modes::ROWS),
+    ("AWS CloudHSM's numbers", cloudhsm::ROWS),
     ("ChaCha20", chacha20::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),

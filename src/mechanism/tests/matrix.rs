@@ -15,6 +15,7 @@ fn params_for(row: &Mechanism, length: usize) -> Params {
     match row.params {
         // What it signs are the additional data.
         Shape::Gcm if row.id == CKM_AES_GMAC => gcm(&[3; 12], b"", 120),
+        Shape::Gcm if row.name == "CKM_CLOUDHSM_AES_GCM" => gcm(&[], b"seen", 120),
         Shape::None | Shape::OptionalIv(_) | Shape::Eddsa => Params::None,
         Shape::Iv(length) => Params::Iv(noise(length, 1)),
         Shape::MacLength => Params::MacLength(9),
@@ -89,6 +90,8 @@ fn lengths(row: &Mechanism) -> &'static [usize] {
     match row.id {
         CKM_AES_ECB | CKM_AES_CBC => &[0, 16, 32, 208],
         CKM_AES_KEY_WRAP => &[16, 24, 64],
+        _ if row.name.ends_with("AES_KEY_WRAP_NO_PAD") => &[16, 24, 64],
+        _ if row.name.ends_with("AES_KEY_WRAP_ZERO_PAD") => &[1, 8, 20, 64],
         CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => &[1, 8, 20, 64],
         CKM_RSA_AES_KEY_WRAP => &[1, 32, 1217],
         CKM_RSA_PKCS_PSS => &[32],
@@ -102,6 +105,8 @@ fn lengths(row: &Mechanism) -> &'static [usize] {
 fn repeats(row: &Mechanism, direction: Direction) -> bool {
     let random_cipher = matches!(row.id, CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP) && row.cipher.is_some();
     let random_signature = row.keys == [CKK_EC] || row.params == Shape::Pss;
+    // Its IV is made by the token.
+    let random_cipher = random_cipher || row.name == "CKM_CLOUDHSM_AES_GCM";
     !(random_signature || random_cipher && direction == Direction::Encrypt)
 }
 
