@@ -102,6 +102,9 @@ fn the_pages_say_what_happens() {
         ("[TIME]", r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}Z"),
         ("[PID]", r"strongroom\[(?<redacted>[0-9]+)\]"),
         ("[VERSION]", r"\b[0-9]+\.[0-9]+\.[0-9]+\b"),
+        ("[MOMENT]", r"\b[0-9]{8}T[0-9]{6}Z\b"),
+        ("[RECOVERY]", r"strongroom-recovery-[0-9a-f]{72}"),
+        ("[BYTES]", r"  (?<redacted>[0-9]{4,}) +[0-9]+ +passphrase"),
     ];
     for (name, pattern) in changing {
         redactions.insert(name, regex::Regex::new(pattern).expect("pattern")).expect("placeholder");

@@ -108,6 +108,14 @@ events! {
     Destroy = "destroy",
     /// A cryptographic operation with a key that asks for it (CKA_STRONGROOM_AUDIT_USE).
     Use = "use",
+    /// A backup was made: its file, for whom, where the log inside ends.
+    Backup = "backup",
+    /// Something came back from a backup: all of it, a user or an object.
+    Restore = "restore",
+    /// Backups that make themselves: how often, where, for whom; or no more.
+    BackupSchedule = "backup-schedule",
+    /// Old backups were removed.
+    BackupPruned = "backup-pruned",
     /// Old entries were removed, which an export has: up to which one.
     AuditPruned = "audit-pruned",
     /// The token's signature over everything before.

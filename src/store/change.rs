@@ -110,8 +110,16 @@ impl Change<'_> {
         seal::open(self.keys, record, key)
     }
 
+    /// All records were taken out: what this transaction knew of them is void, and their bytes must go.
+    pub(super) fn forget_touched(&mut self) {
+        self.removed = true;
+        self.touched.clear();
+        self.touched_ids.clear();
+        self.touched_buckets.clear();
+    }
+
     /// Notes that a record changes, with the element it had; checks it the first time.
-    fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
+    pub(super) fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
         State::load(self.connection, self.keys)?;
         let present = self.load(kind, id)?.map(|record| record.header);
         if !self.touched_ids.contains(&id) {
@@ -138,6 +146,14 @@ impl Change<'_> {
             );
         }
         let body = seal::seal(self.keys, &header, key, plain)?;
+        self.insert(&header, &body)?;
+        let mut forget = self.connection.prepare_cached("DELETE FROM terms WHERE object = ?").map_err(sql)?;
+        forget.execute([header.id.0]).map_err(sql)?;
+        self.write_terms(header.id, header.owner, terms)
+    }
+
+    /// Writes a record's row; its element follows when the transaction settles.
+    pub(super) fn insert(&self, header: &Header, body: &[u8]) -> Result<()> {
         let mut statement = self
             .connection
             .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'', ?)")
@@ -155,9 +171,7 @@ impl Change<'_> {
                 body
             ])
             .map_err(sql)?;
-        let mut forget = self.connection.prepare_cached("DELETE FROM terms WHERE object = ?").map_err(sql)?;
-        forget.execute([header.id.0]).map_err(sql)?;
-        self.write_terms(header.id, header.owner, terms)
+        Ok(())
     }
 
     /// Terms of an object in one more scope: who searches there finds it too.
@@ -180,6 +194,17 @@ impl Change<'_> {
             self.connection.prepare_cached("INSERT OR IGNORE INTO terms VALUES (?, ?)").map_err(sql)?;
         for term in terms {
             remember.execute(params![self.keys.term(scope, term), object.0]).map_err(sql)?;
+        }
+        Ok(())
+    }
+
+    /// Entries of the blind index as they once were, beside the present ones.
+    pub fn put_terms_back(&mut self, object: Id, terms: &[[u8; 16]]) -> Result<()> {
+        self.touch(Kind::Object, object)?;
+        let mut remember =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO terms VALUES (?, ?)").map_err(sql)?;
+        for term in terms {
+            remember.execute(params![term, object.0]).map_err(sql)?;
         }
         Ok(())
     }
@@ -248,10 +273,12 @@ impl Change<'_> {
     }
 
     /// New elements for what was touched, the state and the change log.
-    fn settle(&mut self) -> Result<()> {
+    pub(super) fn settle(&mut self) -> Result<()> {
         if self.touched.is_empty() {
             return if self.lines.is_empty() { Ok(()) } else { self.state.save(self.connection, self.keys) };
         }
+        self.touched_ids.clear();
+        self.touched_buckets.clear();
         for (kind, id, old) in std::mem::take(&mut self.touched) {
             let new = match select(self.connection, kind, id)? {
                 Some((record, _)) => {

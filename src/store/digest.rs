@@ -7,6 +7,7 @@
 //! put back breaks the root. A write updates one element, one sum and the root.
 
 use super::connection::{meta, sql};
+use super::rows::RecordRow;
 use super::seal::{Keys, header_bytes};
 use super::{Id, Kind, Record};
 use crate::audit::Tip;
@@ -70,7 +71,7 @@ fn weight(keys: &Keys, bucket: u16, sum: Sum) -> Sum {
 
 /// The element of a record: over everything that is stored of it.
 pub fn element(connection: &Connection, keys: &Keys, record: &Record) -> Result<Sum> {
-    let mut context = Context::new(Hash::Sha256);
+    let mut attached = Attached::new();
     for query in [
         "SELECT holder, wrapped FROM keys WHERE object = ? ORDER BY holder",
         "SELECT term, x'' FROM terms WHERE object = ? ORDER BY term",
@@ -79,17 +80,58 @@ pub fn element(connection: &Connection, keys: &Keys, record: &Record) -> Result<
         let mut rows = statement.query([record.header.id.0]).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
             for column in 0..2 {
-                let bytes = row.get_ref(column).map_err(sql)?.as_bytes().map_err(|_| Error::DeviceError)?;
-                context.update(&(bytes.len() as u64).to_le_bytes());
-                context.update(bytes);
+                attached.add(row.get_ref(column).map_err(sql)?.as_bytes().map_err(|_| Error::DeviceError)?);
             }
         }
-        context.update(b"|");
+        attached.end_list();
     }
-    let mut attached = [0; 32];
-    context.finish(&mut attached);
-    let header = header_bytes(&record.header);
-    Sum::from_bytes(&Hmac::sha256(&keys.digest, &[b"record", &header, &attached, &record.body]))
+    attached.element(keys, record)
+}
+
+/// What hangs on a record, hashed in order: its wrapped keys by holder, then its terms.
+struct Attached(Context);
+
+impl Attached {
+    fn new() -> Attached {
+        Attached(Context::new(Hash::Sha256))
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn end_list(&mut self) {
+        self.0.update(b"|");
+    }
+
+    fn element(mut self, keys: &Keys, record: &Record) -> Result<Sum> {
+        let mut attached = [0; 32];
+        self.0.finish(&mut attached);
+        let header = header_bytes(&record.header);
+        Sum::from_bytes(&Hmac::sha256(&keys.digest, &[b"record", &header, &attached, &record.body]))
+    }
+}
+
+/// The same of a record outside the file; keys and terms in the order of the file.
+pub fn element_of(keys: &Keys, row: &RecordRow) -> Result<Sum> {
+    let mut attached = Attached::new();
+    for (holder, wrapped) in &row.keys {
+        attached.add(&holder.0);
+        attached.add(wrapped);
+    }
+    attached.end_list();
+    for term in &row.terms {
+        attached.add(term);
+        attached.add(b"");
+    }
+    attached.end_list();
+    attached.element(keys, &row.record)
+}
+
+/// The root that these sums of buckets make.
+pub fn root_of(keys: &Keys, sums: impl IntoIterator<Item = (u16, Sum)>) -> Sum {
+    sums.into_iter().fold(Sum::default(), |root, (bucket, sum)| root.plus(weight(keys, bucket, sum)))
 }
 
 /// The sum of a bucket as the `digest` table says it.
@@ -171,7 +213,11 @@ impl State {
 
     /// The row as far as it is one under these keys: a token in the making has none.
     pub fn read(connection: &Connection, keys: &Keys) -> Result<Option<State>> {
-        let row = meta(connection, "state")?.unwrap_or_default();
+        Self::parse(&meta(connection, "state")?.unwrap_or_default(), keys)
+    }
+
+    /// A row that lies elsewhere.
+    pub fn parse(row: &[u8], keys: &Keys) -> Result<Option<State>> {
         let Some((said, mac)) = row.split_last_chunk::<32>() else { return Ok(None) };
         if Hmac::sha256(&keys.state, &[said]) != *mac {
             return Ok(None);

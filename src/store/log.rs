@@ -60,6 +60,20 @@ fn has_table(connection: &Connection) -> Result<bool> {
     Ok(format::number(connection)? >= SINCE)
 }
 
+/// All lines as they lie there, in order.
+pub fn export_lines(connection: &Connection, take: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>) -> Result<()> {
+    if !has_table(connection)? {
+        return Ok(());
+    }
+    let mut statement =
+        connection.prepare("SELECT sequence, body FROM audit ORDER BY sequence").map_err(sql)?;
+    let mut rows = statement.query([]).map_err(sql)?;
+    while let Some(row) = rows.next().map_err(sql)? {
+        take(row.get::<_, i64>(0).map_err(sql)? as u64, row.get(1).map_err(sql)?)?;
+    }
+    Ok(())
+}
+
 impl Store {
     pub fn log(&self) -> Result<Log> {
         self.read(|connection| {

@@ -13,6 +13,7 @@ mod format;
 mod local;
 mod log;
 mod provider;
+mod rows;
 mod seal;
 mod seals;
 mod verify;
@@ -22,9 +23,10 @@ mod wrapping;
 mod tests;
 
 pub use change::Change;
-pub use connection::GATE;
+pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
+pub use rows::{Check, Identity, RecordRow, Row};
 pub use seals::{Rotation, SealInfo, SealState};
 pub use wrapping::{Opened, Wrapping};
 
@@ -213,9 +215,19 @@ impl Store {
             connection::truncate_log(&connection, Duration::ZERO);
             return Ok(Store::with(link, keys));
         }
+        Self::make(config, keys, &wrapping, first)
+    }
+
+    /// A new file with these keys, whole or not at all.
+    fn make(
+        config: &SlotConfig,
+        keys: Keys,
+        wrapping: &Wrapping,
+        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
         let link = Link::make(config, |connection| {
             change::transact(connection, &keys, |change| {
-                change.clear(&wrapping)?;
+                change.clear(wrapping)?;
                 first(change)
             })
         })?;

@@ -296,6 +296,7 @@ fn many_writers_share_the_file() {
 }
 
 mod pages;
+mod rows;
 mod seals;
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod appliance;
 mod audit;
+pub mod backup;
 mod cache;
 mod custody;
 mod deletion;
@@ -298,6 +299,11 @@ impl Token {
         report.entries = log.entries;
         report.faults.extend(log.faults.into_iter().map(|fault| format!("audit log: {fault}")));
         Ok(report)
+    }
+
+    /// Whether there is a file that holds a token, good or not.
+    pub fn is_made(&self) -> bool {
+        Store::exists(&self.config)
     }
 
     /// Where the token's file lies.

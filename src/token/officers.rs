@@ -123,6 +123,33 @@ impl NewPassword {
     }
 }
 
+/// The bytes of a field of the token's own record; none when it is not there.
+pub(super) fn own_field(store: &Store, field: u64) -> Result<Vec<u8>> {
+    Ok(Token::own_record(store)?.bytes(field).to_vec())
+}
+
+impl Change<'_> {
+    /// The token's own record.
+    pub(super) fn own_record(&mut self) -> Result<(Header, Object)> {
+        let id = self.token_id();
+        let missing = || Error::DeviceError.because("the token's own record is missing");
+        let record = self.load(Kind::Token, id)?.ok_or_else(missing)?;
+        let fields = Object::decode(&self.open_body(&record, BodyKey::Seal)?)?;
+        Ok((record.header, fields))
+    }
+
+    /// Sets or takes a field of it.
+    pub(super) fn set_own_field(&mut self, field: u64, value: Option<Value>) -> Result<()> {
+        let (header, mut fields) = self.own_record()?;
+        match value {
+            Some(value) => fields.set(field, value),
+            None => drop(fields.take(field)),
+        }
+        let next = Header { version: header.version + 1, ..header };
+        self.put(next, BodyKey::Seal, &fields.encode(), &[])
+    }
+}
+
 /// With policy `keeps` the token's reset key, which every officer can open.
 fn reset_key(change: &mut Change<'_>, officer: &Login) -> Result<Secret> {
     let user = change.user(officer.user)?.ok_or(Error::UserNotLoggedIn)?;
@@ -163,6 +190,34 @@ pub(super) fn part_with(
             Ok(())
         }
     }
+}
+
+/// A user's record came back from another time, when the token may have had another reset key (policy
+/// `keeps`): his keys are wrapped under the present one. `then`: the acting officer's record of that time.
+pub(super) fn rejoin(
+    change: &mut Change<'_>,
+    acting: &Login,
+    then: Option<&User>,
+    user: &User,
+) -> Result<()> {
+    if user.keys_for_reset.is_empty() {
+        return Ok(());
+    }
+    let new = reset_key(change, acting)?;
+    if UserKeys::unwrap_for_reset(&new, &user.keys_for_reset, user.public).is_ok() {
+        return Ok(());
+    }
+    let old = then.and_then(|then| acting.keys.take_reset_key(&then.reset_key).ok());
+    let keys = old.and_then(|old| UserKeys::unwrap_for_reset(&old, &user.keys_for_reset, user.public).ok());
+    let Some(keys) = keys else {
+        log::warn!(
+            "{}: no officer can reset this password, because {} has other keys than then",
+            user.name,
+            acting.name
+        );
+        return Ok(());
+    };
+    User { keys_for_reset: keys.wrap_for_reset(&new)?, ..user.clone() }.save(change)
 }
 
 impl Token {

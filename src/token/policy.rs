@@ -58,6 +58,8 @@ pub enum Operation {
     ManageUsers,
     /// Read the audit log: officers, who manage, as with the model, whose users do not see its log either.
     ReadLog,
+    /// Make backups and schedules of them, remove old ones, restore over the present token.
+    Backup,
     /// Remove old entries of the audit log that were exported.
     PruneLog,
     /// Compare the records with the digest of them all.
@@ -140,7 +142,7 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
-    row(&[ManageUsers, ReadLog, PruneLog, ManageSeal], &[Token],
+    row(&[ManageUsers, ReadLog, PruneLog, ManageSeal, Backup], &[Token],
                                             [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
     row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
 ];
@@ -159,6 +161,7 @@ impl Operation {
                 | ManageUsers
                 | PruneLog
                 | ManageSeal
+                | Backup
         )
     }
 }
@@ -257,7 +260,8 @@ mod tests {
         ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
         for (operation, target) in cells.chain(
-            [ManageUsers, ReadLog, PruneLog, ManageSeal, CheckState].map(|operation| (operation, Token)),
+            [ManageUsers, ReadLog, PruneLog, ManageSeal, CheckState, Backup]
+                .map(|operation| (operation, Token)),
         ) {
             let rows = TABLE.iter();
             let rows =
@@ -298,6 +302,7 @@ mod tests {
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {
             assert_eq!(verdict(who, ManageUsers, Token), LOGIN);
+            assert_eq!(verdict(who, Backup, Token), LOGIN);
             assert_eq!(verdict(who, ManageSeal, Token), LOGIN);
         }
     }

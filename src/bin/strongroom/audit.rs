@@ -53,7 +53,7 @@ pub enum Command {
     /// Sign the log and write it out as it is stored, for keeping elsewhere. Needs an officer.
     Export {
         /// A new file; without it standard output.
-        #[arg(long)]
+        #[arg(long, visible_alias = "out")]
         output: Option<PathBuf>,
         /// The first entry: one more than the last of an earlier export.
         #[arg(long, default_value_t = 1)]

@@ -73,7 +73,7 @@ pub fn noun(role: Role) -> &'static str {
     }
 }
 
-fn variable(name: &str) -> Option<Secret> {
+pub fn variable(name: &str) -> Option<Secret> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| Secret::from(value.into_vec()))
 }
 
@@ -98,7 +98,7 @@ fn role_of_environment() -> Result<Option<Role>, Failure> {
 }
 
 /// A file, which may be a pipe, without the newlines at its end.
-fn of_file(path: &Path) -> Result<Secret, Failure> {
+pub fn of_file(path: &Path) -> Result<Secret, Failure> {
     let read = std::fs::read(path).map(Secret::from);
     let mut text = read.map_err(|e| {
         Failure::new(format!("No password: {}: {e}.", path.display())).next("name a file you can read.")
@@ -116,7 +116,7 @@ fn of_option(file: Option<&Path>, descriptor: Option<u32>) -> Option<Result<Secr
     }
 }
 
-fn ask(prompt: &str, instead: &str) -> Result<Secret, Failure> {
+pub fn ask(prompt: &str, instead: &str) -> Result<Secret, Failure> {
     let typed = rpassword::prompt_password(format!("{prompt}: "));
     typed.map(|typed| Secret::from(typed.into_bytes())).map_err(|e| {
         Failure::new(format!("There is no terminal to ask for: {prompt} ({e})."))
@@ -125,7 +125,7 @@ fn ask(prompt: &str, instead: &str) -> Result<Secret, Failure> {
 }
 
 /// A new password, asked for twice.
-fn ask_new(prompt: &str, instead: &str) -> Result<Secret, Failure> {
+pub fn ask_new(prompt: &str, instead: &str) -> Result<Secret, Failure> {
     let first = ask(prompt, instead)?;
     if ask(&format!("{prompt}, again"), instead)? != first {
         return Err(Failure::new("The two were not the same; nothing was changed."));
@@ -244,12 +244,14 @@ pub fn actor(
     };
     // A variable that is set for other commands does not stand in the way of this one.
     let fits = |role: Role| needed.is_none_or(|needed| needed == role);
-    let (mut name, mut password) = (identity.user.clone(), None);
+    let (mut name, mut password, mut misfit) = (identity.user.clone(), None, None);
     if let Some((pin_name, pin_password)) = pin() {
         let pin_name = pin_name.unwrap_or_else(|| default(said.or(needed).unwrap_or(Role::User)));
         let role = token.user(&pin_name)?.map(|user| user.role);
         if name.as_ref().is_none_or(|name| *name == pin_name) && role.is_none_or(fits) {
             (name, password) = (Some(pin_name), Some(pin_password));
+        } else {
+            misfit = role.map(|role| (pin_name, role));
         }
     }
     let name = name.unwrap_or_else(|| default(needed.or(said).unwrap_or(Role::User)));
@@ -257,14 +259,17 @@ pub fn actor(
         return Err(Failure::new("appliance is this host itself (AU): nobody logs in as it.")
             .next("say who acts with --user NAME."));
     }
-    let user = token.user(&name)?.ok_or_else(|| {
-        Failure::new(format!("There is no user {name}."))
-            .next("`strongroom user list` shows them; say who acts with --user NAME.")
+    let wrong_role = |name: &str, role, needed| {
+        Failure::new(format!("{name} is {}, and this needs {}.", noun(role), noun(needed)))
+            .next("say who acts with --user NAME.")
+    };
+    let user = token.user(&name)?.ok_or_else(|| match (misfit, needed) {
+        (Some((pin_name, role)), Some(needed)) if role != needed => wrong_role(&pin_name, role, needed),
+        _ => Failure::new(format!("There is no user {name}."))
+            .next("`strongroom user list` shows them; say who acts with --user NAME."),
     })?;
     if let Some(needed) = needed.or(identity.role.map(Role::from)).filter(|needed| *needed != user.role) {
-        let (is, wants) = (noun(user.role), noun(needed));
-        return Err(Failure::new(format!("{name} is {is}, and this needs {wants}."))
-            .next("say who acts with --user NAME."));
+        return Err(wrong_role(&name, user.role, needed));
     }
     Ok(Actor { name, role: user.role, password })
 }

@@ -7,6 +7,7 @@
 //! who is acting, and prints nothing by itself.
 
 mod audit;
+mod backup;
 mod certificate;
 mod cluster;
 mod context;
@@ -97,6 +98,9 @@ commands! {
     /// The log of what was done.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Copies of all that the token holds, encrypted, and the way back.
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// The slots of the configuration.
     #[command(subcommand)]
     Slot(slot::Command),

@@ -17,10 +17,10 @@ use super::{Access, Login, Role, Token};
 use crate::audit::{Entry, Event, Note, Person, chain, syslog};
 use crate::crypto::Secret;
 use crate::crypto::ed25519::PrivateKey;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::mechanism::Key;
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Header, Id, Kind, Store};
+use crate::store::{Change, Id, Store};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -64,23 +64,31 @@ impl Change<'_> {
 
     /// The seed of the key that signs; made now in a token of before there was one.
     fn audit_seed(&mut self) -> Result<Secret> {
-        let id = self.token_id();
-        let missing = || Error::DeviceError.because("the token's own record is missing");
-        let record = self.load(Kind::Token, id)?.ok_or_else(missing)?;
-        let mut fields = Object::decode(&self.open_body(&record, BodyKey::Seal)?)?;
-        if let Some(seed) = seed_in(&fields) {
+        if let Some(seed) = self.present_seed()? {
             return Ok(seed);
         }
         let seed = PrivateKey::generate()?;
-        fields.set(AUDIT_KEY, Value::Secret(seed.clone()));
-        let next = Header { version: record.header.version + 1, ..record.header };
-        self.put(next, BodyKey::Seal, &fields.encode(), &[])?;
+        self.set_own_field(AUDIT_KEY, Some(Value::Secret(seed.clone())))?;
         Ok(seed)
+    }
+
+    /// The seed, if there is one yet.
+    pub(super) fn present_seed(&mut self) -> Result<Option<Secret>> {
+        let (_, fields) = self.own_record()?;
+        Ok(seed_in(&fields))
+    }
+
+    /// The seed that signed before goes on signing.
+    pub(super) fn keep_seed(&mut self, seed: Secret) -> Result<()> {
+        match self.present_seed()? {
+            Some(_) => Ok(()),
+            None => self.set_own_field(AUDIT_KEY, Some(Value::Secret(seed))),
+        }
     }
 }
 
 /// The seed in the fields of the token's own record.
-fn seed_in(fields: &Object) -> Option<Secret> {
+pub(super) fn seed_in(fields: &Object) -> Option<Secret> {
     Some(fields.bytes(AUDIT_KEY)).filter(|seed| !seed.is_empty()).map(Secret::from)
 }
 

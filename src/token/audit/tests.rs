@@ -4,6 +4,7 @@ use super::super::tests::{House, OFFICER, access, insert, key, named};
 use super::*;
 use crate::audit::{Tip, hash, hex};
 use crate::error::Error;
+use crate::store::{BodyKey, Header, Kind};
 use std::os::unix::net::UnixDatagram;
 
 impl House {

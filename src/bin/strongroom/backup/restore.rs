@@ -1,0 +1,82 @@
+//! `strongroom backup restore`.
+
+use super::secrets::With;
+use super::{NOBODY, unusable};
+use crate::Run;
+use crate::context::Context;
+use crate::output::{Answer, Failure, Outcome};
+use crate::progress::Progress;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use strongroom::error::Error;
+use strongroom::token::backup::{BackupFile, Restored, What, id_of};
+
+#[derive(clap::Args)]
+pub struct Restore {
+    file: PathBuf,
+    #[command(flatten)]
+    secret: With,
+    /// Only this user, with his keys and what is shared with him. (--user says who acts.)
+    #[arg(long, value_name = "NAME", conflicts_with = "only_key")]
+    only_user: Option<String>,
+    /// Only this object: its CKA_UNIQUE_ID.
+    #[arg(long, value_name = "ID")]
+    only_key: Option<String>,
+    /// Also over what is newer.
+    #[arg(long)]
+    force: bool,
+}
+
+impl Run for Restore {
+    fn run(&self, context: &mut Context) -> Outcome {
+        let token = context.token()?;
+        let failed = |error| match error {
+            Error::UserNotLoggedIn => Failure::from(error),
+            error => unusable(&self.file, error, "nothing was restored, and nothing changed."),
+        };
+        let what = match (&self.only_user, &self.only_key) {
+            (Some(name), _) => What::User(name),
+            (None, Some(id)) => What::Key(id_of(id).ok_or_else(|| {
+                Failure::usage(format!("{id} is no id.")).next("give the object's CKA_UNIQUE_ID.")
+            })?),
+            (None, None) => What::Whole,
+        };
+        BackupFile::open(&self.file).map_err(failed)?;
+        let secret = self.secret.read()?;
+        let officer = match token.is_made() {
+            true => {
+                token.ready().and_then(|()| token.users().map(drop)).map_err(|_| in_the_way(token.path()))?;
+                Some(context.officer(false)?)
+            }
+            false => None,
+        };
+        let access = officer.as_ref().map_or(NOBODY, |officer| officer.access());
+        let mut progress = Progress::new("bytes");
+        let watch = &mut |done, all| progress.at(done, all);
+        let restored = token.restore_backup(access, &self.file, &secret, what, self.force, watch);
+        progress.end();
+        Ok(said(restored.map_err(failed)?, token.path().display()))
+    }
+}
+
+/// A present token in which nobody can log in any more.
+fn in_the_way(path: &Path) -> Failure {
+    Failure::new(format!("The present token {} cannot be used; nothing was restored.", path.display())).next(format!(
+        "if it is lost, move its files away (`{0}`, `{0}-wal`, `{0}-shm`) and do this again: then nobody has to log in. \
+         `strongroom doctor` may find another way.",
+        path.display()
+    ))
+}
+
+fn said(restored: Restored, path: impl std::fmt::Display) -> Answer {
+    let Restored { new, users, objects, left_out } = restored;
+    let where_to = if new { format!("a new token, {path}") } else { format!("the token {path}") };
+    let mut sentence = format!("{users} users and {objects} objects are back in {where_to}.");
+    if left_out > 0 {
+        sentence += &format!(
+            "\n{left_out} objects stayed away: others own them by now, or they have other data keys."
+        );
+    }
+    sentence += "\nNext: `strongroom verify`; the old passwords are good.";
+    Answer::done(sentence, json!({ "new": new, "users": users, "objects": objects, "left_out": left_out }))
+}

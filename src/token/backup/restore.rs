@@ -1,0 +1,165 @@
+//! Everything back: to a host without a token, or over the same token.
+//!
+//! Over a present token its audit log stays, whatever the backup's says: it goes on with the restore, so
+//! nothing that happened is forgotten. Only where nothing but logins and restores would be lost of it (an older
+//! copy of the file was put back before, or an older backup) does the backup's log take its place.
+
+use super::super::policy::Operation;
+use super::super::{Access, Token, custody::still_good};
+use super::compare::Comparing;
+use super::contents::{self, Contents};
+use super::header::Header;
+use super::recipients::Secrets;
+use crate::audit::{Event, Note, hex};
+use crate::error::{Error, Result};
+use crate::store::{Change, Id, Row, Store};
+use std::path::Path;
+
+/// What is to come back.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    Whole,
+    /// A user of this name with his keys, what he owns and what others share with him.
+    User(&'a str),
+    /// One object.
+    Key(Id),
+}
+
+/// What came back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// A token was made where none was.
+    pub new: bool,
+    pub users: u64,
+    pub objects: u64,
+    /// Objects of the backup that stayed away: others own them now, or nobody is left who could open them.
+    pub left_out: u64,
+}
+
+pub(super) fn note(what: &str, path: &Path, header: &Header, forced: bool) -> Note {
+    let note = Note::of(Event::Restore).detail("what", what).detail("file", path.display());
+    let note = note.detail("backup_sequence", header.sequence).detail("backup_hash", &header.hash);
+    if forced { note.detail("forced", true) } else { note }
+}
+
+impl Token {
+    /// Brings back what a backup holds. Where there is no token, nobody needs to be logged in; over a present
+    /// one, which must be the same, an officer. All of it or nothing: on an error the token is as before.
+    /// Errors: as of [`contents::read`]; `ActionProhibited` for what needs `force`; `ArgumentsBad` when the
+    /// present token is another one, or the backup has no such user or object.
+    pub fn restore_backup(
+        &self,
+        access: Access<'_>,
+        path: &Path,
+        secrets: &Secrets,
+        what: What<'_>,
+        force: bool,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Result<Restored> {
+        if !self.is_made() {
+            return self.restore_new((path, secrets), what, watch);
+        }
+        match what {
+            What::Whole => self.restore_over(access, (path, secrets), force, watch),
+            What::User(name) => self.restore_user(access, (path, secrets), name, force, watch),
+            What::Key(id) => self.restore_key(access, (path, secrets), id, force, watch),
+        }
+    }
+
+    /// Everything over the present token.
+    fn restore_over(
+        &self,
+        access: Access<'_>,
+        (path, secrets): (&Path, &Secrets),
+        force: bool,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Result<Restored> {
+        let officer = Self::officer(access, Operation::Backup)?;
+        let store = self.store()?;
+        // So that nothing of this process is added to the log after it was compared.
+        self.write_repeats();
+        let mut comparing = Comparing::new(&store)?;
+        let take = &mut |reading: &contents::Reading, row: &Row| comparing.take(reading, row);
+        let contents = self.looked_through(&store, path, secrets, watch, take)?;
+        let comparison = comparing.finish(contents.tip)?;
+        let (tip, objection) = (comparison.present, comparison.objection());
+        let forced = objection.is_some();
+        if let Some(why) = objection.filter(|_| !force) {
+            return Err(Error::ActionProhibited.because(why));
+        }
+        let with_log = comparison.takes_backups_log();
+        let note = note("whole", path, &contents.header, forced).by(Some(officer.person()));
+        let note = note.detail("over_sequence", tip.sequence).detail("over_hash", hex(&tip.hash));
+        let restored = self.write(&store, |change| {
+            still_good(change, officer)?;
+            if change.tip() != tip {
+                return Err(Error::FunctionFailed.because("the token was changed meanwhile: try again"));
+            }
+            // A token of before there was one may have got it since; a damaged one has none.
+            let seed = change.present_seed().ok().flatten();
+            change.empty()?;
+            if with_log {
+                change.empty_lines()?;
+            }
+            let restored = put_all(change, (path, secrets), &contents, with_log, watch)?;
+            seed.map_or(Ok(()), |seed| change.keep_seed(seed))?;
+            change.enter(note)?;
+            Ok(restored)
+        })?;
+        self.forget_passwords();
+        // It is done, whatever this says; who looks next sees it too.
+        let _ = self.look(&store);
+        Ok(restored)
+    }
+
+    /// Reads a backup of the present token to its end.
+    pub(super) fn looked_through(
+        &self,
+        store: &Store,
+        path: &Path,
+        secrets: &Secrets,
+        watch: &mut dyn FnMut(u64, u64),
+        take: &mut dyn FnMut(&contents::Reading, &Row) -> Result<()>,
+    ) -> Result<Contents> {
+        let contents = contents::read(path, secrets, watch, take)?;
+        if !store.is(&contents.identity) {
+            return Err(Error::ArgumentsBad.because(format_args!(
+                "this backup is of token {}, and the present one is {}: it is never overwritten. Move its file away to \
+                 restore the other one, or configure another slot",
+                contents.identity.token,
+                store.token_id()
+            )));
+        }
+        Ok(contents)
+    }
+
+    /// What was proved of passwords is proved again: they may be those of another time.
+    pub(super) fn forget_passwords(&self) {
+        self.verifiers.write().forget();
+        *self.info.write() = None;
+    }
+}
+
+/// All records of a backup into an empty token, and its log if that is wanted. `before`: what was in the
+/// file when it was looked at.
+pub(super) fn put_all(
+    change: &mut Change<'_>,
+    (path, secrets): (&Path, &Secrets),
+    before: &Contents,
+    with_log: bool,
+    watch: &mut dyn FnMut(u64, u64),
+) -> Result<Restored> {
+    let contents = contents::read(path, secrets, watch, &mut |_, row| match row {
+        Row::Identity(_) => Ok(()),
+        Row::Record(row) => change.put_back(row),
+        Row::Line(sequence, body) if with_log => change.put_line_back(*sequence, body),
+        Row::Line(..) => Ok(()),
+    })?;
+    contents.is_still(before)?;
+    if !change.is_whole(&contents.identity)? {
+        return Err(Error::DeviceError.because("what was restored is not what the backup says"));
+    }
+    let counts = &contents.counts;
+    let (users, objects) = (counts.officers + counts.users, counts.objects());
+    Ok(Restored { users, objects, ..Restored::default() })
+}
