@@ -19,6 +19,21 @@ pub const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x1087;
 pub const CLOUDHSM_WRAP_NO_PAD: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x2109;
 pub const CLOUDHSM_WRAP_ZERO_PAD: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x216f;
 
+/// CCM for so many bytes of data.
+pub fn ccm(length: usize) -> CK_MECHANISM {
+    with(
+        CKM_AES_CCM,
+        CK_CCM_PARAMS {
+            ulDataLen: length as CK_ULONG,
+            pNonce: Box::leak(Box::new([9u8; 13])).as_mut_ptr(),
+            ulNonceLen: 13,
+            pAAD: b"additional".as_ptr().cast_mut(),
+            ulAADLen: 10,
+            ulMACLen: 16,
+        },
+    )
+}
+
 /// A mechanism whose parameter lives as long as the process.
 pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
     let none = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
@@ -74,17 +89,7 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
             },
         ),
         // As many bytes as the matrix encrypts; wrapping does not look at it.
-        CKM_AES_CCM => with(
-            kind,
-            CK_CCM_PARAMS {
-                ulDataLen: 1003,
-                pNonce: Box::leak(Box::new([9u8; 13])).as_mut_ptr(),
-                ulNonceLen: 13,
-                pAAD: b"additional".as_ptr().cast_mut(),
-                ulAADLen: 10,
-                ulMACLen: 16,
-            },
-        ),
+        CKM_AES_CCM => ccm(1003),
         CKM_CHACHA20_POLY1305 => with(
             kind,
             CK_SALSA20_CHACHA20_POLY1305_PARAMS {
