@@ -96,6 +96,40 @@ fn destroys() {
     assert!(status(&config).contains("\"reset_policy\":\"destroys\""));
 }
 
+/// The first C_SetPIN after C_InitPIN brings new keys: whoever is logged in goes on with them, and with the same
+/// handles. (Who is logged in in another process does not: `src/token/tests/renewal.rs`.)
+#[test]
+fn the_first_own_pin_brings_new_keys() {
+    let _one = ONE.lock();
+    let (_folder, config) = configured("");
+    let module = Module::load();
+    module.initialize(&config).expect("C_Initialize");
+    module.make_token();
+    let session = module.user();
+    private_key(&module, session);
+    let key = module.find(session, &[bytes(CKA_LABEL, b"mine")]).expect("find")[0];
+    let passwords = |json: &str| (json.matches("\"given\"").count(), json.matches("\"own\"").count());
+    let users = || done(&officer(&config, "so", &["user", "list", "--json"]));
+    assert_eq!(passwords(&users()), (1, 1), "the user's and the officer's");
+    let (old, new) = (PIN, &b"her-own-pin"[..]);
+    module.set_pin(session, old, new).expect("C_SetPIN");
+    assert_eq!(passwords(&users()), (0, 2));
+    assert_eq!(mine(&module, session), 1, "still logged in, and the objects are there");
+    assert_eq!(module.find(session, &[bytes(CKA_LABEL, b"mine")]).expect("find"), [key], "the handle stays");
+    private_key(&module, session);
+    assert_eq!(mine(&module, session), 2, "new ones, too");
+    module.set_pin(session, new, PIN).expect("the second C_SetPIN");
+    assert_eq!(mine(&module, session), 2);
+    check(call!(module, C_Logout, session)).expect("logout");
+    module.login(session, CKU_SO, SO_PIN).expect("SO login");
+    module.init_pin(session, b"another-pin").expect("C_InitPIN");
+    assert_eq!(passwords(&users()), (1, 1));
+    check(call!(module, C_Logout, session)).expect("logout");
+    module.login(session, CKU_USER, b"another-pin").expect("login");
+    assert_eq!(mine(&module, session), 2, "a reset keeps them, with the new keys as with the old ones");
+    check(call!(module, C_Finalize, null_mut())).expect("C_Finalize");
+}
+
 #[test]
 fn quorum() {
     let _one = ONE.lock();

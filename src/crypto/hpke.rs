@@ -15,9 +15,13 @@ const ENCAPSULATED_LENGTH: usize = 32;
 
 /// A new key pair: (private key, public key of 32 bytes).
 pub fn key_pair() -> Result<(Secret, [u8; 32])> {
-    let seed = Secret::random(32)?;
-    let (private, public) = Scheme::derive_keypair(&seed);
-    Ok((Secret::from(&private.to_bytes()[..]), public.to_bytes().into()))
+    Ok(key_pair_of(&Secret::random(32)?))
+}
+
+/// The key pair that follows from 32 random bytes.
+pub fn key_pair_of(seed: &Secret) -> (Secret, [u8; 32]) {
+    let (private, public) = Scheme::derive_keypair(seed);
+    (Secret::from(&private.to_bytes()[..]), public.to_bytes().into())
 }
 
 /// Encapsulated key (32 bytes) followed by the ciphertext of `plain`.

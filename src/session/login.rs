@@ -90,8 +90,18 @@ impl Library {
 
     pub fn set_pin(&self, session: u64, old: &[u8], new: &[u8]) -> Result<()> {
         let session = self.session(session)?;
-        let login = session.slot.login.read().clone();
-        session.slot.token.set_pin(session.access(&login), old, new)
+        let slot = session.slot;
+        let login = slot.login.read().clone();
+        let renewed = slot.token.set_pin(session.access(&login), old, new)?;
+        let Some(renewed) = renewed else { return Ok(()) };
+        // The slot's login goes on with the new keys, if it is still the one that changed its password.
+        let mut place = slot.login.write();
+        let same = |login: &Arc<Login>| place.as_ref().is_some_and(|present| Arc::ptr_eq(present, login));
+        if login.as_ref().is_some_and(same) {
+            *place = Some(renewed);
+            slot.token.log_in_changed();
+        }
+        Ok(())
     }
 }
 

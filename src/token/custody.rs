@@ -164,9 +164,25 @@ pub fn still_good(change: &mut Change<'_>, login: &Login) -> Result<()> {
 pub fn write(
     change: &mut Change<'_>,
     login: &Arc<Login>,
+    header: Header,
+    object: &Object,
+    custody: &[Custody],
+) -> Result<()> {
+    write_under(change, login, header, object, custody, false)
+}
+
+/// As `write`, under a data key that nobody had before; custody stays.
+pub fn reseal(change: &mut Change<'_>, login: &Arc<Login>, header: Header, object: &Object) -> Result<()> {
+    write_under(change, login, header, object, &[], true)
+}
+
+fn write_under(
+    change: &mut Change<'_>,
+    login: &Arc<Login>,
     mut header: Header,
     object: &Object,
     custody: &[Custody],
+    fresh: bool,
 ) -> Result<()> {
     still_good(change, login)?;
     let terms = search::terms(object);
@@ -180,7 +196,8 @@ pub fn write(
     }
     let before: BTreeSet<Id> = change.holders(id)?.into_iter().collect();
     let (owner, holders) = settle(change, login, &header, &before, custody)?;
-    let lost = before.iter().any(|holder| !holders.contains_key(holder))
+    let lost = fresh
+        || before.iter().any(|holder| !holders.contains_key(holder))
         || change.has_term(id, header.owner, &lost_term())?;
     let data_key = match change.load_key(id, login.user)? {
         Some(wrapped) if !lost => open_data_key(login, id, &wrapped)?,
@@ -198,7 +215,8 @@ pub fn write(
     }
     header.owner = owner;
     change.put(header, BodyKey::Data(&data_key), &object.encode(), &terms)?;
-    for gone in before.iter().filter(|holder| !holders.contains_key(holder)) {
+    // Wrapped keys that are replaced go as those of the gone do: no bytes of them stay.
+    for gone in before.iter().filter(|holder| lost || !holders.contains_key(holder)) {
         change.remove_key(id, *gone)?;
     }
     for (holder, public) in holders {

@@ -16,8 +16,11 @@ const TAG: usize = 16;
 const RESET: &[u8] = b"strongroom reset key";
 const RESET_SHARE: &[u8] = b"strongroom share of a reset key";
 const SHARED: &[u8] = b"strongroom shared data key";
+const FOR_RESET: &[u8] = b"strongroom user keys for reset";
 /// Bytes of a data key under U: what is longer is an HPKE ciphertext.
 const OWN: usize = NONCE + 32 + TAG;
+/// Bytes of a user's keys under a reset key, as above.
+const UNDER_RESET: usize = NONCE + 64 + TAG;
 
 /// A key under another: nonce, ciphertext, tag; `purpose` is bound to it.
 pub fn wrap(key: &Secret, purpose: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
@@ -51,6 +54,16 @@ pub fn give_data_key(public: &[u8; 32], object: Id, holder: Id, data_key: &Secre
 /// `purpose`.
 pub fn give_reset_share(officer: &[u8; 32], purpose: &[u8], share: &Secret) -> Result<Vec<u8>> {
     hpke::seal(officer, RESET_SHARE, purpose, share)
+}
+
+/// A reset key's own key pair.
+fn reset_pair(reset: &Secret) -> (Secret, [u8; 32]) {
+    hpke::key_pair_of(&derive::hkdf_sha256(b"", reset, b"strongroom reset key pair", 32))
+}
+
+/// The public half of a reset key: a user who has no reset key wraps his keys for it.
+pub fn reset_public(reset: &Secret) -> [u8; 32] {
+    reset_pair(reset).1
 }
 
 /// How a password was stretched.
@@ -127,8 +140,20 @@ impl UserKeys {
         wrap(reset, b"user keys for reset", &both)
     }
 
+    /// Both secrets for the reset key, by one who has its public half only.
+    pub fn give_for_reset(&self, reset: &[u8; 32]) -> Result<Vec<u8>> {
+        let both = Secret::from([&self.own[..], &self.private].concat());
+        hpke::seal(reset, FOR_RESET, &self.public, &both)
+    }
+
+    /// What either of them made.
     pub fn unwrap_for_reset(reset: &Secret, wrapped: &[u8], public: [u8; 32]) -> Result<UserKeys> {
-        Self::from_both(&unwrap(reset, b"user keys for reset", wrapped)?, public)
+        let both = if wrapped.len() == UNDER_RESET {
+            unwrap(reset, b"user keys for reset", wrapped)
+        } else {
+            hpke::open(&reset_pair(reset).0, FOR_RESET, &public, wrapped)
+        };
+        Self::from_both(&both?, public)
     }
 
     /// The reset key for an officer.

@@ -36,6 +36,20 @@ pub struct Login {
 }
 
 impl Login {
+    /// Of a user whose password was right, to the token of this id.
+    pub(super) fn new(token: Id, user: User, keys: UserKeys) -> Login {
+        Login {
+            user: user.header.id,
+            name: user.name,
+            role: user.role,
+            token,
+            process: std::process::id(),
+            credential: user.credential,
+            keys,
+            ended: AtomicBool::new(false),
+        }
+    }
+
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
@@ -147,25 +161,22 @@ impl Token {
             }
         };
         let keys = self.prove(&store, &user, password, event)?;
+        let login = self.admit(&store, user, keys)?;
         if role == Role::Officer {
             self.give_appliance(&store)?;
+            self.give_reset_public(&store, &login)?;
         }
-        self.admit(&store, user, keys)
+        Ok(login)
     }
 
     /// The login of a user whose password was right; `PinIncorrect` when he was deleted or got new keys
     /// meanwhile.
     pub(super) fn admit(&self, store: &Store, user: User, keys: UserKeys) -> Result<Arc<Login>> {
-        let login = Arc::new(Login {
-            user: user.header.id,
-            name: user.name,
-            role: user.role,
-            token: store.token_id(),
-            process: std::process::id(),
-            credential: user.credential,
-            keys,
-            ended: AtomicBool::new(false),
-        });
+        self.let_in(store, Arc::new(Login::new(store.token_id(), user, keys)))
+    }
+
+    /// From here on this process sees to it that the login ends when it must.
+    pub(super) fn let_in(&self, store: &Store, login: Arc<Login>) -> Result<Arc<Login>> {
         {
             let given = &mut self.verifiers.write().given;
             given.retain(|given| given.strong_count() > 0);

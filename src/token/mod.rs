@@ -18,6 +18,7 @@ mod objects;
 mod officers;
 pub mod policy;
 mod profile;
+mod renewal;
 mod reset;
 mod seal;
 mod shareholders;
@@ -102,6 +103,8 @@ pub struct UserInfo {
     pub role: Role,
     pub locked: bool,
     pub failures: u32,
+    /// Somebody else gave the password (or perhaps did: in tokens of before this was noted).
+    pub given: bool,
     /// An officer's, with reset policy `quorum`.
     pub part: Option<Part>,
 }

@@ -8,7 +8,7 @@ use super::policy::{self, Operation};
 use super::reset;
 use super::shareholders::{self, Part};
 use super::users::{AUDIT_KEY, User};
-use super::{Access, Login, MAX_PIN_LENGTH, Role, Token};
+use super::{Access, Login, MAX_PIN_LENGTH, Role, Token, renewal};
 use crate::audit::{Event, Note, hex};
 use crate::config::ResetPolicy;
 use crate::crypto::Secret;
@@ -74,6 +74,7 @@ impl NewPassword {
     /// Puts it in a user's record, with these keys, and provides for the next reset.
     fn set(&self, change: &mut Change<'_>, user: &mut User, keys: &UserKeys) -> Result<()> {
         user.set_password(self.stretch, &self.kek, keys)?;
+        user.given = true;
         match (self.policy, user.role) {
             (ResetPolicy::Keeps, role) => {
                 let reset = self.reset.as_ref().ok_or(Error::GeneralError)?;
@@ -151,7 +152,7 @@ impl Change<'_> {
 }
 
 /// With policy `keeps` the token's reset key, which every officer can open.
-fn reset_key(change: &mut Change<'_>, officer: &Login) -> Result<Secret> {
+pub(super) fn reset_key(change: &mut Change<'_>, officer: &Login) -> Result<Secret> {
     let user = change.user(officer.user)?.ok_or(Error::UserNotLoggedIn)?;
     officer.keys.take_reset_key(&user.reset_key).map_err(|_| Error::UserNotLoggedIn)
 }
@@ -170,6 +171,7 @@ pub(super) fn part_with(
         ResetPolicy::Destroys => Ok(()),
         ResetPolicy::Keeps => {
             let (old, new) = (reset_key(change, acting)?, Secret::random(32)?);
+            renewal::tell_reset_key(change, &new)?;
             for header in change.list(Kind::User)? {
                 let Some(mut user) =
                     change.user(header.id)?.filter(|user| user.header.id != leaving.header.id)
@@ -291,11 +293,12 @@ impl Token {
             let mut fields = token_fields(label, policy);
             fields.set(AUDIT_KEY, Value::Secret(audit_key));
             change.put(header, BodyKey::Seal, &fields.encode(), &[])?;
+            reset.as_ref().map_or(Ok(()), |reset| renewal::tell_reset_key(change, reset))?;
             let mut officer = User::new(&self.config.default_officer, Role::Officer, token, stretch)?;
             let kek = stretch.kek(pin, &change.derived_secret(b"password pepper"))?;
             NewPassword { stretch, kek, policy, reset }.set(change, &mut officer, &keys)?;
             // It is his own.
-            officer.part = Part::Holds;
+            (officer.part, officer.given) = (Part::Holds, false);
             officer.save(change)?;
             let host = appliance::make(change)?;
             change.enter(made.detail("appliance", host.fingerprint()))?;

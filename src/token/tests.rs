@@ -12,6 +12,7 @@ use crate::object::{Object, Value};
 mod custody;
 mod lifecycle;
 mod races;
+mod renewal;
 mod reset;
 mod seal;
 mod shareholders;

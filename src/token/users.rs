@@ -4,8 +4,8 @@
 
 use super::keychain::{Stretch, UserKeys};
 use super::reset::{self, Request, Shares};
-use super::shareholders::{self, Part};
-use super::{Access, Login, Role, Token, UserInfo};
+use super::shareholders::Part;
+use super::{Access, Login, Role, Token, UserInfo, renewal};
 use crate::audit::{Event, Note};
 use crate::config::ResetPolicy;
 use crate::crypto::Secret;
@@ -39,6 +39,8 @@ const REQUEST: u64 = 17;
 const PART: u64 = 18;
 /// The token's: the seed of the Ed25519 key that signs the audit log. Absent as above.
 pub const AUDIT_KEY: u64 = 20;
+/// Present when the password is the user's own. (22 is the token's: `renewal.rs`.)
+const OWN_PASSWORD: u64 = 23;
 
 /// A user record, opened.
 #[derive(Clone)]
@@ -59,6 +61,8 @@ pub struct User {
     /// Passwords being tried now; those of killed processes stay until the next login ends.
     pub attempts: u32,
     pub credential: u64,
+    /// Somebody else gave the password, or it is not known who did: a record of before this was noted.
+    pub given: bool,
 }
 
 fn name_term(name: &str) -> Term {
@@ -100,6 +104,7 @@ impl User {
             failures: 0,
             attempts: 0,
             credential: 0,
+            given: true,
         })
     }
 
@@ -130,6 +135,7 @@ impl User {
             failures: small(FAILURES)?,
             attempts: fields.number(ATTEMPTS).map_or(Ok(0), u32::try_from).map_err(|_| damaged())?,
             credential: number(CREDENTIAL)?,
+            given: fields.number(OWN_PASSWORD).is_none(),
         })
     }
 
@@ -157,6 +163,9 @@ impl User {
         }
         if !self.reset_shares.is_empty() {
             fields.set(RESET_SHARES, reset::encode_shares(&self.reset_shares));
+        }
+        if !self.given {
+            fields.set(OWN_PASSWORD, Value::Ulong(1));
         }
         if let Some(number) = self.part.number() {
             fields.set(PART, Value::Ulong(number));
@@ -227,8 +236,9 @@ impl Token {
     }
 
     /// C_SetPIN: of the one logged in, or of the default user in a public session. Both PINs may
-    /// carry the user's `name:`.
-    pub fn set_pin(&self, access: Access<'_>, old: &[u8], new: &[u8]) -> Result<()> {
+    /// carry the user's `name:`. Where it brings new keys (`renewal.rs`), earlier logins end, and the one to
+    /// go on with is answered.
+    pub fn set_pin(&self, access: Access<'_>, old: &[u8], new: &[u8]) -> Result<Option<Arc<Login>>> {
         if !access.write {
             return Err(Error::SessionReadOnly);
         }
@@ -259,24 +269,36 @@ impl Token {
 
     /// `PinIncorrect` when an officer gave another password, or deleted the user, since the old one was
     /// proved: that is the later word.
-    pub(super) fn change_own(&self, login: &Arc<Login>, new: &[u8]) -> Result<()> {
+    pub(super) fn change_own(&self, login: &Arc<Login>, new: &[u8]) -> Result<Option<Arc<Login>>> {
         let store = self.store()?;
         self.check_password(new)?;
         let stretch = Stretch::fresh(self.config.kdf)?;
         let kek = stretch.kek(new, &Self::pepper(&store))?;
         let policy = self.policy_of(&store)?;
-        self.write(&store, |change| {
+        let renewed = self.write(&store, |change| {
             super::custody::still_good(change, login).map_err(|error| match error {
                 Error::UserNotLoggedIn => Error::PinIncorrect,
                 other => other,
             })?;
             let user = change.user(login.user)?.filter(|user| user.credential == login.credential);
             let mut user = user.ok_or(Error::PinIncorrect)?;
-            let renewed = own_password(change, policy, &mut user, &login.keys)?;
+            let renewed = renewal::own_password(change, policy, &mut user, login)?;
             user.set_password(stretch, &kek, renewed.as_ref().unwrap_or(&login.keys))?;
             user.save(change)?;
-            change.audit(Some(login), Note::of(Event::PasswordChanged).user(user.person()))
-        })
+            let mut note = Note::of(Event::PasswordChanged).user(user.person());
+            let renewed = renewed.map(|keys| Arc::new(Login::new(change.token_id(), user, keys)));
+            if let Some(next) = &renewed {
+                let moved = renewal::move_objects(change, login, next)?;
+                note = note.detail("keys", "renewed");
+                note = note.detail("objects", moved.own).detail("shares", moved.shared);
+            }
+            change.audit(Some(login), note)?;
+            Ok(renewed)
+        })?;
+        let Some(next) = renewed else { return Ok(None) };
+        self.index_for_change().forget_opened(true);
+        // The password is changed, whatever became of the user meanwhile.
+        Ok(self.let_in(&store, next).ok())
     }
 
     pub fn users(&self) -> Result<Vec<UserInfo>> {
@@ -305,32 +327,10 @@ impl Token {
             id: user.header.id,
             locked: user.failures >= self.config.max_failures,
             failures: user.failures,
+            given: renewal::is_given(policy, &user),
             name: user.name,
             role: user.role,
         }
-    }
-}
-
-/// What a password of one's own brings with it under reset policy `quorum`: a user's shares go to the
-/// officers of today, and an officer whose password another gave gets keys that no one else ever had.
-fn own_password(
-    change: &mut Change<'_>,
-    policy: ResetPolicy,
-    user: &mut User,
-    keys: &UserKeys,
-) -> Result<Option<UserKeys>> {
-    let ResetPolicy::Quorum { threshold } = policy else { return Ok(None) };
-    match (user.role, user.part) {
-        // Too few officers is no reason against a new password.
-        (Role::User, _) => match reset::deal(change, user, keys, threshold) {
-            Ok(()) | Err(Error::ActionProhibited) => Ok(None),
-            Err(error) => Err(error),
-        },
-        (Role::Officer, Part::Given) => {
-            user.part = shareholders::part_of_own_password(change, threshold)?;
-            UserKeys::random().map(Some)
-        }
-        _ => Ok(None),
     }
 }
 

@@ -72,6 +72,8 @@ struct Row {
     role: &'static str,
     locked: bool,
     failures: u32,
+    /// `given` by somebody else, or the user's `own`; empty for the host.
+    password: &'static str,
     id: String,
     /// Of a token with reset policy `quorum`: what an officer's part in resets is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +88,7 @@ fn list(context: &mut Context) -> Outcome {
         role: user.role.short(),
         locked: user.locked,
         failures: user.failures,
+        password: if user.given { "given" } else { "own" },
         id: user.id.to_string(),
         resets: quorum.then(|| user.part.map_or("", part)),
     });
@@ -94,6 +97,7 @@ fn list(context: &mut Context) -> Outcome {
         role: Role::Appliance.short(),
         locked: false,
         failures: 0,
+        password: "",
         id: host.id.to_string(),
         resets: quorum.then_some(""),
     });
@@ -203,8 +207,8 @@ fn change_own(context: &mut Context, person: &Person, file: Option<&Path>) -> Ou
     // With the name, so that a colon in a password is one.
     let named = |password: &Secret| Secret::from([name.as_bytes(), b":", password].concat());
     context
-        .ready_token()?
-        .set_pin(person.access(), &named(&old), &named(&new))
+        .library()?
+        .set_pin(person.session, &named(&old), &named(&new))
         .map_err(|error| words(context, error, &format!("{name} has no new password")))?;
     let mut sentence = format!("{name} has a new password.");
     if context.ready_token()?.user(&name)?.is_some_and(|user| user.part == Some(Part::Waits)) {

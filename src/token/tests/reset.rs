@@ -11,27 +11,57 @@ use crate::store::{BodyKey, Kind};
 pub const QUORUM: ResetPolicy = ResetPolicy::Quorum { threshold: 2 };
 
 /// Whom the attacker's own passwords open, and what follows from that.
-struct Thief<'a> {
+pub struct Thief<'a> {
     store: &'a Store,
     users: Vec<User>,
     keys: Vec<UserKeys>,
+    /// What he wrote down from earlier copies of the file.
+    kept_secrets: Vec<Secret>,
+    kept_data_keys: Vec<Secret>,
 }
 
 impl<'a> Thief<'a> {
-    fn new(store: &'a Store, accomplices: &[&Arc<Login>]) -> Thief<'a> {
+    pub fn new(store: &'a Store, accomplices: &[&Arc<Login>]) -> Thief<'a> {
+        let keys = accomplices.iter().map(|accomplice| accomplice.keys.clone()).collect();
+        let mut thief =
+            Thief { store, users: Vec::new(), keys, kept_secrets: Vec::new(), kept_data_keys: Vec::new() };
+        thief.look();
+        thief
+    }
+
+    /// Reads the users as they are now, and learns what he can.
+    pub fn look(&mut self) {
+        let store = self.store;
         let load = |header: crate::store::Header| {
             let record = store.load(Kind::User, header.id).unwrap().unwrap();
             User::decode(header, &store.open_body(&record, BodyKey::Seal).unwrap()).unwrap()
         };
-        let users = store.list(Kind::User).unwrap().into_iter().map(load).collect();
-        let mut thief = Thief { store, users, keys: accomplices.iter().map(|a| a.keys.clone()).collect() };
-        while thief.learn() {}
-        thief
+        self.users = store.list(Kind::User).unwrap().into_iter().map(load).collect();
+        while self.learn() {}
+    }
+
+    /// Writes down everything that he can compute from the file as it is.
+    pub fn keep(&mut self) {
+        self.kept_secrets.extend(self.users.iter().flat_map(|user| self.secrets(user)).collect::<Vec<_>>());
+        for header in self.store.list(Kind::Object).unwrap() {
+            self.kept_data_keys.extend(self.data_keys(header.id));
+        }
+    }
+
+    /// The data keys of an object that his keys open.
+    fn data_keys(&self, object: Id) -> Vec<Secret> {
+        let holders = self.store.holders(object).unwrap();
+        let pairs = holders.iter().flat_map(|holder| self.keys.iter().map(move |keys| (*holder, keys)));
+        let open = |(holder, keys): (Id, &UserKeys)| {
+            let wrapped = self.store.load_key(object, holder).unwrap()?;
+            keys.open_data_key(object, holder, &wrapped).ok()
+        };
+        pairs.filter_map(open).collect()
     }
 
     /// The secrets that his keys open of a user's record: reset keys and what shares make.
     fn secrets(&self, of: &User) -> Vec<Secret> {
-        let mut secrets: Vec<Secret> = Vec::new();
+        let mut secrets: Vec<Secret> = self.kept_secrets.clone();
         for (user, keys) in self.users.iter().flat_map(|user| self.keys.iter().map(move |keys| (user, keys)))
         {
             secrets.extend(keys.take_reset_key(&user.reset_key).ok());
@@ -78,19 +108,15 @@ impl<'a> Thief<'a> {
     }
 
     /// How many private objects he can open, of all there are.
-    fn opens(&self) -> (usize, usize) {
+    pub fn opens(&self) -> (usize, usize) {
         let headers = self.store.list(Kind::Object).unwrap();
         let private: Vec<_> = headers.into_iter().filter(|header| header.owner != Id::NONE).collect();
         let opens = |header: &&crate::store::Header| {
             let record = self.store.load(Kind::Object, header.id).unwrap().unwrap();
-            let holders = self.store.holders(header.id).unwrap();
-            let pairs = holders.iter().flat_map(|holder| self.keys.iter().map(move |keys| (*holder, keys)));
-            let mut data_keys = pairs.filter_map(|(holder, keys)| {
-                let wrapped = self.store.load_key(header.id, holder).unwrap()?;
-                keys.open_data_key(header.id, holder, &wrapped).ok()
-            });
+            let data_keys = self.data_keys(header.id);
+            let mut data_keys = data_keys.iter().chain(&self.kept_data_keys);
             let with_data_key =
-                data_keys.any(|key| self.store.open_body(&record, BodyKey::Data(&key)).is_ok());
+                data_keys.any(|key| self.store.open_body(&record, BodyKey::Data(key)).is_ok());
             with_data_key || self.store.open_body(&record, BodyKey::Seal).is_ok()
         };
         (private.iter().filter(opens).count(), private.len())
