@@ -99,7 +99,8 @@ fn unsafe_stays_in_its_rooms() {
         let allowed = path.starts_with("ffi")
             || path.starts_with("crypto/aws_lc")
             || path.starts_with("crypto/guarded")
-            || path == Path::new("crypto/guarded.rs");
+            || path == Path::new("crypto/guarded.rs")
+            || path == Path::new("store/vfs.rs");
         let lines: Vec<&str> = text.lines().collect();
         for (number, line) in code(&text) {
             if !line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe") {
@@ -134,6 +135,8 @@ fn crypto_libraries_are_named_in_crypto_only() {
         "hpke::",
         "vsss_rs::",
         "k256::",
+        "ml_dsa::",
+        "ml_kem::",
         "p256::",
         "p384::",
         "p521::",
@@ -141,6 +144,7 @@ fn crypto_libraries_are_named_in_crypto_only() {
         "sha1::",
         "sha2::",
         "sha3::",
+        "shake::",
     ];
     for (path, text) in sources() {
         if path.starts_with("crypto") {
@@ -173,7 +177,8 @@ fn c_structs_stay_in_ffi() {
         let c_side = path.starts_with("ffi")
             || path.starts_with("crypto/aws_lc")
             || path.starts_with("crypto/guarded")
-            || path == Path::new("crypto/guarded.rs");
+            || path == Path::new("crypto/guarded.rs")
+            || path == Path::new("store/vfs.rs");
         if c_side {
             continue;
         }

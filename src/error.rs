@@ -182,6 +182,9 @@ codes! {
     OperationNotInitialized = CKR_OPERATION_NOT_INITIALIZED:
         "No operation is running: there was no Init, or an error ended it.",
         "Begin with the Init function again; do not go on after an error.";
+    ParameterSetNotSupported = CKR_PARAMETER_SET_NOT_SUPPORTED:
+        "The parameter set is none of the algorithm's.",
+        "CKA_PARAMETER_SET is a CKP_ number of the key's own type, for example CKP_ML_DSA_65.";
     PinExpired = CKR_PIN_EXPIRED:
         "The PIN is too old.",
         "Set a new one: `strongroom user change-password`.";

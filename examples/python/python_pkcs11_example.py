@@ -9,11 +9,12 @@ import sys
 import pkcs11
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, padding as block_padding, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, mlkem, padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from pkcs11 import KDF, MGF, Attribute, GCMParams, KeyType, Mechanism, ObjectClass
+from pkcs11 import MLDSAParameterSet, MLKEMParameterSet
 from pkcs11.util.ec import encode_ec_public_key, encode_ecdsa_signature, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
@@ -67,6 +68,55 @@ def edwards(session):
     point = public[Attribute.EC_POINT][-32:]  # the last 32 bytes, DER or raw
     ed25519.Ed25519PublicKey.from_public_bytes(point).verify(signature, TEXT)
     print("ok - Ed25519: signature verified outside")
+
+
+def post_quantum_signatures(session):
+    sets = {
+        MLDSAParameterSet.ML_DSA_44: (mldsa.MLDSA44PrivateKey, mldsa.MLDSA44PublicKey),
+        MLDSAParameterSet.ML_DSA_65: (mldsa.MLDSA65PrivateKey, mldsa.MLDSA65PublicKey),
+        MLDSAParameterSet.ML_DSA_87: (mldsa.MLDSA87PrivateKey, mldsa.MLDSA87PublicKey),
+    }
+    for parameter_set, (private_type, public_type) in sets.items():
+        public, private = session.generate_keypair(
+            KeyType.ML_DSA, label="py ml-dsa", id=b"\x06", store=True,
+            public_template={Attribute.PARAMETER_SET: parameter_set},
+        )
+        public_type.from_public_bytes(public[Attribute.VALUE]).verify(private.sign(TEXT), TEXT)
+        # A key from outside, by its seed.
+        outside = private_type.generate()
+        brought = session.create_object({
+            Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.KEY_TYPE: KeyType.ML_DSA, Attribute.SIGN: True,
+            Attribute.PARAMETER_SET: parameter_set, Attribute.SEED: outside.private_bytes_raw(),
+        })
+        outside.public_key().verify(brought.sign(TEXT), TEXT)
+        known = session.create_object({
+            Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.KEY_TYPE: KeyType.ML_DSA, Attribute.VERIFY: True,
+            Attribute.PARAMETER_SET: parameter_set, Attribute.VALUE: outside.public_key().public_bytes_raw(),
+        })
+        assert known.verify(TEXT, outside.sign(TEXT)) and not known.verify(TEXT + b"!", outside.sign(TEXT))
+    print("ok - ML-DSA-44, 65 and 87: signatures verified outside and inside, a seed brought from outside")
+
+
+def post_quantum_secrets(session):
+    sets = {
+        MLKEMParameterSet.ML_KEM_768: mlkem.MLKEM768PublicKey,
+        MLKEMParameterSet.ML_KEM_1024: mlkem.MLKEM1024PublicKey,
+    }
+    readable = {Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
+    for parameter_set, public_type in sets.items():
+        public, private = session.generate_keypair(
+            KeyType.ML_KEM, label="py ml-kem", id=b"\x07", store=True,
+            public_template={Attribute.PARAMETER_SET: parameter_set},
+        )
+        # What somebody outside encapsulates comes out in the token.
+        secret, ciphertext = public_type.from_public_bytes(public[Attribute.VALUE]).encapsulate()
+        inside = private.decapsulate_key(ciphertext, KeyType.AES, 256, template=readable)
+        assert inside[Attribute.VALUE] == secret
+        ciphertext, key = public.encapsulate_key(KeyType.AES, 256)
+        sealed = key.encrypt(TEXT, mechanism_param=bytes(16))
+        again = private.decapsulate_key(ciphertext, KeyType.AES, 256)
+        assert again.decrypt(sealed, mechanism_param=bytes(16)) == TEXT
+    print("ok - ML-KEM-768 and 1024: secrets encapsulated outside and inside come out")
 
 
 def encryption(session):
@@ -146,7 +196,7 @@ def searching(session):
 
 def tidy(session):
     """Destroys what the example left in the token, so that it can run again."""
-    for label in ("py rsa", "py ec", "py ed", "py aes"):
+    for label in ("py rsa", "py ec", "py ed", "py ml-dsa", "py ml-kem", "py aes"):
         for thing in list(session.get_objects({Attribute.LABEL: label})):
             thing.destroy()
 
@@ -159,7 +209,8 @@ def main():
     except (pkcs11.PinIncorrect, pkcs11.PinLocked) as error:
         sys.exit(f"log in to {token.label}: {type(error).__name__}")
     with session:
-        for work in (rsa, elliptic, edwards, encryption, wrapping, searching, tidy):
+        keys = (rsa, elliptic, edwards, post_quantum_signatures, post_quantum_secrets)
+        for work in (*keys, encryption, wrapping, searching, tidy):
             work(session)
 
 

@@ -124,6 +124,44 @@ impl Module {
         Ok(value)
     }
 
+    /// A new shared secret by C_EncapsulateKey and the two calls that clients make: (ciphertext, key).
+    pub fn encapsulate(
+        &self,
+        session: CK_SESSION_HANDLE,
+        public: CK_OBJECT_HANDLE,
+        attributes: &[Attribute],
+    ) -> Result<(Vec<u8>, CK_OBJECT_HANDLE)> {
+        let mut mechanism = CK_MECHANISM { mechanism: CKM_ML_KEM, pParameter: null_mut(), ulParameterLen: 0 };
+        let (mut list, mut length, mut key) = (template(attributes), 0, 0);
+        let (start, count) = (list.as_mut_ptr(), list.len() as CK_ULONG);
+        let mut step = |out: *mut u8| {
+            let mechanism = &mut mechanism;
+            let (length, key) = (&mut length, &mut key);
+            check(call!(self, C_EncapsulateKey, session, mechanism, public, start, count, out, length, key))
+        };
+        step(null_mut())?;
+        let mut ciphertext = vec![0; 1568];
+        step(ciphertext.as_mut_ptr())?;
+        ciphertext.truncate(length as usize);
+        Ok((ciphertext, key))
+    }
+
+    pub fn decapsulate(
+        &self,
+        session: CK_SESSION_HANDLE,
+        private: CK_OBJECT_HANDLE,
+        attributes: &[Attribute],
+        ciphertext: &[u8],
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let mut mechanism = CK_MECHANISM { mechanism: CKM_ML_KEM, pParameter: null_mut(), ulParameterLen: 0 };
+        let (mut list, mut key) = (template(attributes), 0);
+        let (data, size) = (ciphertext.as_ptr().cast_mut(), ciphertext.len() as CK_ULONG);
+        let (start, count) = (list.as_mut_ptr(), list.len() as CK_ULONG);
+        let (mechanism, made) = (&mut mechanism, &mut key);
+        check(call!(self, C_DecapsulateKey, session, mechanism, private, start, count, data, size, made))?;
+        Ok(key)
+    }
+
     pub fn find(
         &self,
         session: CK_SESSION_HANDLE,
@@ -177,6 +215,12 @@ impl Module {
         let public = [bytes(CKA_EC_PARAMS, X25519)];
         let private = [yes(CKA_EXTRACTABLE)];
         self.generate_pair(session, CKM_EC_MONTGOMERY_KEY_PAIR_GEN, &public, &private).expect("X25519 pair")
+    }
+
+    /// A pair of a parameter set; both halves may do what their type can.
+    pub fn of_set(&self, session: CK_SESSION_HANDLE, kind: CK_MECHANISM_TYPE, set: CK_ULONG) -> Pair {
+        let public = [number(CKA_PARAMETER_SET, set)];
+        self.generate_pair(session, kind, &public, &[yes(CKA_EXTRACTABLE)]).expect("a pair of a set")
     }
 
     pub fn ed(&self, session: CK_SESSION_HANDLE) -> Pair {

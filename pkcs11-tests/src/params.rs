@@ -106,6 +106,24 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
         | CKM_SP800_108_DOUBLE_PIPELINE_KDF
         | CKM_PKCS5_PBKD2 => kdf(kind, b"text"),
         CKM_AES_CMAC_GENERAL => with(kind, 8 as CK_ULONG),
+        CKM_ML_DSA => with(
+            kind,
+            CK_SIGN_ADDITIONAL_CONTEXT {
+                hedgeVariant: CKH_DETERMINISTIC_REQUIRED,
+                pContext: b"context".as_ptr().cast_mut(),
+                ulContextLen: 7,
+            },
+        ),
+        CKM_HASH_ML_DSA => with(
+            kind,
+            CK_HASH_SIGN_ADDITIONAL_CONTEXT {
+                hedgeVariant: CKH_HEDGE_REQUIRED,
+                pContext: null_mut(),
+                ulContextLen: 0,
+                hash: CKM_SHA256,
+            },
+        ),
+        CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => none,
         kind if is_general_hmac(kind) => with(kind, 16 as CK_ULONG),
         kind if needs_none(kind) => none,
         other => panic!("the matrix knows no parameter for mechanism {other:#x}"),
@@ -197,6 +215,8 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_EC_KEY_PAIR_GEN
             | CKM_EC_EDWARDS_KEY_PAIR_GEN
             | CKM_EC_MONTGOMERY_KEY_PAIR_GEN
+            | CKM_ML_DSA_KEY_PAIR_GEN
+            | CKM_ML_KEM_KEY_PAIR_GEN
             | CKM_AES_KEY_GEN
             | CKM_CHACHA20_KEY_GEN
             | CKM_GENERIC_SECRET_KEY_GEN

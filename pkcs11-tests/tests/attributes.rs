@@ -131,7 +131,8 @@ fn pairs() {
         [CKA_PRIVATE_EXPONENT, CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2, CKA_COEFFICIENT];
     let rsa: &[CK_ATTRIBUTE_TYPE] = &[CKA_MODULUS, CKA_PUBLIC_EXPONENT];
     let ec: &[CK_ATTRIBUTE_TYPE] = &[CKA_EC_PARAMS];
-    let kinds: [Kind<'_>; 4] = [
+    let of_set: &[CK_ATTRIBUTE_TYPE] = &[CKA_PARAMETER_SET];
+    let kinds: [Kind<'_>; 6] = [
         ("RSA", CKM_RSA_PKCS_KEY_PAIR_GEN, number(CKA_MODULUS_BITS, 2048), rsa, &private_parts),
         ("P-256", CKM_EC_KEY_PAIR_GEN, bytes(CKA_EC_PARAMS, P256), ec, &[CKA_VALUE]),
         (
@@ -148,10 +149,28 @@ fn pairs() {
             ec,
             &[CKA_VALUE],
         ),
+        (
+            "ML-DSA",
+            CKM_ML_DSA_KEY_PAIR_GEN,
+            number(CKA_PARAMETER_SET, CKP_ML_DSA_65),
+            of_set,
+            &[CKA_VALUE, CKA_SEED],
+        ),
+        (
+            "ML-KEM",
+            CKM_ML_KEM_KEY_PAIR_GEN,
+            number(CKA_PARAMETER_SET, CKP_ML_KEM_1024),
+            of_set,
+            &[CKA_VALUE, CKA_SEED],
+        ),
     ];
     for (what, kind, public, own, hidden) in kinds {
         let pair = module.generate_pair(session, kind, &[public], &[]).expect(what);
-        let extra: &[CK_ATTRIBUTE_TYPE] = if what == "RSA" { &[CKA_MODULUS_BITS] } else { &[CKA_EC_POINT] };
+        let extra: &[CK_ATTRIBUTE_TYPE] = match what {
+            "RSA" => &[CKA_MODULUS_BITS],
+            "ML-DSA" | "ML-KEM" => &[CKA_VALUE],
+            _ => &[CKA_EC_POINT],
+        };
         answers(what, pair.public, &[STORAGE, KEY, PUBLIC, own, extra], &[]);
         answers(what, pair.private, &[STORAGE, KEY, PRIVATE, own], hidden);
         let info = |key| module.attribute(session, key, CKA_PUBLIC_KEY_INFO).expect("CKA_PUBLIC_KEY_INFO");

@@ -191,12 +191,22 @@ impl<'a> Busy<'a> {
 
     fn start_all(&self, after: &str) {
         let (module, session, key) = (self.module, self.session, self.key);
+        let mut signature = [7; 16];
         let codes = [
             call!(module, C_EncryptInit, session, &mut mechanism(CKM_AES_CTR), key),
             call!(module, C_DecryptInit, session, &mut mechanism(CKM_AES_GCM), key),
             call!(module, C_DigestInit, session, &mut mechanism(CKM_SHA256)),
             call!(module, C_SignInit, session, &mut mechanism(CKM_AES_CMAC), key),
             call!(module, C_VerifyInit, session, &mut mechanism(CKM_AES_CMAC), key),
+            call!(
+                module,
+                C_VerifySignatureInit,
+                session,
+                &mut mechanism(CKM_AES_CMAC),
+                key,
+                signature.as_mut_ptr(),
+                16
+            ),
             call!(module, C_SignRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.private),
             call!(module, C_VerifyRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.public),
             call!(module, C_MessageEncryptInit, session, &mut mechanism(CKM_AES_CCM), key),
@@ -205,7 +215,7 @@ impl<'a> Busy<'a> {
             call!(module, C_MessageVerifyInit, session, &mut mechanism(CKM_AES_CMAC), key),
             call!(module, C_FindObjectsInit, session, null_mut(), 0),
         ];
-        assert_eq!(codes, [CKR_OK; 12], "after {after}");
+        assert_eq!(codes, [CKR_OK; 13], "after {after}");
     }
 }
 
@@ -260,6 +270,8 @@ fn every_function_with_null_and_garbage() {
         CKR_MECHANISM_PARAM_INVALID,
         CKR_OBJECT_HANDLE_INVALID,
         CKR_SESSION_HANDLE_INVALID,
+        // C_VerifySignatureFinal has no pointer to be NULL.
+        CKR_SIGNATURE_INVALID,
         CKR_SLOT_ID_INVALID,
     ];
     let fine = [
@@ -282,6 +294,7 @@ fn every_function_with_null_and_garbage() {
         "C_MessageSignFinal",
         "C_MessageVerifyInit",
         "C_MessageVerifyFinal",
+        "C_VerifySignatureInit",
     ];
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), None), &fine, &refusals);
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), Some(0xdead)), &[], &refusals);

@@ -79,7 +79,7 @@ fn give(
     data: &[u8],
 ) -> Result<Vec<u8>> {
     let (begin, work) = functions(module, what);
-    let (mut out, mut length) = (vec![0; 700], 700);
+    let (mut out, mut length) = (vec![0; 5000], 5000);
     let (at, size) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
     // SAFETY: the functions are the module's, the buffers are as long as they say.
     check(unsafe { begin.expect("begin")(session, &mut mechanism(kind), key) })?;
@@ -228,6 +228,7 @@ fn keys_of_every_type_get_new_versions() {
     let rsa = [number(CKA_MODULUS_BITS, 2048), bytes(CKA_PUBLIC_EXPONENT, &[1, 0, 1])];
     pair("t-rsa", &rsa, &[], CKM_RSA_PKCS_KEY_PAIR_GEN);
     pair("t-ed", &[bytes(CKA_EC_PARAMS, ED25519)], &[], CKM_EC_EDWARDS_KEY_PAIR_GEN);
+    pair("t-ml-dsa", &[number(CKA_PARAMETER_SET, CKP_ML_DSA_65)], &[], CKM_ML_DSA_KEY_PAIR_GEN);
     secret("t-generic", CKM_GENERIC_SECRET_KEY_GEN, &[number(CKA_VALUE_LEN, 48)]);
     secret("t-hmac", CKM_SHA256_KEY_GEN, &[number(CKA_VALUE_LEN, 32)]);
     let imported = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_AES), yes(CKA_TOKEN)];
@@ -238,6 +239,7 @@ fn keys_of_every_type_get_new_versions() {
     for (label, class, kind) in [
         ("t-rsa", CKO_PRIVATE_KEY, CKM_SHA256_RSA_PKCS),
         ("t-ed", CKO_PRIVATE_KEY, CKM_EDDSA),
+        ("t-ml-dsa", CKO_PRIVATE_KEY, CKM_ML_DSA),
         ("t-generic", CKO_SECRET_KEY, CKM_SHA256_HMAC),
         ("t-hmac", CKO_SECRET_KEY, CKM_SHA256_HMAC),
         ("t-imported", CKO_SECRET_KEY, CKM_AES_CMAC),

@@ -3,6 +3,7 @@
 
 mod matrix {
     pub mod derivation;
+    pub mod generation;
 }
 
 use cryptoki_sys::*;
@@ -21,6 +22,7 @@ struct Bench {
     rsa: Pair,
     ec: Pair,
     ed: Pair,
+    ml_dsa: Pair,
     aes: CK_OBJECT_HANDLE,
     chacha: CK_OBJECT_HANDLE,
     secret: CK_OBJECT_HANDLE,
@@ -32,7 +34,9 @@ impl Bench {
         let (session, module) = (at.open(), &at.module);
         let (rsa, ec, ed) = (module.rsa(session), module.ec(session, P256), module.ed(session));
         let chacha = module.generate(session, CKM_CHACHA20_KEY_GEN, &[]).expect("ChaCha20 key");
-        Bench { at, session, rsa, ec, ed, aes: module.aes(session), chacha, secret: module.secret(session) }
+        let ml_dsa = module.of_set(session, CKM_ML_DSA_KEY_PAIR_GEN, CKP_ML_DSA_65);
+        let (aes, secret) = (module.aes(session), module.secret(session));
+        Bench { at, session, rsa, ec, ed, ml_dsa, aes, chacha, secret }
     }
 
     /// The keys that fit a mechanism, and one that does not.
@@ -40,6 +44,9 @@ impl Bench {
         let same = |key| Pair { public: key, private: key };
         match kind {
             CKM_EDDSA => (self.ed, self.aes),
+            CKM_ML_DSA | CKM_HASH_ML_DSA | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => {
+                (self.ml_dsa, self.aes)
+            }
             CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CLOUDHSM_AES_GCM | CLOUDHSM_WRAP_NO_PAD | CLOUDHSM_WRAP_ZERO_PAD => (same(self.aes), self.secret),
@@ -156,6 +163,33 @@ impl Bench {
         check(call!(module, C_VerifyFinal, session, signature, length))
     }
 
+    /// The same with the signature given first (3.2).
+    fn verify_signature(
+        &self,
+        kind: CK_MECHANISM_TYPE,
+        key: CK_OBJECT_HANDLE,
+        data: &[u8],
+        signature: &[u8],
+        parts: bool,
+    ) -> Result<()> {
+        let (module, session) = (&self.at.module, self.session);
+        let (signature, length) = (signature.as_ptr().cast_mut(), signature.len() as CK_ULONG);
+        let init = || {
+            check(call!(module, C_VerifySignatureInit, session, &mut mechanism(kind), key, signature, length))
+        };
+        init()?;
+        assert_eq!(init(), Err(CKR_OPERATION_ACTIVE), "{kind:#x}");
+        if !parts {
+            let (data, size) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+            return check(call!(module, C_VerifySignature, session, data, size));
+        }
+        for part in data.chunks(data.len() / 2 + 1) {
+            let (part, size) = (part.as_ptr().cast_mut(), part.len() as CK_ULONG);
+            check(call!(module, C_VerifySignatureUpdate, session, part, size))?;
+        }
+        check(call!(module, C_VerifySignatureFinal, session))
+    }
+
     /// Wrong key, wrong parameter, wrong state: each its own code, and the session goes on.
     fn refusals(&self, what: &str, kind: CK_MECHANISM_TYPE, key: CK_OBJECT_HANDLE, other: CK_OBJECT_HANDLE) {
         let (mut length, module, session) = (0, &self.at.module, self.session);
@@ -196,6 +230,8 @@ impl Bench {
         for signature in [&signature, &second] {
             for parts in [false, true] {
                 assert_eq!(self.verify(kind, pair.public, &data, signature, parts), Ok(()), "{kind:#x}");
+                let first = self.verify_signature(kind, pair.public, &data, signature, parts);
+                assert_eq!(first, Ok(()), "{kind:#x}");
             }
         }
         let mut forged = signature.clone();
@@ -208,6 +244,18 @@ impl Bench {
         assert_eq!(
             self.verify(kind, pair.public, &data, &signature[1..], true),
             Err(CKR_SIGNATURE_LEN_RANGE),
+            "{kind:#x}"
+        );
+        for parts in [false, true] {
+            let first = self.verify_signature(kind, pair.public, &data, &forged, parts);
+            assert_eq!(first, Err(CKR_SIGNATURE_INVALID), "{kind:#x}");
+        }
+        let (module, session) = (&self.at.module, self.session);
+        let ended = call!(module, C_VerifySignatureFinal, session);
+        assert_eq!(ended, CKR_OPERATION_NOT_INITIALIZED, "{kind:#x}");
+        assert_eq!(
+            self.verify_signature(kind, other, &data, &signature, false),
+            Err(CKR_KEY_TYPE_INCONSISTENT),
             "{kind:#x}"
         );
         self.refusals("sign", kind, pair.private, other);
@@ -308,32 +356,6 @@ impl Bench {
             module.generate(session, CKM_AES_KEY_GEN, &[number(CKA_VALUE_LEN, 32)]).expect("sealed key");
         assert_eq!(wrap(pair.public, sealed, null_mut(), &mut 0), Err(CKR_KEY_UNEXTRACTABLE), "{kind:#x}");
     }
-
-    fn generates(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        if kind == CKM_PKCS5_PBKD2 {
-            return self.makes_of_passwords();
-        }
-        let key = module.generate(session, kind, &[number(CKA_VALUE_LEN, 32)]).expect("generate");
-        assert_eq!(module.attribute(session, key, CKA_KEY_GEN_MECHANISM), Ok(kind.to_ne_bytes().to_vec()));
-        assert_eq!(module.attribute(session, key, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
-        // ChaCha20's length need not be said.
-        if kind != CKM_CHACHA20_KEY_GEN {
-            assert_eq!(module.generate(session, kind, &[]), Err(CKR_TEMPLATE_INCOMPLETE));
-        }
-        assert_eq!(module.generate(session, kind, &[number(CKA_VALUE_LEN, 0)]), Err(CKR_KEY_SIZE_RANGE));
-    }
-
-    fn generates_pairs(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        let refused = module.generate_pair(session, kind, &[], &[]).expect_err("an empty template");
-        assert_eq!(refused, CKR_TEMPLATE_INCOMPLETE, "{kind:#x}");
-        let (bad, code) = match kind {
-            CKM_RSA_PKCS_KEY_PAIR_GEN => (number(CKA_MODULUS_BITS, 512), CKR_KEY_SIZE_RANGE),
-            _ => (bytes(CKA_EC_PARAMS, b"\x06\x01\x2a"), CKR_CURVE_NOT_SUPPORTED),
-        };
-        assert_eq!(module.generate_pair(session, kind, &[bad], &[]).err(), Some(code), "{kind:#x}");
-    }
 }
 
 impl Bench {
@@ -382,6 +404,16 @@ impl Bench {
             let code = call!(module, C_WrapKey, session, &mut with(), key, key, null_mut(), &mut 0);
             assert!(refused(code), "wrap {kind:#x}: {code:#x}");
         }
+        if flags & CKF_ENCAPSULATE == 0 {
+            let (mechanism, none) = (&mut with(), null_mut());
+            let code =
+                call!(module, C_EncapsulateKey, session, mechanism, key, none, 0, null_mut(), &mut 0, &mut 0);
+            assert!(refused(code), "encapsulate {kind:#x}: {code:#x}");
+            let mechanism = &mut with();
+            let code =
+                call!(module, C_DecapsulateKey, session, mechanism, key, none, 0, null_mut(), 0, &mut 0);
+            assert!(refused(code), "decapsulate {kind:#x}: {code:#x}");
+        }
         if flags & CKF_DERIVE == 0 {
             let code = call!(module, C_DeriveKey, session, &mut with(), key, null_mut(), 0, &mut 0);
             assert!(refused(code), "derive {kind:#x}: {code:#x}");
@@ -392,7 +424,7 @@ impl Bench {
 /// What a mechanism signs: a digest for those that want one, else a text.
 fn signable(kind: CK_MECHANISM_TYPE) -> Vec<u8> {
     match kind {
-        CKM_RSA_PKCS_PSS | CKM_ECDSA => vec![3; 32],
+        CKM_RSA_PKCS_PSS | CKM_ECDSA | CKM_HASH_ML_DSA => vec![3; 32],
         CKM_RSA_X_509 => [vec![0], vec![7; 255]].concat(),
         CKM_RSA_PKCS => vec![5; 51],
         _ => (0..777u32).map(|n| n as u8).collect(),
@@ -424,12 +456,13 @@ fn every_advertised_mechanism() {
     for kind in kinds {
         let mut info = CK_MECHANISM_INFO::default();
         assert_eq!(call!(module, C_GetMechanismInfo, 0, kind, &mut info), CKR_OK);
-        let work: [(CK_FLAGS, Test); 7] = [
+        let work: [(CK_FLAGS, Test); 8] = [
             (CKF_SIGN, Bench::signs),
             (CKF_ENCRYPT, Bench::encrypts),
             (CKF_DIGEST, Bench::digests),
             (CKF_WRAP, Bench::wraps),
             (CKF_DERIVE, Bench::derives),
+            (CKF_ENCAPSULATE, Bench::encapsulates),
             (CKF_GENERATE, Bench::generates),
             (CKF_GENERATE_KEY_PAIR, Bench::generates_pairs),
         ];
@@ -442,7 +475,12 @@ fn every_advertised_mechanism() {
         }
         assert!(walked > before, "{kind:#x} is advertised and can do nothing");
         bench.refuses_the_rest(kind, info.flags);
-        for (one, other) in [(CKF_SIGN, CKF_VERIFY), (CKF_ENCRYPT, CKF_DECRYPT), (CKF_WRAP, CKF_UNWRAP)] {
+        for (one, other) in [
+            (CKF_SIGN, CKF_VERIFY),
+            (CKF_ENCRYPT, CKF_DECRYPT),
+            (CKF_WRAP, CKF_UNWRAP),
+            (CKF_ENCAPSULATE, CKF_DECAPSULATE),
+        ] {
             assert_eq!(info.flags & one != 0, info.flags & other != 0, "{kind:#x}");
         }
     }

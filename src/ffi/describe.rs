@@ -95,6 +95,11 @@ fn parameter(params: &Params) -> String {
         Params::Pbkdf2 { hash, salt, iterations, .. } => {
             format!("{hash:?}, salt {} bytes, {iterations} iterations", salt.len())
         }
+        Params::SignContext { deterministic, context, hash } => {
+            let hedge = if *deterministic { "deterministic" } else { "hedged" };
+            let hash = hash.map_or_else(String::new, |hash| format!(", {hash:?}"));
+            format!("{hedge}, context {} bytes{hash}", context.len())
+        }
         Params::Eddsa { prehash, context } => format!("prehash {prehash}, context {} bytes", context.len()),
     }
 }

@@ -72,6 +72,46 @@ c_functions! {
         write(phKey, library.unwrap_key(hSession, row, params, hUnwrappingKey, wrapped, template)?)
     }
 
+    fn C_EncapsulateKey(
+        hSession: CK_SESSION_HANDLE,
+        pMechanism: *mut CK_MECHANISM,
+        hPublicKey: CK_OBJECT_HANDLE,
+        pTemplate: *mut CK_ATTRIBUTE,
+        ulAttributeCount: CK_ULONG,
+        pCiphertext: *mut CK_BYTE,
+        pulCiphertextLen: *mut CK_ULONG,
+        phKey: *mut CK_OBJECT_HANDLE,
+    ) |library| {
+        if !pCiphertext.is_null() {
+            wanted(phKey)?;
+        }
+        let (row, params) = mechanism(pMechanism)?;
+        let template = template(pTemplate, ulAttributeCount, Use::Make)?;
+        let mut key = None;
+        with_output((null(), 0), pCiphertext, pulCiphertextLen, |_, output| {
+            key = library.encapsulate_key(hSession, row, params, hPublicKey, template, output)?;
+            Ok(())
+        })?;
+        key.map_or(Ok(()), |key| write(phKey, key))
+    }
+
+    fn C_DecapsulateKey(
+        hSession: CK_SESSION_HANDLE,
+        pMechanism: *mut CK_MECHANISM,
+        hPrivateKey: CK_OBJECT_HANDLE,
+        pTemplate: *mut CK_ATTRIBUTE,
+        ulAttributeCount: CK_ULONG,
+        pCiphertext: *mut CK_BYTE,
+        ulCiphertextLen: CK_ULONG,
+        phKey: *mut CK_OBJECT_HANDLE,
+    ) |library| {
+        let phKey = wanted(phKey)?;
+        let (row, params) = mechanism(pMechanism)?;
+        let ciphertext = bytes(pCiphertext, ulCiphertextLen)?;
+        let template = template(pTemplate, ulAttributeCount, Use::Make)?;
+        write(phKey, library.decapsulate_key(hSession, row, params, hPrivateKey, ciphertext, template)?)
+    }
+
     fn C_DeriveKey(
         hSession: CK_SESSION_HANDLE,
         pMechanism: *mut CK_MECHANISM,

@@ -135,7 +135,37 @@ c_functions! {
     }
 
     fn C_VerifyUpdate(hSession: CK_SESSION_HANDLE, pPart: *mut CK_BYTE, ulPartLen: CK_ULONG) |library| {
-        library.verify_update(hSession, bytes(pPart, ulPartLen)?)
+        library.verify_update(hSession, Purpose::Verify, bytes(pPart, ulPartLen)?)
+    }
+
+    fn C_VerifySignatureInit(
+        hSession: CK_SESSION_HANDLE,
+        pMechanism: *mut CK_MECHANISM,
+        hKey: CK_OBJECT_HANDLE,
+        pSignature: *mut CK_BYTE,
+        ulSignatureLen: CK_ULONG,
+    ) |library| {
+        if pMechanism.is_null() {
+            return library.stop(hSession, Purpose::VerifySignature);
+        }
+        if pSignature.is_null() {
+            return Err(Error::ArgumentsBad);
+        }
+        let mut params = Params::None;
+        let row = mechanism_into(&mut params, pMechanism)?;
+        library.start_signature(hSession, row, &mut params, hKey, bytes(pSignature, ulSignatureLen)?)
+    }
+
+    fn C_VerifySignature(hSession: CK_SESSION_HANDLE, pData: *mut CK_BYTE, ulDataLen: CK_ULONG) |library| {
+        library.verify_signature(hSession, bytes(pData, ulDataLen)?)
+    }
+
+    fn C_VerifySignatureUpdate(hSession: CK_SESSION_HANDLE, pPart: *mut CK_BYTE, ulPartLen: CK_ULONG) |library| {
+        library.verify_update(hSession, Purpose::VerifySignature, bytes(pPart, ulPartLen)?)
+    }
+
+    fn C_VerifySignatureFinal(hSession: CK_SESSION_HANDLE) |library| {
+        library.verify_signature_final(hSession)
     }
 
     fn C_VerifyFinal(hSession: CK_SESSION_HANDLE, pSignature: *mut CK_BYTE, ulSignatureLen: CK_ULONG) |library| {

@@ -140,7 +140,7 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
     unsafe {
         match shape {
             Shape::None if length == 0 => Ok(Params::None),
-            Shape::OptionalIv(_) | Shape::Eddsa if length == 0 => Ok(Params::None),
+            Shape::OptionalIv(_) | Shape::Eddsa | Shape::SignContext if length == 0 => Ok(Params::None),
             Shape::Iv(size) | Shape::OptionalIv(size) if length == size as CK_ULONG => {
                 inner(pointer, length).map(Params::Iv)
             }
@@ -204,6 +204,16 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
             Shape::Hkdf => kdf::hkdf(structure(pointer, length)?),
             Shape::Kdf | Shape::FeedbackKdf => kdf::sp800_108(shape, pointer, length),
             Shape::Pbkdf2 => kdf::pbkdf2(structure(pointer, length)?),
+            Shape::SignContext => {
+                let given: CK_SIGN_ADDITIONAL_CONTEXT = structure(pointer, length)?;
+                sign_context(given.hedgeVariant, given.pContext, given.ulContextLen, None)
+            }
+            Shape::HashSignContext => {
+                let given: CK_HASH_SIGN_ADDITIONAL_CONTEXT = structure(pointer, length)?;
+                let hash = hash(given.hash).ok().filter(|hash| *hash != Hash::Sha1);
+                let hash = hash.ok_or(Error::MechanismParamInvalid)?;
+                sign_context(given.hedgeVariant, given.pContext, given.ulContextLen, Some(hash))
+            }
             _ => Err(Error::MechanismParamInvalid),
         }
     }
@@ -217,6 +227,21 @@ unsafe fn short_nonce(pointer: *const u8, length: CK_ULONG) -> Result<[u8; 12]> 
     // SAFETY: passed on.
     let bytes = unsafe { inner(pointer, 12)? };
     bytes[..].try_into().map_err(|_| Error::MechanismParamInvalid)
+}
+
+/// A context and whether the signature is hedged.
+unsafe fn sign_context(
+    hedge: CK_HEDGE_TYPE,
+    context: *const u8,
+    length: CK_ULONG,
+    hash: Option<Hash>,
+) -> Result<Params> {
+    if hedge > CKH_DETERMINISTIC_REQUIRED {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: passed on.
+    let context = unsafe { inner(context, length)? };
+    Ok(Params::SignContext { deterministic: hedge == CKH_DETERMINISTIC_REQUIRED, context, hash })
 }
 
 /// Hash, hash of MGF1, label.

@@ -3,7 +3,8 @@
 
 use super::key::{bits, curve, digits, rsa_parts, rsa_public};
 use super::secret::LONGEST;
-use super::{Material, montgomery};
+use super::{Material, ml_dsa, ml_kem, montgomery, seeded};
+use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
 use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
@@ -73,6 +74,8 @@ pub fn examine(object: &Object) -> Result<Material> {
             }
             Ok(material)
         }
+        (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_DSA) => ml_dsa::examine(object),
+        (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_KEM) => ml_kem::examine(object),
         _ => Err(Error::AttributeValueInvalid),
     }
 }
@@ -132,6 +135,12 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
             let mut material = checked(montgomery::private_material(scalar))?;
             material.push((CKA_EC_PARAMS, Value::Bytes(X25519_OID.to_vec())));
             Ok(material)
+        }
+        (PrivateKey::MlDsa(set, parts), CKK_ML_DSA) => {
+            checked(seeded::private_key::<crypto::ml_dsa::PrivateKey>(set, parts))
+        }
+        (PrivateKey::MlKem(set, parts), CKK_ML_KEM) => {
+            checked(seeded::private_key::<crypto::ml_kem::PrivateKey>(set, parts))
         }
         _ => Err(Error::WrappedKeyInvalid),
     }

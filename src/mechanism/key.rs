@@ -2,9 +2,10 @@
 
 use crate::crypto::hash::Hmac;
 use crate::crypto::pkcs8::PrivateKey;
-use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, pkcs8, rsa};
+use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, ml_dsa, ml_kem, pkcs8, rsa};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
+use crate::mechanism::{ml_dsa as dsa, ml_kem as kem, seeded};
 use crate::object::attribute::{CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_SUSPENDED};
 use crate::object::validity::Validity;
 use crate::object::{Object, Value};
@@ -39,7 +40,7 @@ struct Facts {
     usages: u32,
 }
 
-const USAGES: [u64; 9] = [
+const USAGES: [u64; 11] = [
     CKA_ENCRYPT,
     CKA_DECRYPT,
     CKA_SIGN,
@@ -49,6 +50,8 @@ const USAGES: [u64; 9] = [
     CKA_WRAP,
     CKA_UNWRAP,
     CKA_DERIVE,
+    CKA_ENCAPSULATE,
+    CKA_DECAPSULATE,
 ];
 
 impl Facts {
@@ -78,6 +81,10 @@ enum Ready {
     EcPublic(ec::PublicKey),
     EdPrivate(ed25519::PrivateKey),
     EdPublic(ed25519::PublicKey),
+    MlDsaPrivate(Box<ml_dsa::PrivateKey>),
+    MlDsaPublic(Box<ml_dsa::PublicKey>),
+    MlKemPrivate(ml_kem::PrivateKey),
+    MlKemPublic(ml_kem::PublicKey),
 }
 
 /// A big-endian number without its leading zeros.
@@ -118,12 +125,15 @@ pub(super) fn curve(object: &Object) -> Result<Curve> {
     Curve::from_params(params).ok_or_else(|| unknown_curve(params))
 }
 
-/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others.
+/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others (ML-DSA and ML-KEM:
+/// of the public key).
 fn size(object: &Object) -> u64 {
     match object.key_type() {
         Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
         Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
         Some(CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => 255,
+        Some(CKK_ML_DSA) => dsa::parameter_set(object).map_or(0, |set| set.public_length() as u64),
+        Some(CKK_ML_KEM) => kem::parameter_set(object).map_or(0, |set| set.public_length() as u64),
         _ => object.bytes(CKA_VALUE).len() as u64,
     }
 }
@@ -256,6 +266,34 @@ impl Key {
         }
     }
 
+    pub fn ml_dsa_private(&self) -> Result<&ml_dsa::PrivateKey> {
+        match self.ready()? {
+            Ready::MlDsaPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ml_dsa_public(&self) -> Result<&ml_dsa::PublicKey> {
+        match self.ready()? {
+            Ready::MlDsaPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ml_kem_private(&self) -> Result<&ml_kem::PrivateKey> {
+        match self.ready()? {
+            Ready::MlKemPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn ml_kem_public(&self) -> Result<&ml_kem::PublicKey> {
+        match self.ready()? {
+            Ready::MlKemPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
     pub fn curve(&self) -> Result<Curve> {
         curve(&self.object)
     }
@@ -289,6 +327,23 @@ fn parse(object: &Object) -> Result<Ready> {
         (CKO_PUBLIC_KEY, Some(CKK_EC_EDWARDS)) => {
             Ready::EdPublic(ed25519::PublicKey::new(edwards_point(object.bytes(CKA_EC_POINT))?)?)
         }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
+            let key =
+                ml_dsa::PrivateKey::from_expanded(dsa::parameter_set(object)?, object.bytes(CKA_VALUE))?;
+            Ready::MlDsaPrivate(Box::new(key))
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_ML_DSA)) => {
+            let key = ml_dsa::PublicKey::new(dsa::parameter_set(object)?, object.bytes(CKA_VALUE))?;
+            Ready::MlDsaPublic(Box::new(key))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_KEM)) => {
+            let set = kem::parameter_set(object)?;
+            Ready::MlKemPrivate(ml_kem::PrivateKey::from_expanded(set, object.bytes(CKA_VALUE))?)
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_ML_KEM)) => {
+            let set = kem::parameter_set(object)?;
+            Ready::MlKemPublic(ml_kem::PublicKey::new(set, object.bytes(CKA_VALUE))?)
+        }
         _ => return Err(Error::KeyTypeInconsistent),
     })
 }
@@ -309,6 +364,12 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
         }
         (CKO_PRIVATE_KEY, Some(CKK_EC_MONTGOMERY)) => {
             pkcs8::encode(&PrivateKey::X25519(Secret::from(key.value())))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
+            pkcs8::encode(&PrivateKey::MlDsa(dsa::parameter_set(object)?, seeded::parts(object)))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_ML_KEM)) => {
+            pkcs8::encode(&PrivateKey::MlKem(kem::parameter_set(object)?, seeded::parts(object)))
         }
         _ => Err(Error::KeyNotWrappable),
     }

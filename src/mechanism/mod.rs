@@ -17,12 +17,15 @@ pub mod import;
 mod kdf;
 pub mod key;
 pub mod message;
+pub mod ml_dsa;
+pub mod ml_kem;
 mod montgomery;
 pub mod operation;
 pub mod params;
 mod rsa;
 mod rsa_aes;
 mod secret;
+mod seeded;
 pub mod table;
 
 pub use key::Key;
@@ -56,6 +59,11 @@ pub type Unwrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
 /// the same call follow the first.
 pub type Derive = fn(&Arc<Key>, Params, Option<usize>) -> Result<Secret>;
 
+/// A new shared secret for the holder of the private key: (ciphertext, secret).
+pub type Encapsulate = fn(&Arc<Key>, Params) -> Result<(Vec<u8>, Secret)>;
+/// From the ciphertext: the shared secret.
+pub type Decapsulate = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
+
 /// One mechanism. What it can do is what is `Some`; the CKF_ flags are computed from that.
 pub struct Mechanism {
     /// CKM_ number and name.
@@ -66,7 +74,7 @@ pub struct Mechanism {
     /// CKK_ of the keys it takes or makes; empty for digests.
     pub keys: &'static [u64],
     /// Smallest and largest key: in bits for RSA and EC, in bytes for the rest (as the standard
-    /// says for each mechanism); (0, 0) where there is none.
+    /// says for each mechanism; of ML-DSA and ML-KEM public keys); (0, 0) where there is none.
     pub sizes: (u64, u64),
     /// Approved by FIPS 140-3 implementation guidance (for the policy to come and for the table).
     pub approved: bool,
@@ -85,6 +93,8 @@ pub struct Mechanism {
     pub derive: Option<Derive>,
     /// What comes out is a data object that is no secret.
     pub derive_data: Option<Derive>,
+    pub encapsulate: Option<Encapsulate>,
+    pub decapsulate: Option<Decapsulate>,
 }
 
 /// The row that can do nothing: rows say only what they have.
@@ -107,6 +117,8 @@ pub const UNUSED: Mechanism = Mechanism {
     unwrap: None,
     derive: None,
     derive_data: None,
+    encapsulate: None,
+    decapsulate: None,
 };
 
 /// A row: the id's name is its name, and what it can do is listed as `field: function`.
@@ -133,6 +145,8 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Elliptic curves", ec::ROWS),
     ("Edwards curves", edwards::ROWS),
     ("Montgomery curves", montgomery::ROWS),
+    ("ML-DSA", ml_dsa::ROWS),
+    ("ML-KEM", ml_kem::ROWS),
     ("AES", aes::ROWS),
     ("Further modes of AES", aes_modes::ROWS),
     ("AWS CloudHSM's numbers", cloudhsm::ROWS),
@@ -193,6 +207,8 @@ impl Mechanism {
             (self.wrap.is_some(), CKF_WRAP),
             (self.unwrap.is_some(), CKF_UNWRAP),
             (self.derive.or(self.derive_data).is_some(), CKF_DERIVE),
+            (self.encapsulate.is_some(), CKF_ENCAPSULATE),
+            (self.decapsulate.is_some(), CKF_DECAPSULATE),
             (self.keys.contains(&CKK_EC), EC_FLAGS),
             (self.keys.contains(&CKK_EC_EDWARDS), CKF_EC_OID | CKF_EC_CURVENAME),
             (self.keys.contains(&CKK_EC_MONTGOMERY), CKF_EC_OID | CKF_EC_CURVENAME),

@@ -42,6 +42,10 @@ pub enum Shape {
     FeedbackKdf,
     /// CK_PKCS5_PBKD2_PARAMS2, or CK_PKCS5_PBKD2_PARAMS, which has a pointer to the password's length.
     Pbkdf2,
+    /// None, or CK_SIGN_ADDITIONAL_CONTEXT.
+    SignContext,
+    /// CK_HASH_SIGN_ADDITIONAL_CONTEXT.
+    HashSignContext,
 }
 
 /// A parameter that owns its bytes.
@@ -101,6 +105,12 @@ pub enum Params {
     Eddsa {
         prehash: bool,
         context: Vec<u8>,
+    },
+    /// Hedged unless `deterministic`; the hash that made the digest, where one is named.
+    SignContext {
+        deterministic: bool,
+        context: Vec<u8>,
+        hash: Option<Hash>,
     },
     /// Which halves are done; the salt (`None`: zeros).
     Hkdf {

@@ -19,6 +19,8 @@ pub fn abilities(row: &Mechanism) -> String {
         (CKF_WRAP, "wrap"),
         (CKF_UNWRAP, "unwrap"),
         (CKF_DERIVE, "derive"),
+        (CKF_ENCAPSULATE, "encapsulate"),
+        (CKF_DECAPSULATE, "decapsulate"),
         (CKF_DIGEST, "digest"),
     ];
     let flags = row.flags();

@@ -71,6 +71,15 @@ pub fn next_template(object: &Object) -> Result<Template> {
     Ok(object.iter().filter(chosen).cloned().collect())
 }
 
+/// What both halves of a pair have, and no other pair has.
+pub fn shared_value(key_type: Option<u64>) -> AttributeType {
+    match key_type {
+        Some(CKK_RSA) => CKA_MODULUS,
+        Some(CKK_ML_DSA | CKK_ML_KEM) => CKA_PUBLIC_KEY_INFO,
+        _ => CKA_EC_POINT,
+    }
+}
+
 /// The template of a public key for a private one that has none in the token: what the private one does,
 /// the other way round.
 pub fn public_template(private: &Object) -> Template {
@@ -79,7 +88,12 @@ pub fn public_template(private: &Object) -> Template {
         (CKA_LABEL, Value::Bytes(private.bytes(CKA_LABEL).to_vec())),
         (CKA_SUBJECT, Value::Bytes(private.bytes(CKA_SUBJECT).to_vec())),
     ];
-    let mirrored = [(CKA_SIGN, CKA_VERIFY), (CKA_DECRYPT, CKA_ENCRYPT), (CKA_UNWRAP, CKA_WRAP)];
+    let mirrored = [
+        (CKA_SIGN, CKA_VERIFY),
+        (CKA_DECRYPT, CKA_ENCRYPT),
+        (CKA_UNWRAP, CKA_WRAP),
+        (CKA_DECAPSULATE, CKA_ENCAPSULATE),
+    ];
     template.extend(mirrored.map(|(does, undoes)| (undoes, Value::Bool(private.flag(does)))));
     match private.key_type() {
         Some(CKK_RSA) => {
@@ -87,6 +101,9 @@ pub fn public_template(private: &Object) -> Template {
             let exponent = private.bytes(CKA_PUBLIC_EXPONENT).to_vec();
             template.push((CKA_MODULUS_BITS, Value::Ulong(bits)));
             template.push((CKA_PUBLIC_EXPONENT, Value::Bytes(exponent)));
+        }
+        Some(CKK_ML_DSA | CKK_ML_KEM) => {
+            template.extend(private.get(CKA_PARAMETER_SET).map(|set| (CKA_PARAMETER_SET, set.clone())))
         }
         _ => template.push((CKA_EC_PARAMS, Value::Bytes(private.bytes(CKA_EC_PARAMS).to_vec()))),
     }

@@ -5,10 +5,11 @@ use super::operation::check_key;
 use super::running::Output;
 use super::sessions::Session;
 use crate::audit::{Event, Note};
+use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, import, key};
-use crate::object::template::{Draft, Origin, merge};
-use crate::object::{Template, Value, search};
+use crate::object::template::{Asker, Draft, Origin, merge};
+use crate::object::{Object, Template, Value, search};
 use crate::token::policy::{self, Operation};
 use crate::token::{Access, Handle};
 use cryptoki_sys::*;
@@ -84,6 +85,20 @@ fn of_wrapped(error: Error) -> Error {
         Error::EncryptedDataLenRange | Error::DataLenRange => Error::WrappedKeyLenRange,
         other => other,
     }
+}
+
+/// The checked template of a key that comes out of an encapsulation; a generic secret unless it says so.
+fn shared(mut template: Template, asker: Asker) -> Result<Draft> {
+    if !template.iter().any(|(kind, _)| *kind == CKA_KEY_TYPE) {
+        template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
+    }
+    Draft::new(Origin::Unwrapped, Some(CKO_SECRET_KEY), None, template, asker)
+}
+
+/// That key, from its whole value.
+fn made_of(draft: Draft, secret: Secret) -> Result<Object> {
+    let key_type = draft.attributes().key_type().ok_or(Error::TemplateIncomplete)?;
+    draft.complete(import::from_bytes(CKO_SECRET_KEY, key_type, &secret)?)
 }
 
 impl Library {
@@ -211,5 +226,67 @@ impl Library {
         let material = import::from_bytes(object.class(), key_type, &bytes).map_err(of_wrapped)?;
         let note = note(Event::Unwrap, mechanism).detail("under", unwrapping.id());
         session.insert_one(&login, draft.complete(material)?, note)
+    }
+
+    /// A new secret key, shared with who holds the private half: `output` gets the ciphertext. `None`: a
+    /// length query, and no key was made.
+    pub fn encapsulate_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        public: Handle,
+        template: Template,
+        output: &mut Output<'_>,
+    ) -> Result<Option<Handle>> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let access = session.access(&login);
+        let encapsulate = mechanism.encapsulate.ok_or(Error::MechanismInvalid)?;
+        let public = resolve(&session, access, public, Error::KeyHandleInvalid)?;
+        check_key(&public, mechanism, CKA_ENCAPSULATE)?;
+        // A key that the template does not allow is one that this key does not encapsulate.
+        let template = match imposed(&public, CKA_ENCAPSULATE_TEMPLATE) {
+            Some(imposed) => merge(template, imposed).map_err(|_| Error::KeyHandleInvalid)?,
+            None => template,
+        };
+        let draft = shared(template, policy::asker(login.as_ref()))?;
+        policy::may_make(access, draft.attributes())?;
+        let (ciphertext, secret) = encapsulate(&public, params)?;
+        let Some(room) = output.room(ciphertext.len())? else { return Ok(None) };
+        session.slot.token.record_use(access, &public, "encapsulate", mechanism.name)?;
+        let key = made_of(draft, secret)?;
+        let note = note(Event::Derive, mechanism).detail("from", public.id());
+        let handle = session.insert_one(&login, key, note)?;
+        room.copy_from_slice(&ciphertext);
+        Ok(Some(handle))
+    }
+
+    /// The secret key of a ciphertext that was made for a private key.
+    pub fn decapsulate_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: Params,
+        private: Handle,
+        ciphertext: &[u8],
+        template: Template,
+    ) -> Result<Handle> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let access = session.access(&login);
+        let decapsulate = mechanism.decapsulate.ok_or(Error::MechanismInvalid)?;
+        let private = resolve(&session, access, private, Error::UnwrappingKeyHandleInvalid)?;
+        check_key(&private, mechanism, CKA_DECAPSULATE).map_err(of_unwrapping)?;
+        let template = match imposed(&private, CKA_DECAPSULATE_TEMPLATE) {
+            Some(imposed) => merge(template, imposed)?,
+            None => template,
+        };
+        let draft = shared(template, policy::asker(login.as_ref()))?;
+        policy::may_make(access, draft.attributes())?;
+        session.slot.token.record_use(access, &private, "decapsulate", mechanism.name)?;
+        let key = made_of(draft, decapsulate(&private, params, ciphertext).map_err(of_wrapped)?)?;
+        let note = note(Event::Derive, mechanism).detail("from", private.id());
+        session.insert_one(&login, key, note)
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn needs(purpose: Purpose) -> (u64, bool) {
         Purpose::Encrypt | Purpose::MessageEncrypt => (CKA_ENCRYPT, false),
         Purpose::Decrypt | Purpose::MessageDecrypt => (CKA_DECRYPT, true),
         Purpose::Sign | Purpose::MessageSign => (CKA_SIGN, true),
-        Purpose::Verify | Purpose::MessageVerify => (CKA_VERIFY, false),
+        Purpose::Verify | Purpose::VerifySignature | Purpose::MessageVerify => (CKA_VERIFY, false),
         Purpose::SignRecover => (CKA_SIGN_RECOVER, true),
         Purpose::VerifyRecover => (CKA_VERIFY_RECOVER, false),
         Purpose::Digest => (0, false),
@@ -79,7 +79,9 @@ fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>)
         Purpose::Encrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Encrypt)?),
         Purpose::Decrypt => Work::Transform(mechanism.cipher.ok_or(none)?(key, params, Direction::Decrypt)?),
         Purpose::Sign | Purpose::SignRecover => Work::Transform(mechanism.sign.ok_or(none)?(key, params)?),
-        Purpose::Verify => Work::Verifier(mechanism.verify.ok_or(none)?(key, params)?),
+        Purpose::Verify | Purpose::VerifySignature => {
+            Work::Verifier(mechanism.verify.ok_or(none)?(key, params)?)
+        }
         Purpose::VerifyRecover => Work::Transform(mechanism.recover.ok_or(none)?(key, params)?),
         Purpose::MessageEncrypt | Purpose::MessageDecrypt => Work::Messages(Messages::default()),
         // Whether the parameter is one is told now.
@@ -140,7 +142,7 @@ fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
         Purpose::Digest => mechanism.digest.is_some(),
         Purpose::MessageEncrypt | Purpose::MessageDecrypt => mechanism.message.is_some(),
         Purpose::Sign | Purpose::MessageSign => mechanism.sign.is_some(),
-        Purpose::Verify | Purpose::MessageVerify => mechanism.verify.is_some(),
+        Purpose::Verify | Purpose::VerifySignature | Purpose::MessageVerify => mechanism.verify.is_some(),
         Purpose::SignRecover | Purpose::VerifyRecover => mechanism.recover.is_some(),
     }
 }
@@ -209,6 +211,7 @@ impl Library {
             (CKF_DIGEST, Purpose::Digest),
             (CKF_SIGN, Purpose::Sign),
             (CKF_VERIFY, Purpose::Verify),
+            (CKF_VERIFY, Purpose::VerifySignature),
             (CKF_SIGN_RECOVER, Purpose::SignRecover),
             (CKF_VERIFY_RECOVER, Purpose::VerifyRecover),
             (CKF_MESSAGE_ENCRYPT, Purpose::MessageEncrypt),
@@ -334,10 +337,45 @@ impl Library {
         Ok(())
     }
 
-    /// C_VerifyUpdate.
-    pub fn verify_update(&self, session: u64, data: &[u8]) -> Result<()> {
+    /// C_VerifySignatureInit: the signature is given before the data. Other arguments as of [`Self::start`].
+    pub fn start_signature(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        params: &mut Params,
+        key: Handle,
+        signature: &[u8],
+    ) -> Result<()> {
+        self.start(session, Purpose::VerifySignature, mechanism, params, Some(key))?;
+        self.state(session)?.operations.running(Purpose::VerifySignature)?.signature = signature.to_vec();
+        Ok(())
+    }
+
+    /// C_VerifySignature.
+    pub fn verify_signature(&self, session: u64, data: &[u8]) -> Result<()> {
         let mut state = self.state(session)?;
-        let done = state.operations.step(Purpose::Verify, false, |operation| {
+        let done = state.operations.step(Purpose::VerifySignature, true, |operation| {
+            operation.whole()?;
+            let (verifier, signature) = operation.bound_verifier()?;
+            verifier.one_shot(data, signature).map(Some)
+        });
+        done.map(drop)
+    }
+
+    /// C_VerifySignatureFinal.
+    pub fn verify_signature_final(&self, session: u64) -> Result<()> {
+        let mut state = self.state(session)?;
+        let done = state.operations.step(Purpose::VerifySignature, true, |operation| {
+            let (verifier, signature) = operation.bound_verifier()?;
+            verifier.finish(signature).map(Some)
+        });
+        done.map(drop)
+    }
+
+    /// C_VerifyUpdate, C_VerifySignatureUpdate.
+    pub fn verify_update(&self, session: u64, purpose: Purpose, data: &[u8]) -> Result<()> {
+        let mut state = self.state(session)?;
+        let done = state.operations.step(purpose, false, |operation| {
             operation.in_parts = true;
             operation.verifier()?.update(data).map(Some)
         });

@@ -24,6 +24,8 @@ pub enum Purpose {
     MessageDecrypt,
     MessageSign,
     MessageVerify,
+    /// Of a signature that is given first.
+    VerifySignature,
 }
 
 impl Purpose {
@@ -34,7 +36,7 @@ impl Purpose {
             Purpose::Decrypt => "decrypt",
             Purpose::Digest => "digest",
             Purpose::Sign => "sign",
-            Purpose::Verify => "verify",
+            Purpose::Verify | Purpose::VerifySignature => "verify",
             Purpose::SignRecover => "sign-recover",
             Purpose::VerifyRecover => "verify-recover",
             // The key is used as in the functions without messages.
@@ -139,12 +141,15 @@ pub(super) struct Operation {
     pub awaits_login: bool,
     /// With a private key: ends at logout.
     pub private: bool,
+    /// What [`Purpose::VerifySignature`] verifies.
+    pub signature: Vec<u8>,
 }
 
 impl Operation {
     pub fn new(work: Work, origin: Origin) -> Operation {
         let phase = Phase::Runs;
-        Operation { work, origin, phase, in_parts: false, awaits_login: false, private: false }
+        let signature = Vec::new();
+        Operation { work, origin, phase, in_parts: false, awaits_login: false, private: false, signature }
     }
 
     fn runs(&self) -> bool {
@@ -165,6 +170,14 @@ impl Operation {
     pub fn verifier(&mut self) -> Result<&mut dyn Verifier> {
         match &mut self.work {
             Work::Verifier(verifier) => Ok(&mut **verifier),
+            Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
+        }
+    }
+
+    /// The same, and the signature that was given first.
+    pub fn bound_verifier(&mut self) -> Result<(&mut dyn Verifier, &[u8])> {
+        match &mut self.work {
+            Work::Verifier(verifier) => Ok((&mut **verifier, &self.signature)),
             Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
     }
@@ -202,7 +215,7 @@ struct Last {
 #[derive(Default)]
 pub(super) struct Operations {
     /// By purpose. They never move: moving one costs more than a step of a short one.
-    places: [Option<Operation>; 11],
+    places: [Option<Operation>; 12],
     /// Those that rest were started with it.
     last: Option<Last>,
 }

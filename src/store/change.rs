@@ -214,8 +214,10 @@ impl Change<'_> {
         super::find(self.connection, self.keys, kind, scopes, terms)
     }
 
+    /// Gives a data key to a holder; one that he had counts as removed.
     pub fn put_key(&mut self, object: Id, holder: Id, wrapped: &[u8]) -> Result<()> {
         self.touch(Kind::Object, object)?;
+        self.removed |= load_key(self.connection, object, holder)?.is_some();
         let mut statement =
             self.connection.prepare_cached("INSERT OR REPLACE INTO keys VALUES (?, ?, ?)").map_err(sql)?;
         statement.execute(params![object.0, holder.0, wrapped]).map_err(sql)?;

@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::format;
+use super::vfs;
 use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
@@ -98,10 +99,12 @@ impl Link {
         let draft = draft_of(path);
         let made = (|| {
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
-            let connection = Connection::open(&draft).map_err(sql)?;
+            let connection = open_watched(&draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
             // A draft that is not finished is thrown away, and a finished one is synced whole.
             connection
-                .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
+                .execute_batch(
+                    "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; PRAGMA secure_delete = ON;",
+                )
                 .map_err(sql)?;
             format::make(&connection)?;
             fill(&connection)?;
@@ -151,11 +154,10 @@ impl Link {
             if self.read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
         self.claim.take(&self.path)?;
         let connection = if self.alone {
-            self.connect_alone(flags | mode)
+            self.connect_alone(flags | mode).map_err(sql)?
         } else {
-            Connection::open_with_flags(&self.path, flags | mode)
+            open_watched(&self.path, flags | mode)?
         };
-        let connection = connection.map_err(sql)?;
         connection.busy_timeout(BUSY).map_err(sql)?;
         connection.set_prepared_statement_cache_capacity(64);
         // Of what was read, in KiB; taken as it is used. Ten thousand keys fit. It reads the file: what is wrong with
@@ -188,13 +190,22 @@ impl Link {
     pub fn writer(&self) -> Result<Connection> {
         let connection = self.connect()?;
         connection
-            .execute_batch(
-                "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
-            )
+            .execute_batch(&format!(
+                "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF; \
+                 PRAGMA max_page_count = {};",
+                vfs::MOST_PAGES
+            ))
             .map_err(sql)?;
         format::migrate(&connection)?;
         Ok(connection)
     }
+}
+
+/// Opens a file that may be written: by `vfs`, and nothing of it is put elsewhere.
+fn open_watched(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags_and_vfs(path, flags, vfs::name()?).map_err(sql)?;
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(sql)?;
+    Ok(connection)
 }
 
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
@@ -214,14 +225,16 @@ pub fn meta(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
     statement.query_row([name], |row| row.get(0)).optional().map_err(sql)
 }
 
-/// Moves the write-ahead log into the file and empties it: what was deleted is then gone from both.
-/// `wait`: for those who read just now, and still need what is in the log. Answers whether it is done.
+/// Moves the write-ahead log into the file and empties it: what was deleted is then gone from both, and
+/// from the pages that this connection remembers and may write again (what others remember they forget,
+/// since the log began anew). `wait`: for those who read just now, and still need what is in the log.
+/// Answers whether it is done.
 pub fn truncate_log(connection: &Connection, wait: Duration) -> bool {
     let _ = connection.busy_timeout(wait);
     let busy: rusqlite::Result<i64> =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     let _ = connection.busy_timeout(BUSY);
-    busy == Ok(0)
+    busy == Ok(0) && connection.release_memory().is_ok()
 }
 
 /// How old a draft is that nobody finishes any more: making one takes seconds.

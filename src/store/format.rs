@@ -86,6 +86,12 @@ pub fn check(connection: &Connection, path: &Path) -> Result<()> {
     if application != APPLICATION_ID {
         return Err(not_ours("not a Strongroom token file"));
     }
+    // Its pages of another kind look like a tree's to `vfs`.
+    if pragma("auto_vacuum").map_err(sql)? != 0 {
+        return Err(not_ours(
+            "rewritten by SQLite with auto_vacuum, which is not its format: set it to 0 and VACUUM",
+        ));
+    }
     match pragma("user_version").map_err(sql)? {
         FIRST..=FORMAT => Ok(()),
         newer if newer > FORMAT => Err(not_ours("made by a newer Strongroom")),

@@ -17,6 +17,7 @@ mod rows;
 mod seal;
 mod seals;
 mod verify;
+mod vfs;
 mod wrapping;
 
 #[cfg(test)]

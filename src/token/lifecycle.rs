@@ -123,7 +123,10 @@ fn next_pair(public: Option<&Object>, private: &Object, login: &Arc<Login>) -> R
     let (first, second) = generate(Params::None, public_draft.attributes(), private_draft.attributes())?;
     let mut new_public = complete(public_draft, first, mechanism)?;
     let mut new_private = complete(private_draft, second, mechanism)?;
-    let value = if mechanism.keys.contains(&CKK_RSA) { CKA_MODULUS } else { CKA_EC_POINT };
+    let value = match version::shared_value(private.key_type()) {
+        CKA_PUBLIC_KEY_INFO => CKA_VALUE,
+        value => value,
+    };
     let id = Hash::Sha1.digest(new_public.bytes(value));
     version::follow(public.unwrap_or(private), &mut new_public, &id);
     version::follow(private, &mut new_private, &id);
@@ -188,7 +191,7 @@ impl Token {
     /// others made of it stays as it is: it is theirs.
     fn public_halves(&self, access: Access<'_>, private: &Key) -> Result<Vec<Opened>> {
         let object = private.object();
-        let value = if private.key_type() == Some(CKK_RSA) { CKA_MODULUS } else { CKA_EC_POINT };
+        let value = version::shared_value(private.key_type());
         let same = |kind| (kind, Value::Bytes(object.bytes(kind).to_vec()));
         let wanted =
             vec![(CKA_CLASS, Value::Ulong(CKO_PUBLIC_KEY)), (CKA_TOKEN, Value::Bool(true)), same(value)];

@@ -160,6 +160,9 @@ impl Module {
             Task::EdSign => self
                 .curve(CKM_EC_EDWARDS_KEY_PAIR_GEN, b"\x06\x03\x2b\x65\x70")
                 .or_else(|| self.curve(CKM_EC_EDWARDS_KEY_PAIR_GEN, b"\x13\x0cedwards25519")),
+            Task::MlDsaSign => {
+                self.pair(CKM_ML_DSA_KEY_PAIR_GEN, &[attribute(CKA_PARAMETER_SET, &CKP_ML_DSA_65)])
+            }
             Task::Gcm(_) => self.secret(CKM_AES_KEY_GEN, CKA_ENCRYPT, None),
             Task::Hmac(_) => self.secret(CKM_GENERIC_SECRET_KEY_GEN, CKA_SIGN, None),
             Task::Digest(_) | Task::Random(_) => Some(0),
@@ -279,6 +282,7 @@ impl Module {
                 self.sign(session, CKM_ECDSA, key, vec![7; if curve == "P-256" { 32 } else { 48 }])
             }
             Task::EdSign => self.sign(session, CKM_EDDSA, key, vec![7; 32]),
+            Task::MlDsaSign => self.sign(session, CKM_ML_DSA, key, vec![7; 32]),
             Task::Hmac(size) => self.sign(session, CKM_SHA256_HMAC, key, vec![5; size]),
             Task::Gcm(size) => self.gcm(session, key, size),
             Task::Digest(size) => self.digest(session, size),
@@ -299,7 +303,7 @@ impl Module {
         key: Key,
         mut data: Vec<u8>,
     ) -> Operation<'_> {
-        let (mut mechanism, mut signature) = (mechanism(kind), [0u8; 1024]);
+        let (mut mechanism, mut signature) = (mechanism(kind), [0u8; 4096]);
         Box::new(move || {
             // NSS takes nothing but the exact length for Ed25519; others take any room.
             let mut length = if kind == CKM_EDDSA { 64 } else { signature.len() as CK_ULONG };

@@ -10,6 +10,7 @@ pub fn operation(task: Task) -> Option<Operation<'static>> {
         Task::RsaSign(bits) => Some(rsa(bits)),
         Task::EcSign(curve) => Some(ecdsa(curve)),
         Task::EdSign => Some(ed25519()),
+        Task::MlDsaSign => Some(ml_dsa()),
         Task::Gcm(size) => Some(gcm(size)),
         Task::Digest(size) => Some(sha256(size)),
         Task::Hmac(size) => Some(hmac(size)),
@@ -59,6 +60,23 @@ fn ed25519() -> Operation<'static> {
         Box::new(move || {
             let ok =
                 aws::ED25519_sign(signature.as_mut_ptr(), message.as_ptr(), message.len(), private.as_ptr());
+            assert_eq!(ok, 1);
+        })
+    }
+}
+
+/// Over a message representative that is there already.
+fn ml_dsa() -> Operation<'static> {
+    let (seed, representative, mut signature) = ([7u8; 32], [7u8; 64], [0u8; 3309]);
+    // SAFETY: as in `rsa`.
+    unsafe {
+        let key = aws::EVP_PKEY_pqdsa_new_raw_private_key(aws::NID_MLDSA65, seed.as_ptr(), 32);
+        let call = aws::EVP_PKEY_CTX_new(key, null_mut());
+        assert_eq!(aws::EVP_PKEY_sign_init(call), 1);
+        Box::new(move || {
+            let mut length = signature.len();
+            let ok =
+                aws::EVP_PKEY_sign(call, signature.as_mut_ptr(), &mut length, representative.as_ptr(), 64);
             assert_eq!(ok, 1);
         })
     }

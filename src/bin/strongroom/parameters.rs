@@ -22,6 +22,12 @@ pub struct Parameters {
     /// Mechanisms called GENERAL: bytes of the MAC.
     #[arg(long, value_name = "BYTES")]
     mac_length: Option<usize>,
+    /// ML-DSA: the context, as text.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    context: String,
+    /// ML-DSA: the same signature each time.
+    #[arg(long)]
+    deterministic: bool,
 }
 
 /// Bytes that were given in hex.
@@ -121,6 +127,11 @@ impl Parameters {
                 Params::Pss { hash, mgf: hash, salt_length }
             }
             Shape::Oaep => Params::Oaep { hash, mgf: hash, label: Vec::new() },
+            Shape::SignContext | Shape::HashSignContext => Params::SignContext {
+                deterministic: self.deterministic,
+                context: self.context.clone().into_bytes(),
+                hash: (mechanism.params == Shape::HashSignContext).then_some(hash),
+            },
             _ => return Err(Error::MechanismParamInvalid.into()),
         };
         Ok(Started { params, fresh_iv, taken })

@@ -8,6 +8,8 @@ pub mod chacha20_poly1305;
 pub mod ec;
 pub mod ed25519;
 mod memory;
+pub mod ml_dsa;
+pub mod ml_kem;
 pub mod random;
 pub mod rsa;
 pub mod x25519;

@@ -40,6 +40,10 @@ fn params_for(row: &Mechanism, length: usize) -> Params {
             Params::Ccm { data_length: length, nonce, aad, tag_length: 10 }
         }
         Shape::ChaCha20Poly1305 => Params::ChaCha20Poly1305 { nonce: [3; 12], aad: b"seen".to_vec() },
+        Shape::SignContext | Shape::HashSignContext => {
+            let hash = (row.params == Shape::HashSignContext).then_some(Hash::Sha256);
+            Params::SignContext { deterministic: true, context: b"context".to_vec(), hash }
+        }
         Shape::Ecdh => Params::Ecdh { kdf: None, shared: vec![], public: vec![] },
         Shape::Hkdf => {
             let (hash, info) = (Hash::Sha256, b"info".to_vec());
@@ -76,6 +80,7 @@ fn keys(row: &Mechanism) -> Vec<(Arc<Key>, Arc<Key>)> {
             let template = object(CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY, &[(CKA_EC_PARAMS, params)]);
             vec![generate_pair(CKM_EC_MONTGOMERY_KEY_PAIR_GEN, template).unwrap()]
         }
+        CKK_ML_DSA => [CKP_ML_DSA_44, CKP_ML_DSA_65, CKP_ML_DSA_87].map(super::ml_dsa::pair).into(),
         CKK_AES => [16, 24, 32].map(|length| aes_key(&noise(length, 5))).map(|k| (k.clone(), k)).into(),
         _ => {
             let length = |kind| if matches!(kind, CKK_AES | CKK_CHACHA20) { 32 } else { 40 };
@@ -93,8 +98,8 @@ fn lengths(row: &Mechanism) -> &'static [usize] {
         _ if row.name.ends_with("AES_KEY_WRAP_NO_PAD") => &[16, 24, 64],
         _ if row.name.ends_with("AES_KEY_WRAP_ZERO_PAD") => &[1, 8, 20, 64],
         CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => &[1, 8, 20, 64],
+        CKM_RSA_PKCS_PSS | CKM_HASH_ML_DSA => &[32],
         CKM_RSA_AES_KEY_WRAP => &[1, 32, 1217],
-        CKM_RSA_PKCS_PSS => &[32],
         CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP => &[0, 1, 100],
         CKM_RSA_X_509 => &[1, 200, 255],
         _ => &[0, 1, 15, 16, 17, 64, 300],
@@ -250,7 +255,7 @@ fn digests_are_the_same_whole_and_in_parts() {
 #[test]
 fn a_missing_parameter_is_refused() {
     for row in all() {
-        if matches!(row.params, Shape::None | Shape::OptionalIv(_) | Shape::Eddsa) {
+        if matches!(row.params, Shape::None | Shape::OptionalIv(_) | Shape::Eddsa | Shape::SignContext) {
             continue;
         }
         let refused = Some(Error::MechanismParamInvalid);

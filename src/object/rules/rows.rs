@@ -200,6 +200,26 @@ const EC_PRIVATE: &[Rule] = &[
     flag(CKA_DERIVE, true, USAGE),
 ];
 
+/// Public keys of a parameter set: ML-DSA (§6.67.3), ML-KEM (§6.68.3).
+const PARAMETER_SET_PUBLIC: &[Rule] = &[
+    bytes(CKA_PARAMETER_SET, CREATE | GENERATE),
+    bytes(CKA_VALUE, CREATE | MADE),
+    flag(CKA_ENCRYPT, false, USAGE),
+];
+
+/// §6.67.4, §6.68.4. Seed or value may be left out on import, not both: the one makes the other.
+const PARAMETER_SET_PRIVATE: &[Rule] = &[
+    bytes(CKA_PARAMETER_SET, CREATE | MADE),
+    bytes(CKA_SEED, MADE | HIDDEN),
+    bytes(CKA_VALUE, MADE | HIDDEN),
+    flag(CKA_DECRYPT, false, USAGE),
+];
+
+/// ML-KEM keys are for encapsulation and nothing else: absent means so.
+const ENCAPSULATING: &[Rule] = &[flag(CKA_ENCAPSULATE, true, USAGE), flag(CKA_VERIFY, false, USAGE)];
+
+const DECAPSULATING: &[Rule] = &[flag(CKA_DECAPSULATE, true, USAGE), flag(CKA_SIGN, false, USAGE)];
+
 /// Keys for MACs and derivation.
 const GENERIC_SECRET: &[Rule] = &[flag(CKA_ENCRYPT, false, USAGE), flag(CKA_DECRYPT, false, USAGE)];
 
@@ -291,6 +311,10 @@ tables! {
     EDWARDS_PRIVATE_KEY: EDWARDS_PRIVATE, EC_PRIVATE, PRIVATE_KEY, KEY, STORAGE;
     MONTGOMERY_PUBLIC_KEY: MONTGOMERY_PUBLIC, EC_PUBLIC, PUBLIC_KEY, KEY, STORAGE;
     MONTGOMERY_PRIVATE_KEY: MONTGOMERY_PRIVATE, EC_PRIVATE, PRIVATE_KEY, KEY, STORAGE;
+    ML_DSA_PUBLIC_KEY: PARAMETER_SET_PUBLIC, PUBLIC_KEY, KEY, STORAGE;
+    ML_DSA_PRIVATE_KEY: PARAMETER_SET_PRIVATE, PRIVATE_KEY, KEY, STORAGE;
+    ML_KEM_PUBLIC_KEY: ENCAPSULATING, PARAMETER_SET_PUBLIC, PUBLIC_KEY, KEY, STORAGE;
+    ML_KEM_PRIVATE_KEY: DECAPSULATING, PARAMETER_SET_PRIVATE, PRIVATE_KEY, KEY, STORAGE;
     AES_KEY: SECRET_KEY, KEY, STORAGE;
     GENERIC_SECRET_KEY: GENERIC_SECRET, SECRET_KEY, KEY, STORAGE;
 }
@@ -315,6 +339,10 @@ pub(super) fn of_key(class: u64, key_type: u64) -> Option<&'static [Rule]> {
         (CKO_PRIVATE_KEY, CKK_EC_EDWARDS) => Some(&EDWARDS_PRIVATE_KEY),
         (CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY) => Some(&MONTGOMERY_PUBLIC_KEY),
         (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY) => Some(&MONTGOMERY_PRIVATE_KEY),
+        (CKO_PUBLIC_KEY, CKK_ML_DSA) => Some(&ML_DSA_PUBLIC_KEY),
+        (CKO_PRIVATE_KEY, CKK_ML_DSA) => Some(&ML_DSA_PRIVATE_KEY),
+        (CKO_PUBLIC_KEY, CKK_ML_KEM) => Some(&ML_KEM_PUBLIC_KEY),
+        (CKO_PRIVATE_KEY, CKK_ML_KEM) => Some(&ML_KEM_PRIVATE_KEY),
         (CKO_SECRET_KEY, CKK_AES | CKK_CHACHA20) => Some(&AES_KEY),
         (CKO_SECRET_KEY, CKK_GENERIC_SECRET | CKK_HKDF) => Some(&GENERIC_SECRET_KEY),
         (CKO_SECRET_KEY, other) if HMAC_KEY_TYPES.contains(&other) => Some(&GENERIC_SECRET_KEY),

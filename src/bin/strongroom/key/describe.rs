@@ -8,7 +8,7 @@ use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
-use strongroom::crypto::Curve;
+use strongroom::crypto::{Curve, ml_dsa, ml_kem};
 use strongroom::object::attribute::AttributeType;
 use strongroom::object::{Template, Value};
 use strongroom::token::{Handle, Token};
@@ -109,6 +109,22 @@ pub fn curve_name(curve: Curve) -> &'static str {
         Curve::P384 => "P-384",
         Curve::P521 => "P-521",
         Curve::Secp256k1 => "secp256k1",
+    }
+}
+
+pub fn ml_dsa_name(set: ml_dsa::Set) -> &'static str {
+    match set {
+        ml_dsa::Set::MlDsa44 => "ML-DSA-44",
+        ml_dsa::Set::MlDsa65 => "ML-DSA-65",
+        ml_dsa::Set::MlDsa87 => "ML-DSA-87",
+    }
+}
+
+pub fn ml_kem_name(set: ml_kem::Set) -> &'static str {
+    match set {
+        ml_kem::Set::MlKem512 => "ML-KEM-512",
+        ml_kem::Set::MlKem768 => "ML-KEM-768",
+        ml_kem::Set::MlKem1024 => "ML-KEM-1024",
     }
 }
 

@@ -75,6 +75,20 @@ pub enum Pair {
         #[command(flatten)]
         halves: Halves,
     },
+    /// An ML-DSA key pair.
+    MlDsa {
+        #[arg(long, value_enum)]
+        parameter_set: MlDsaSet,
+        #[command(flatten)]
+        halves: Halves,
+    },
+    /// An ML-KEM key pair.
+    MlKem {
+        #[arg(long, value_enum)]
+        parameter_set: MlKemSet,
+        #[command(flatten)]
+        halves: Halves,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -98,6 +112,26 @@ impl From<CurveName> for Curve {
             CurveName::Secp256k1 => Curve::Secp256k1,
         }
     }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum MlDsaSet {
+    #[value(name = "44")]
+    MlDsa44,
+    #[value(name = "65")]
+    MlDsa65,
+    #[value(name = "87")]
+    MlDsa87,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum MlKemSet {
+    #[value(name = "512")]
+    MlKem512,
+    #[value(name = "768")]
+    MlKem768,
+    #[value(name = "1024")]
+    MlKem1024,
 }
 
 #[derive(clap::Args)]
@@ -244,6 +278,24 @@ impl Run for Pair {
             Pair::Ed25519 { halves } => {
                 let kind = vec![(CKA_EC_PARAMS, Value::Bytes(ED25519_OID.to_vec()))];
                 asymmetric(context, "ec-edwards-key-pair-gen", kind, halves)
+            }
+            Pair::MlDsa { parameter_set, halves } => {
+                let set = match parameter_set {
+                    MlDsaSet::MlDsa44 => CKP_ML_DSA_44,
+                    MlDsaSet::MlDsa65 => CKP_ML_DSA_65,
+                    MlDsaSet::MlDsa87 => CKP_ML_DSA_87,
+                };
+                let kind = vec![(CKA_PARAMETER_SET, Value::Ulong(set))];
+                asymmetric(context, "ml-dsa-key-pair-gen", kind, halves)
+            }
+            Pair::MlKem { parameter_set, halves } => {
+                let set = match parameter_set {
+                    MlKemSet::MlKem512 => CKP_ML_KEM_512,
+                    MlKemSet::MlKem768 => CKP_ML_KEM_768,
+                    MlKemSet::MlKem1024 => CKP_ML_KEM_1024,
+                };
+                let kind = vec![(CKA_PARAMETER_SET, Value::Ulong(set))];
+                asymmetric(context, "ml-kem-key-pair-gen", kind, halves)
             }
         }
     }

@@ -2,13 +2,13 @@
 //! that give it away. What follows from its public half: key identifier, search terms, a name.
 
 use crate::key::attributes::Assignment;
-use crate::key::describe::curve_name;
+use crate::key::describe::{curve_name, ml_dsa_name, ml_kem_name};
 use crate::output::Failure;
 use cryptoki_sys::*;
 use strongroom::crypto::der::{OCTET_STRING, element};
 use strongroom::crypto::pkcs8::{self, ED25519_OID, PrivateKey, PublicKey, X25519_OID};
-use strongroom::crypto::{Hash, ec, ed25519};
-use strongroom::mechanism::{Material, import};
+use strongroom::crypto::{Hash, ec, ed25519, ml_dsa, ml_kem};
+use strongroom::mechanism::{self, Material, import};
 use strongroom::object::Value;
 
 /// A public key, checked.
@@ -78,6 +78,24 @@ pub fn half(info: &[u8]) -> Result<Half, Failure> {
             let parts = vec![bytes(CKA_EC_PARAMS, X25519_OID), term.clone()];
             (CKK_EC_MONTGOMERY, parts, term, pkcs8::x25519_public_info(&point), "X25519".into())
         }
+        PublicKey::MlDsa(set, public) => {
+            ml_dsa::PublicKey::new(set, &public).map_err(|_| unknown())?;
+            let info = pkcs8::public_info(&[set.oid_der()], &public);
+            let parts = vec![
+                (CKA_PARAMETER_SET, Value::Ulong(mechanism::ml_dsa::number(set))),
+                bytes(CKA_VALUE, &public),
+            ];
+            (CKK_ML_DSA, parts, bytes(CKA_PUBLIC_KEY_INFO, &info), info, ml_dsa_name(set).into())
+        }
+        PublicKey::MlKem(set, public) => {
+            ml_kem::PublicKey::new(set, &public).map_err(|_| unknown())?;
+            let info = pkcs8::public_info(&[set.oid_der()], &public);
+            let parts = vec![
+                (CKA_PARAMETER_SET, Value::Ulong(mechanism::ml_kem::number(set))),
+                bytes(CKA_VALUE, &public),
+            ];
+            (CKK_ML_KEM, parts, bytes(CKA_PUBLIC_KEY_INFO, &info), info, ml_kem_name(set).into())
+        }
     };
     let id = Hash::Sha1.digest(pkcs8::public_bits(&info).unwrap_or_default()).to_vec();
     Ok(Half { key_type, parts, term, info, id, said })
@@ -89,6 +107,8 @@ fn key_type(key: &PrivateKey) -> u64 {
         PrivateKey::Ec(..) => CKK_EC,
         PrivateKey::Ed25519(_) => CKK_EC_EDWARDS,
         PrivateKey::X25519(_) => CKK_EC_MONTGOMERY,
+        PrivateKey::MlDsa(..) => CKK_ML_DSA,
+        PrivateKey::MlKem(..) => CKK_ML_KEM,
     }
 }
 
