@@ -39,4 +39,11 @@
 /* When a token key came into the file (RFC 3339, UTC, not NUL-terminated), empty for keys of before; read only. */
 #define CKA_STRONGROOM_MADE_AT (CKA_VENDOR_DEFINED | 0x53520014UL)
 
+/* AWS CloudHSM's numbers, as its cloudhsm_pkcs11_vendor_defs.h has them. CKM_CLOUDHSM_AES_GCM takes CK_GCM_PARAMS
+ * with pIv NULL and ulIvLen 0, makes the IV, and puts its 12 bytes before the ciphertext. The key wraps are
+ * CKM_AES_KEY_WRAP (RFC 3394) and CKM_AES_KEY_WRAP_KWP (RFC 5649) by another number. */
+#define CKM_CLOUDHSM_AES_GCM (CKM_VENDOR_DEFINED | 0x1087UL)
+#define CKM_CLOUDHSM_AES_KEY_WRAP_NO_PAD (CKM_VENDOR_DEFINED | 0x2109UL)
+#define CKM_CLOUDHSM_AES_KEY_WRAP_ZERO_PAD (CKM_VENDOR_DEFINED | 0x216fUL)
+
 #endif

@@ -56,6 +56,9 @@ codes! {
     ActionProhibited = CKR_ACTION_PROHIBITED:
         "The object or the user does not let this happen: CKA_DESTROYABLE, CKA_COPYABLE or CKA_MODIFIABLE is false, or a rule of the token forbids it.",
         "Look at these attributes. They only ever get stricter: make a new object with what you need.";
+    AeadDecryptFailed = CKR_AEAD_DECRYPT_FAILED:
+        "The message does not open: another key, nonce, tag or additional data, or it was altered.",
+        "Check key and parameters; then take the message for forged.";
     ArgumentsBad = CKR_ARGUMENTS_BAD:
         "An argument makes no sense: a NULL pointer, a length that does not fit, a name that is not there, or a configuration that cannot be read.",
         "The log says which one (log_level = \"debug\"); STRONGROOM_TRACE=file shows what the program passed.";
@@ -84,7 +87,7 @@ codes! {
         "C_Initialize was not called, or C_Finalize was, perhaps by another thread or library of the process.",
         "Call C_Initialize first; after a fork, in the child too.";
     CurveNotSupported = CKR_CURVE_NOT_SUPPORTED:
-        "The elliptic curve is none of P-256, P-384, P-521, secp256k1 or Ed25519.",
+        "The elliptic curve is none of P-224, P-256, P-384, P-521, secp256k1, Ed25519 or X25519, or another mechanism's.",
         "Choose one of these in CKA_EC_PARAMS.";
     DataInvalid = CKR_DATA_INVALID:
         "The data is not what the mechanism takes.",
@@ -103,7 +106,7 @@ codes! {
         "Put the file back, or see where the configuration points: `strongroom doctor`.";
     DomainParamsInvalid = CKR_DOMAIN_PARAMS_INVALID:
         "The curve or domain parameters do not decode or are not supported.",
-        "CKA_EC_PARAMS takes a DER object identifier or a curve's name: P-256, P-384, P-521, secp256k1, Ed25519.";
+        "CKA_EC_PARAMS takes a DER object identifier or a curve's name: P-224, P-256, P-384, P-521, secp256k1, Ed25519, X25519.";
     EncryptedDataInvalid = CKR_ENCRYPTED_DATA_INVALID:
         "The ciphertext does not open: another key, IV or additional data, or it was altered.",
         "Check key, mechanism and parameters; then take the data for forged.";

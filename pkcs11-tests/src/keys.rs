@@ -39,6 +39,7 @@ pub fn template(attributes: &[Attribute]) -> Vec<CK_ATTRIBUTE> {
 
 pub const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 pub const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
+pub const X25519: &[u8] = b"\x06\x03\x2b\x65\x6e";
 
 /// (public or secret, private or secret): the handle to verify or encrypt with, and the other.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +61,17 @@ impl Module {
         kind: CK_MECHANISM_TYPE,
         attributes: &[Attribute],
     ) -> Result<CK_OBJECT_HANDLE> {
+        let mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+        self.generate_with(session, mechanism, attributes)
+    }
+
+    pub fn generate_with(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mut mechanism: CK_MECHANISM,
+        attributes: &[Attribute],
+    ) -> Result<CK_OBJECT_HANDLE> {
         let (mut list, mut key) = (template(attributes), 0);
-        let mut mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
         check(call!(
             self,
             C_GenerateKey,
@@ -186,8 +196,8 @@ impl Module {
     }
 
     pub fn secret(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
-        self.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &[number(CKA_VALUE_LEN, 48), yes(CKA_EXTRACTABLE)])
-            .expect("secret")
+        let attributes = [number(CKA_VALUE_LEN, 48), yes(CKA_EXTRACTABLE), yes(CKA_DERIVE)];
+        self.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &attributes).expect("secret")
     }
 
     pub fn rsa(&self, session: CK_SESSION_HANDLE) -> Pair {
@@ -199,6 +209,12 @@ impl Module {
     pub fn ec(&self, session: CK_SESSION_HANDLE, params: &[u8]) -> Pair {
         let public = [bytes(CKA_EC_PARAMS, params)];
         self.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[yes(CKA_EXTRACTABLE)]).expect("EC pair")
+    }
+
+    pub fn x25519(&self, session: CK_SESSION_HANDLE) -> Pair {
+        let public = [bytes(CKA_EC_PARAMS, X25519)];
+        let private = [yes(CKA_EXTRACTABLE)];
+        self.generate_pair(session, CKM_EC_MONTGOMERY_KEY_PAIR_GEN, &public, &private).expect("X25519 pair")
     }
 
     /// A pair of a parameter set; both halves may do what their type can.

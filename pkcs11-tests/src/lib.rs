@@ -7,6 +7,7 @@
 #![allow(clippy::macro_metavars_in_unsafe)]
 
 pub mod alone;
+pub mod derivation;
 pub mod etcd;
 pub mod keys;
 pub mod params;

@@ -176,8 +176,15 @@ impl<'a> Busy<'a> {
             }
         }
         let recover = CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER;
-        let everything =
-            CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | recover | CKF_FIND_OBJECTS;
+        let messages = CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY;
+        let everything = messages
+            | CKF_ENCRYPT
+            | CKF_DECRYPT
+            | CKF_DIGEST
+            | CKF_SIGN
+            | CKF_VERIFY
+            | recover
+            | CKF_FIND_OBJECTS;
         assert_eq!(call!(module, C_SessionCancel, self.session, everything), CKR_OK, "after {after}");
         self.start_all(after);
     }
@@ -202,9 +209,13 @@ impl<'a> Busy<'a> {
             ),
             call!(module, C_SignRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.private),
             call!(module, C_VerifyRecoverInit, session, &mut mechanism(CKM_RSA_PKCS), self.rsa.public),
+            call!(module, C_MessageEncryptInit, session, &mut mechanism(CKM_AES_CCM), key),
+            call!(module, C_MessageDecryptInit, session, &mut mechanism(CKM_AES_GCM), key),
+            call!(module, C_MessageSignInit, session, &mut mechanism(CKM_AES_CMAC), key),
+            call!(module, C_MessageVerifyInit, session, &mut mechanism(CKM_AES_CMAC), key),
             call!(module, C_FindObjectsInit, session, null_mut(), 0),
         ];
-        assert_eq!(codes, [CKR_OK; 9], "after {after}");
+        assert_eq!(codes, [CKR_OK; 13], "after {after}");
     }
 }
 
@@ -256,6 +267,7 @@ fn every_function_with_null_and_garbage() {
         CKR_FUNCTION_NOT_PARALLEL,
         CKR_FUNCTION_NOT_SUPPORTED,
         CKR_KEY_HANDLE_INVALID,
+        CKR_MECHANISM_PARAM_INVALID,
         CKR_OBJECT_HANDLE_INVALID,
         CKR_SESSION_HANDLE_INVALID,
         // C_VerifySignatureFinal has no pointer to be NULL.
@@ -274,6 +286,14 @@ fn every_function_with_null_and_garbage() {
         "C_VerifyInit",
         "C_SignRecoverInit",
         "C_VerifyRecoverInit",
+        "C_MessageEncryptInit",
+        "C_MessageEncryptFinal",
+        "C_MessageDecryptInit",
+        "C_MessageDecryptFinal",
+        "C_MessageSignInit",
+        "C_MessageSignFinal",
+        "C_MessageVerifyInit",
+        "C_MessageVerifyFinal",
         "C_VerifySignatureInit",
     ];
     only(&sweep(&mut busy, &mut Filler::new(7777, None, 0), None), &fine, &refusals);

@@ -3,7 +3,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{Attribute, P256, bytes, number, template, yes};
-use pkcs11_tests::params::mechanism;
+use pkcs11_tests::params::{CLOUDHSM_AES_GCM, ccm, mechanism};
 use pkcs11_tests::{Fixture, Result, call, check, fixture};
 use std::os::raw::c_void;
 use std::ptr::{from_mut, null_mut};
@@ -17,6 +17,9 @@ struct Run {
     key: CK_OBJECT_HANDLE,
 }
 
+/// Bytes of data that are encrypted here.
+const LENGTH: usize = 160;
+
 type Step =
     unsafe extern "C" fn(CK_SESSION_HANDLE, *mut CK_BYTE, CK_ULONG, *mut CK_BYTE, *mut CK_ULONG) -> CK_RV;
 
@@ -28,7 +31,8 @@ impl Run {
     }
 
     fn start(&self, encrypt: bool, kind: CK_MECHANISM_TYPE) -> Result<()> {
-        let (module, mut mechanism) = (&self.at.module, mechanism(kind));
+        let module = &self.at.module;
+        let mut mechanism = if kind == CKM_AES_CCM { ccm(LENGTH) } else { mechanism(kind) };
         check(if encrypt {
             call!(module, C_EncryptInit, self.session, &mut mechanism, self.key)
         } else {
@@ -138,7 +142,7 @@ fn advertised(at: &Fixture, flag: CK_FLAGS) -> Vec<CK_MECHANISM_TYPE> {
 #[test]
 fn results_may_overlap_their_input() {
     let run = Run::new();
-    let plain: Vec<u8> = (0..160u8).collect();
+    let plain: Vec<u8> = (0..LENGTH as u8).collect();
     let mut walked = 0;
     for kind in advertised(run.at, CKF_ENCRYPT) {
         match run.start(true, kind) {
@@ -150,6 +154,10 @@ fn results_may_overlap_their_input() {
         }
         let sealed = run.apart(true, kind, &plain);
         for (encrypt, input, output) in [(true, &plain, &sealed), (false, &sealed, &plain)] {
+            // Each of its encryptions has an IV of its own.
+            if encrypt && kind == CLOUDHSM_AES_GCM {
+                continue;
+            }
             for (from, to) in [(0, 0), (0, 1), (1, 0), (0, 16), (16, 0), (7, 3), (50, 49)] {
                 assert_eq!(&run.over(encrypt, kind, input, from, to), output, "{kind:#x} {from} {to}");
             }

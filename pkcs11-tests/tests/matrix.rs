@@ -1,25 +1,18 @@
 //! Every advertised mechanism through the same matrix: one-shot equals parts, length query, too-small
 //! retry, in-place buffer, wrong key, wrong parameter, wrong state; the session usable after.
 
+mod matrix {
+    pub mod derivation;
+    pub mod generation;
+}
+
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, Pair, bytes, no, number, template, yes};
-use pkcs11_tests::params::{mechanism, wrong};
+use pkcs11_tests::keys::{P256, Pair, bytes, number, template};
+use pkcs11_tests::params::{
+    CLOUDHSM_AES_GCM, CLOUDHSM_WRAP_NO_PAD, CLOUDHSM_WRAP_ZERO_PAD, mechanism, wrong,
+};
 use pkcs11_tests::{Fixture, Result, call, check, fixture};
 use std::ptr::null_mut;
-
-/// What CKM_ECDH1_DERIVE takes.
-const KDFS: [CK_EC_KDF_TYPE; 10] = [
-    CKD_NULL,
-    CKD_SHA1_KDF,
-    CKD_SHA224_KDF,
-    CKD_SHA256_KDF,
-    CKD_SHA384_KDF,
-    CKD_SHA512_KDF,
-    CKD_SHA3_224_KDF,
-    CKD_SHA3_256_KDF,
-    CKD_SHA3_384_KDF,
-    CKD_SHA3_512_KDF,
-];
 
 type Test = fn(&Bench, CK_MECHANISM_TYPE);
 
@@ -31,6 +24,7 @@ struct Bench {
     ed: Pair,
     ml_dsa: Pair,
     aes: CK_OBJECT_HANDLE,
+    chacha: CK_OBJECT_HANDLE,
     secret: CK_OBJECT_HANDLE,
 }
 
@@ -39,8 +33,10 @@ impl Bench {
         let at = fixture();
         let (session, module) = (at.open(), &at.module);
         let (rsa, ec, ed) = (module.rsa(session), module.ec(session, P256), module.ed(session));
+        let chacha = module.generate(session, CKM_CHACHA20_KEY_GEN, &[]).expect("ChaCha20 key");
         let ml_dsa = module.of_set(session, CKM_ML_DSA_KEY_PAIR_GEN, CKP_ML_DSA_65);
-        Bench { at, session, rsa, ec, ed, ml_dsa, aes: module.aes(session), secret: module.secret(session) }
+        let (aes, secret) = (module.aes(session), module.secret(session));
+        Bench { at, session, rsa, ec, ed, ml_dsa, aes, chacha, secret }
     }
 
     /// The keys that fit a mechanism, and one that does not.
@@ -53,6 +49,9 @@ impl Bench {
             }
             CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
+            CLOUDHSM_AES_GCM | CLOUDHSM_WRAP_NO_PAD | CLOUDHSM_WRAP_ZERO_PAD => (same(self.aes), self.secret),
+            CKM_CHACHA20_POLY1305 => (same(self.chacha), self.aes),
+            CKM_AES_GMAC | CKM_AES_OFB | CKM_AES_CFB8 | CKM_AES_CFB128 => (same(self.aes), self.secret),
             CKM_AES_KEY_WRAP | CKM_AES_KEY_WRAP_PAD | CKM_AES_KEY_WRAP_KWP => (same(self.aes), self.secret),
             CKM_AES_KEY_GEN..=CKM_AES_CMAC_GENERAL => (same(self.aes), self.secret),
             kind if kind < 0x80 && !(CKM_SHA512_224..CKM_SHA3_256_RSA_PKCS).contains(&kind) => {
@@ -268,7 +267,7 @@ impl Bench {
         let plain = encryptable(kind);
         let sealed = self.whole("encrypt", mechanism(kind), pair.public, &plain);
         let in_parts = self.parts("encrypt", mechanism(kind), pair.public, &plain);
-        let deterministic = !matches!(kind, CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP);
+        let deterministic = !matches!(kind, CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP | CLOUDHSM_AES_GCM);
         assert_ne!(sealed, plain);
         assert!(!deterministic || sealed == in_parts, "{kind:#x}: one-shot and parts differ");
         for sealed in [&sealed, &in_parts] {
@@ -357,92 +356,6 @@ impl Bench {
             module.generate(session, CKM_AES_KEY_GEN, &[number(CKA_VALUE_LEN, 32)]).expect("sealed key");
         assert_eq!(wrap(pair.public, sealed, null_mut(), &mut 0), Err(CKR_KEY_UNEXTRACTABLE), "{kind:#x}");
     }
-
-    fn derives(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        let peer = module.ec(session, P256);
-        for kdf in KDFS {
-            let derive = |private, public, length: CK_ULONG| {
-                let mut point = module.attribute(session, public, CKA_EC_POINT).expect("point");
-                let mut shared = b"info".to_vec();
-                let mut params = CK_ECDH1_DERIVE_PARAMS {
-                    kdf,
-                    ulSharedDataLen: if kdf == CKD_NULL { 0 } else { shared.len() as CK_ULONG },
-                    pSharedData: shared.as_mut_ptr(),
-                    ulPublicDataLen: point.len() as CK_ULONG,
-                    pPublicData: point.as_mut_ptr(),
-                };
-                let mut mechanism = CK_MECHANISM {
-                    mechanism: kind,
-                    pParameter: (&raw mut params).cast(),
-                    ulParameterLen: size_of::<CK_ECDH1_DERIVE_PARAMS>() as CK_ULONG,
-                };
-                let attributes = [
-                    number(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
-                    number(CKA_VALUE_LEN, length),
-                    no(CKA_SENSITIVE),
-                    yes(CKA_EXTRACTABLE),
-                ];
-                let (mut list, mut key) = (template(&attributes), 0);
-                let count = list.len() as CK_ULONG;
-                check(call!(
-                    module,
-                    C_DeriveKey,
-                    session,
-                    &mut mechanism,
-                    private,
-                    list.as_mut_ptr(),
-                    count,
-                    &mut key
-                ))?;
-                module.attribute(session, key, CKA_VALUE)
-            };
-            let one = derive(self.ec.private, peer.public, 32).expect("derive");
-            assert_eq!(derive(peer.private, self.ec.public, 32), Ok(one.clone()), "{kind:#x} {kdf}");
-            let short = derive(self.ec.private, peer.public, 16).expect("derive");
-            assert!(if kdf == CKD_NULL { one.ends_with(&short) } else { one.starts_with(&short) });
-            assert_eq!(derive(self.aes, peer.public, 32), Err(CKR_KEY_TYPE_INCONSISTENT));
-        }
-    }
-
-    fn encapsulates(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        let open = [no(CKA_SENSITIVE), yes(CKA_EXTRACTABLE)];
-        for set in [CKP_ML_KEM_512, CKP_ML_KEM_768, CKP_ML_KEM_1024] {
-            let pair = module.of_set(session, CKM_ML_KEM_KEY_PAIR_GEN, set);
-            let (ciphertext, key) = module.encapsulate(session, pair.public, &open).expect("encapsulate");
-            let back = module.decapsulate(session, pair.private, &open, &ciphertext).expect("decapsulate");
-            let value = |key| module.attribute(session, key, CKA_VALUE).expect("value");
-            assert!(value(key).len() == 32 && value(key) == value(back), "{kind:#x}");
-            let wrong = module.encapsulate(session, self.aes, &open);
-            assert_eq!(wrong.err(), Some(CKR_KEY_TYPE_INCONSISTENT), "{kind:#x}");
-            let wrong = module.decapsulate(session, self.aes, &open, &ciphertext);
-            assert_eq!(wrong, Err(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT), "{kind:#x}");
-        }
-    }
-
-    fn generates(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        let key = module.generate(session, kind, &[number(CKA_VALUE_LEN, 32)]).expect("generate");
-        assert_eq!(module.attribute(session, key, CKA_KEY_GEN_MECHANISM), Ok(kind.to_ne_bytes().to_vec()));
-        assert_eq!(module.attribute(session, key, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
-        assert_eq!(module.generate(session, kind, &[]), Err(CKR_TEMPLATE_INCOMPLETE));
-        assert_eq!(module.generate(session, kind, &[number(CKA_VALUE_LEN, 0)]), Err(CKR_KEY_SIZE_RANGE));
-    }
-
-    fn generates_pairs(&self, kind: CK_MECHANISM_TYPE) {
-        let (module, session) = (&self.at.module, self.session);
-        let refused = module.generate_pair(session, kind, &[], &[]).expect_err("an empty template");
-        assert_eq!(refused, CKR_TEMPLATE_INCOMPLETE, "{kind:#x}");
-        let (bad, code) = match kind {
-            CKM_RSA_PKCS_KEY_PAIR_GEN => (number(CKA_MODULUS_BITS, 512), CKR_KEY_SIZE_RANGE),
-            CKM_ML_DSA_KEY_PAIR_GEN | CKM_ML_KEM_KEY_PAIR_GEN => {
-                (number(CKA_PARAMETER_SET, 4), CKR_PARAMETER_SET_NOT_SUPPORTED)
-            }
-            _ => (bytes(CKA_EC_PARAMS, b"\x06\x01\x2a"), CKR_CURVE_NOT_SUPPORTED),
-        };
-        assert_eq!(module.generate_pair(session, kind, &[bad], &[]).err(), Some(code), "{kind:#x}");
-    }
 }
 
 impl Bench {
@@ -450,7 +363,8 @@ impl Bench {
     fn refuses_the_rest(&self, kind: CK_MECHANISM_TYPE, flags: CK_FLAGS) {
         let (module, session, key) = (&self.at.module, self.session, self.aes);
         let with = || {
-            let known = flags & (CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST | CKF_WRAP) != 0;
+            let given = CKF_SIGN | CKF_ENCRYPT | CKF_DIGEST | CKF_WRAP;
+            let known = flags & given != 0 || kind == CKM_PKCS5_PBKD2;
             let bare = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
             if known { mechanism(kind) } else { bare }
         };
@@ -522,6 +436,7 @@ fn encryptable(kind: CK_MECHANISM_TYPE) -> Vec<u8> {
     match kind {
         CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP => vec![6; 60],
         CKM_RSA_X_509 => [vec![0], vec![6; 255]].concat(),
+        CKM_AES_CFB128 | CKM_AES_CFB8 | CKM_AES_OFB | CKM_AES_CCM | CKM_CHACHA20_POLY1305 => vec![6; 1003],
         CKM_AES_CTR | CKM_AES_GCM | CKM_AES_CBC_PAD | CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => {
             vec![6; 1003]
         }

@@ -3,12 +3,13 @@
 
 mod nist {
     pub mod asymmetric;
+    pub mod derivation;
     pub mod file;
     pub mod symmetric;
 }
 
 use nist::file::Vector;
-use nist::{asymmetric, symmetric};
+use nist::{asymmetric, derivation, symmetric};
 use pkcs11_tests::fixture;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ type Run = fn(&Vector) -> bool;
 fn runner(folder: &str, file: &str) -> Run {
     match (folder, file) {
         ("ECB" | "CBC", _) => symmetric::block,
+        ("CFB", name) if name.starts_with("CFB128") => symmetric::cfb128,
+        ("CFB", name) if name.starts_with("CFB8") => symmetric::cfb8,
+        ("OFB", _) => symmetric::ofb,
         ("GCM", _) => symmetric::gcm,
         ("CMAC", _) => symmetric::cmac,
         ("keywrap", _) => symmetric::key_wrap,
@@ -29,6 +33,9 @@ fn runner(folder: &str, file: &str) -> Run {
         ("ECDSA", "PKV.rsp") => asymmetric::public_key,
         ("ECDSA", "KeyPair.rsp") => asymmetric::key_pair,
         ("ECDH", _) => asymmetric::ecdh,
+        ("KBKDF", name) if name.starts_with("Counter") => derivation::counter_mode,
+        ("KBKDF", name) if name.starts_with("Feedback") => derivation::feedback_mode,
+        ("KBKDF", name) if name.starts_with("Pipeline") => derivation::double_pipeline_mode,
         _ => panic!("nobody knows how to run {folder}/{file}"),
     }
 }
@@ -66,11 +73,14 @@ fn every_vector_holds() {
     }
     let least = [
         ("CBC", 300, 0),
+        ("CFB", 100, 0),
         ("CMAC", 8, 0),
         ("ECB", 300, 0),
         ("ECDH", 50, 20),
         ("ECDSA", 80, 60),
         ("GCM", 400, 100),
+        ("KBKDF", 250, 0),
+        ("OFB", 50, 0),
         ("RSA", 200, 100),
         ("SHA1", 60, 0),
         ("SHA2", 400, 0),

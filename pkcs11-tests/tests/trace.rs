@@ -50,22 +50,7 @@ fn role_client() {
     work(&module, session);
     forks(&module, session);
     assert_eq!(call!(module, C_GetSessionInfo, 4711, null_mut()), CKR_SESSION_HANDLE_INVALID);
-    assert_eq!(
-        call!(
-            module,
-            C_EncryptMessage,
-            1,
-            null_mut(),
-            0,
-            null_mut(),
-            0,
-            null_mut(),
-            0,
-            null_mut(),
-            null_mut()
-        ),
-        CKR_FUNCTION_NOT_SUPPORTED
-    );
+    assert_eq!(call!(module, C_AsyncGetID, 1, null_mut(), null_mut()), CKR_FUNCTION_NOT_SUPPORTED);
     assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
 }
 
@@ -240,7 +225,7 @@ const LINES: &[&str] = &[
     "C_GenerateRandom(hSession=1, pRandom=*, ulRandomLen=16) = CKR_OK",
     "C_SessionCancel(hSession=1, flags=0x400) = CKR_OK",
     "C_GetSessionInfo(hSession=4711, pInfo=NULL) = CKR_SESSION_HANDLE_INVALID",
-    "C_EncryptMessage(a=1, b=NULL, c=0, d=NULL, e=0, f=NULL, g=0, h=NULL, i=NULL) = CKR_FUNCTION_NOT_SUPPORTED",
+    "C_AsyncGetID(a=1, b=NULL, c=NULL) = CKR_FUNCTION_NOT_SUPPORTED",
     "C_Finalize(pReserved=NULL) = CKR_OK",
 ];
 

@@ -13,7 +13,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[test]
 fn ecdsa_and_ecdh() {
-    for curve in [Curve::P256, Curve::P384, Curve::P521] {
+    for curve in [Curve::P224, Curve::P256, Curve::P384, Curve::P521] {
         let length = 2 * curve.field_length();
         for (from_aws, size) in
             [(true, 0), (false, 1), (true, 20), (false, 32), (true, 48), (false, 64), (true, 100)]
@@ -64,15 +64,41 @@ fn ed25519_agrees() {
     let ours = aws_lc::ed25519::PrivateKey::new(&seed).unwrap();
     let theirs = portable::ed25519::PrivateKey::new(&seed).unwrap();
     assert_eq!(ours.public(), theirs.public());
-    for size in [0, 1, 64, 5000] {
+    let our_public = aws_lc::ed25519::PublicKey::new(&ours.public()).unwrap();
+    let their_public = portable::ed25519::PublicKey::new(&ours.public()).unwrap();
+    let schemes = [EdScheme::Pure, EdScheme::Prehash(vec![]), EdScheme::Prehash(bytes(255))];
+    for (scheme, size) in schemes.iter().flat_map(|scheme| [0, 1, 64, 5000].map(|size| (scheme, size))) {
         let (message, mut first, mut second) = (bytes(size), [0; 64], [0; 64]);
-        ours.sign(&message, &mut first).unwrap();
-        theirs.sign(&message, &mut second).unwrap();
+        ours.sign_as(scheme, &message, &mut first).unwrap();
+        theirs.sign_as(scheme, &message, &mut second).unwrap();
         assert_eq!(first, second);
-        let public = aws_lc::ed25519::PublicKey::new(&ours.public()).unwrap();
-        assert_eq!(public.verify(&message, &first), Ok(()));
+        assert_eq!(our_public.verify_as(scheme, &message, &first), Ok(()));
+        assert_eq!(their_public.verify_as(scheme, &message, &first), Ok(()));
+        for other in schemes.iter().filter(|other| *other != scheme) {
+            assert_eq!(our_public.verify_as(other, &message, &first), Err(Error::SignatureInvalid));
+            assert_eq!(their_public.verify_as(other, &message, &first), Err(Error::SignatureInvalid));
+        }
         first[3] ^= 1;
-        assert_eq!(public.verify(&message, &first), Err(Error::SignatureInvalid));
+        assert_eq!(our_public.verify_as(scheme, &message, &first), Err(Error::SignatureInvalid));
+        assert_eq!(their_public.verify_as(scheme, &message, &first), Err(Error::SignatureInvalid));
+    }
+}
+
+#[test]
+fn x25519_agrees() {
+    let key = || -> [u8; 32] { bytes(32)[..].try_into().unwrap() };
+    for _ in 0..10_000 {
+        let (private, peer) = (key(), key());
+        assert_eq!(aws_lc::x25519::public(&private), portable::x25519::public(&private));
+        assert_eq!(aws_lc::x25519::agree(&private, &peer), portable::x25519::agree(&private, &peer));
+    }
+    for zero in [[0; 32], {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    }] {
+        assert_eq!(aws_lc::x25519::agree(&key(), &zero).err(), Some(Error::PublicKeyInvalid));
+        assert_eq!(portable::x25519::agree(&key(), &zero).err(), Some(Error::PublicKeyInvalid));
     }
 }
 
@@ -216,13 +242,17 @@ fn rsa_agrees() {
 fn aes_modes_agree() {
     for key_length in [16, 24, 32] {
         let (key, iv, data) = (bytes(key_length), bytes(16), bytes(16 * 21));
-        for mode in [Mode::Ecb, Mode::Cbc, Mode::Ctr { counter_bits: 128 }] {
+        for mode in
+            [Mode::Ecb, Mode::Cbc, Mode::Ctr { counter_bits: 128 }, Mode::Cfb128, Mode::Cfb8, Mode::Ofb]
+        {
             for direction in [Direction::Encrypt, Direction::Decrypt] {
                 let iv = if mode == Mode::Ecb { &[][..] } else { &iv };
                 let mut ours = aws_lc::aes::BlockCipher::new(mode, direction, &key, iv).unwrap();
                 let mut theirs = portable::aes::BlockCipher::new(mode, direction, &key, iv).unwrap();
                 let (mut first, mut second) = (vec![0; data.len()], vec![0; data.len()]);
-                for (start, end) in [(0, 16), (16, 176), (176, data.len())] {
+                let blocks = matches!(mode, Mode::Ecb | Mode::Cbc);
+                let [first_cut, second_cut] = if blocks { [16, 176] } else { [7, 177] };
+                for (start, end) in [(0, first_cut), (first_cut, second_cut), (second_cut, data.len())] {
                     ours.update(&data[start..end], &mut first[start..end]).unwrap();
                     theirs.update(&data[start..end], &mut second[start..end]).unwrap();
                 }
@@ -255,6 +285,70 @@ fn aes_modes_agree() {
             theirs.update(part).unwrap();
         }
         assert_eq!(ours.finish(), theirs.finish());
+    }
+}
+
+#[test]
+fn ccm_agrees() {
+    for key_length in [16, 24, 32] {
+        let key = bytes(key_length);
+        for (nonce, aad, size, tag) in [
+            (7, 0, 0, 4),
+            (13, 5, 17, 16),
+            (12, 0, 100, 12),
+            (11, 0xff00, 1000, 8),
+            (13, 33, 65535, 16),
+            (8, 1, 0, 6),
+        ] {
+            let (nonce, aad, plain) = (bytes(nonce), bytes(aad), bytes(size));
+            let (mut first, mut second) = (vec![0; size + tag], vec![0; size + tag]);
+            aws_lc::aes::ccm::seal(&key, &nonce, &aad, tag, &plain, &mut first).unwrap();
+            portable::aes::ccm::seal(&key, &nonce, &aad, tag, &plain, &mut second).unwrap();
+            assert_eq!(first, second, "{size} {tag}");
+            assert_eq!(aws_lc::aes::ccm::open(&key, &nonce, &aad, tag, &first).unwrap()[..], plain);
+            assert_eq!(portable::aes::ccm::open(&key, &nonce, &aad, tag, &first).unwrap()[..], plain);
+            let refused = Some(Error::EncryptedDataInvalid);
+            for place in [0, size, size + tag - 1] {
+                let mut wrong = first.clone();
+                wrong[place] ^= 1;
+                assert_eq!(aws_lc::aes::ccm::open(&key, &nonce, &aad, tag, &wrong).err(), refused);
+                assert_eq!(portable::aes::ccm::open(&key, &nonce, &aad, tag, &wrong).err(), refused);
+            }
+        }
+        for (nonce, tag, size, error) in [
+            (6, 16, 1, Error::MechanismParamInvalid),
+            (14, 16, 1, Error::MechanismParamInvalid),
+            (12, 5, 1, Error::MechanismParamInvalid),
+            (12, 2, 1, Error::MechanismParamInvalid),
+            (13, 16, 65536, Error::DataLenRange),
+        ] {
+            let (nonce, plain, mut out) = (bytes(nonce), bytes(size), vec![0; size + tag]);
+            assert_eq!(aws_lc::aes::ccm::seal(&key, &nonce, &[], tag, &plain, &mut out), Err(error));
+            assert_eq!(portable::aes::ccm::seal(&key, &nonce, &[], tag, &plain, &mut out), Err(error));
+        }
+    }
+}
+
+#[test]
+fn chacha20_poly1305_agrees() {
+    for size in [0, 1, 63, 64, 65, 1000, 100_000] {
+        let (key, nonce) = (bytes(32)[..].try_into().unwrap(), bytes(12)[..].try_into().unwrap());
+        let (aad, plain) = (bytes(size % 100), bytes(size));
+        let (mut first, mut second, mut back) = (vec![0; size + 16], vec![0; size + 16], vec![0; size]);
+        aws_lc::chacha20_poly1305::seal(&key, &nonce, &aad, &plain, &mut first).unwrap();
+        portable::chacha20_poly1305::seal(&key, &nonce, &aad, &plain, &mut second).unwrap();
+        assert_eq!(first, second);
+        aws_lc::chacha20_poly1305::open(&key, &nonce, &aad, &first, &mut back).unwrap();
+        assert_eq!(back, plain);
+        back.fill(0);
+        portable::chacha20_poly1305::open(&key, &nonce, &aad, &first, &mut back).unwrap();
+        assert_eq!(back, plain);
+        first[size] ^= 1;
+        let refused = Err(Error::EncryptedDataInvalid);
+        assert_eq!(aws_lc::chacha20_poly1305::open(&key, &nonce, &aad, &first, &mut back), refused);
+        assert_eq!(back, vec![0; size]);
+        assert_eq!(portable::chacha20_poly1305::open(&key, &nonce, &aad, &first, &mut back), refused);
+        assert_eq!(back, vec![0; size]);
     }
 }
 

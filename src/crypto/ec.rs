@@ -11,6 +11,7 @@ use super::portable::ec as nist;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Curve {
+    P224,
     P256,
     P384,
     P521,
@@ -18,18 +19,19 @@ pub enum Curve {
 }
 
 impl Curve {
-    pub const ALL: [Curve; 4] = [Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1];
+    pub const ALL: [Curve; 5] = [Curve::P224, Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1];
 
-    /// Size of the field in bits: 256, 384, 521.
+    /// Size of the field in bits: 224, 256, 384, 521.
     pub const fn bits(self) -> u32 {
         match self {
+            Curve::P224 => 224,
             Curve::P256 | Curve::Secp256k1 => 256,
             Curve::P384 => 384,
             Curve::P521 => 521,
         }
     }
 
-    /// Length of a field element and of a scalar in bytes: 32, 48, 66.
+    /// Length of a field element and of a scalar in bytes: 28, 32, 48, 66.
     pub const fn field_length(self) -> usize {
         self.bits().div_ceil(8) as usize
     }
@@ -37,6 +39,7 @@ impl Curve {
     /// DER OBJECT IDENTIFIER of the named curve, tag and length included (CKA_EC_PARAMS).
     pub const fn oid_der(self) -> &'static [u8] {
         match self {
+            Curve::P224 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x21],
             Curve::P256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
             Curve::P384 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22],
             Curve::P521 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23],
@@ -46,6 +49,7 @@ impl Curve {
 
     const fn names(self) -> &'static [&'static [u8]] {
         match self {
+            Curve::P224 => &[b"secp224r1", b"P-224"],
             Curve::P256 => &[b"secp256r1", b"prime256v1", b"P-256"],
             Curve::P384 => &[b"secp384r1", b"P-384"],
             Curve::P521 => &[b"secp521r1", b"P-521"],

@@ -27,6 +27,7 @@ pub mod portable;
 pub mod prehash;
 pub mod secret;
 pub mod shamir;
+pub mod sp800_108;
 
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;
@@ -37,10 +38,10 @@ mod vectors;
 
 pub use ec::Curve;
 pub use hash::Hash;
-pub use parts::{Direction, Mode, RsaParts, RsaPublic};
+pub use parts::{Direction, EdScheme, Mode, RsaParts, RsaPublic};
 pub use secret::Secret;
 
 #[cfg(feature = "aws-lc")]
-pub use aws_lc::{aes, ed25519, random, rsa};
+pub use aws_lc::{aes, chacha20_poly1305, ed25519, random, rsa, x25519};
 #[cfg(not(feature = "aws-lc"))]
-pub use portable::{aes, ed25519, random, rsa};
+pub use portable::{aes, chacha20_poly1305, ed25519, random, rsa, x25519};

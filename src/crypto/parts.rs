@@ -9,12 +9,26 @@ pub enum Direction {
     Decrypt,
 }
 
-/// Unpadded AES modes. `Ctr` carries how many low bits of the block count (1..=128, SP 800-38A).
+/// Unpadded AES modes. `Ctr` carries how many low bits of the block count (1..=128, SP 800-38A). The last
+/// three feed a register: whole blocks or bytes of ciphertext, or the key stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Ecb,
     Cbc,
     Ctr { counter_bits: u32 },
+    Cfb128,
+    Cfb8,
+    Ofb,
+}
+
+/// The three forms of Ed25519 (RFC 8032 §5.1), with their contexts of at most 255 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EdScheme {
+    Pure,
+    /// Ed25519ctx: not in a build without AWS-LC.
+    Context(Vec<u8>),
+    /// Ed25519ph: the message is hashed first.
+    Prehash(Vec<u8>),
 }
 
 /// The public half of an RSA key: big-endian, no leading zeros.
@@ -41,6 +55,18 @@ impl RsaParts {
     pub(super) fn rejection_key(&self) -> [u8; 32] {
         super::hash::Hmac::sha256(&self.private_exponent, &[b"implicit rejection"])
     }
+}
+
+/// What CCM takes (SP 800-38C): nonces of 7 to 13 bytes, tags of 4 to 16, data whose length fits in the
+/// rest of a block.
+pub(super) fn check_ccm(nonce: &[u8], tag_length: usize, length: usize) -> crate::error::Result<()> {
+    use crate::error::Error;
+    if !(7..=13).contains(&nonce.len()) || !matches!(tag_length, 4 | 6 | 8 | 10 | 12 | 14 | 16) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // More than a C int has is not asked of AWS-LC either.
+    let bits = (8 * (15 - nonce.len())).min(31);
+    if length >> bits == 0 { Ok(()) } else { Err(Error::DataLenRange) }
 }
 
 /// Bytes that a cipher may process: for CTR until its counter of so many bits would wrap, for the

@@ -2,7 +2,7 @@
 //! (RFC 5280) for CKA_PUBLIC_KEY_INFO, and the older forms in which keys come in files (RFC 8017, RFC 5915).
 
 use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
-use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa, ml_kem};
+use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa, ml_kem, x25519};
 use crate::error::{Error, Result};
 use zeroize::Zeroize;
 
@@ -13,6 +13,7 @@ pub enum PrivateKey {
     /// Curve, private scalar, uncompressed point if it was present.
     Ec(Curve, Secret, Option<Vec<u8>>),
     Ed25519(Secret),
+    X25519(Secret),
     MlDsa(ml_dsa::Set, SeedAndValue),
     MlKem(ml_kem::Set, SeedAndValue),
 }
@@ -38,6 +39,8 @@ const RSA_OID: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0
 const EC_OID: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 /// Of Ed25519, also its CKA_EC_PARAMS.
 pub const ED25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
+/// Of X25519, also its CKA_EC_PARAMS.
+pub const X25519_OID: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x6e];
 const POINT_TAG: u8 = 0xa1;
 const PUBLIC_TAG: u8 = 0x81;
 const PARAMETERS_TAG: u8 = 0xa0;
@@ -59,6 +62,9 @@ pub fn encode(key: &PrivateKey) -> Result<Secret> {
         }
         PrivateKey::Ed25519(seed) => {
             (der::element(SEQUENCE, &[ED25519_OID]), der::element(OCTET_STRING, &[seed]))
+        }
+        PrivateKey::X25519(scalar) => {
+            (der::element(SEQUENCE, &[X25519_OID]), der::element(OCTET_STRING, &[scalar]))
         }
         PrivateKey::MlDsa(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
         PrivateKey::MlKem(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
@@ -139,11 +145,12 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             whole => Some(whole),
         },
         ED25519_OID => {
-            let mut reader = Reader::new(inner);
-            let seed = reader.take(OCTET_STRING).filter(|seed| seed.len() == 32)?;
-            let own = || ed25519::PrivateKey::new(seed).ok().map(|key| key.public());
-            let fits = public.is_none_or(|public| own().is_some_and(|own| own == public));
-            (reader.is_empty() && fits).then(|| PrivateKey::Ed25519(Secret::from(seed)))
+            let own = |seed: &[u8]| ed25519::PrivateKey::new(seed).ok().map(|key| key.public());
+            parse_32(inner, public, own).map(PrivateKey::Ed25519)
+        }
+        X25519_OID => {
+            let own = |scalar: &[u8]| scalar.try_into().ok().map(x25519::public);
+            parse_32(inner, public, own).map(PrivateKey::X25519)
         }
         _ => {
             let parts =
@@ -155,6 +162,14 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             }
         }
     }
+}
+
+/// RFC 8410 §7: an OCTET STRING of 32 bytes, and a public key beside it that is its own, if there is one.
+fn parse_32(der: &[u8], public: Option<&[u8]>, own: impl Fn(&[u8]) -> Option<[u8; 32]>) -> Option<Secret> {
+    let mut reader = Reader::new(der);
+    let bytes = reader.take(OCTET_STRING).filter(|bytes| bytes.len() == 32)?;
+    let fits = public.is_none_or(|public| own(bytes).is_some_and(|own| own == public));
+    (reader.is_empty() && fits).then(|| Secret::from(bytes))
 }
 
 /// RSAPrivateKey (RFC 8017 §A.1.2), as in `BEGIN RSA PRIVATE KEY`; errors as [`decode`].
@@ -173,6 +188,7 @@ pub enum PublicKey {
     Rsa(RsaPublic),
     Ec(Curve, Vec<u8>),
     Ed25519([u8; 32]),
+    X25519([u8; 32]),
     MlDsa(ml_dsa::Set, Vec<u8>),
     MlKem(ml_kem::Set, Vec<u8>),
 }
@@ -191,6 +207,7 @@ pub fn decode_public(der: &[u8]) -> Option<PublicKey> {
         RSA_OID => decode_pkcs1_public(key).map(PublicKey::Rsa),
         EC_OID => Some(PublicKey::Ec(Curve::from_params(algorithm.take_whole(OID)?)?, key.to_vec())),
         ED25519_OID => Some(PublicKey::Ed25519(key.try_into().ok()?)),
+        X25519_OID => Some(PublicKey::X25519(key.try_into().ok()?)),
         _ => {
             let (ml_dsa, ml_kem) = (ml_dsa_set(kind), ml_kem_set(kind));
             let ml_dsa = ml_dsa.map(|set| PublicKey::MlDsa(set, key.to_vec()));
@@ -297,6 +314,11 @@ pub fn ec_public_info(curve: Curve, point: &[u8]) -> Vec<u8> {
 /// SubjectPublicKeyInfo of an Ed25519 key.
 pub fn ed25519_public_info(public: &[u8; 32]) -> Vec<u8> {
     public_info(&[ED25519_OID], public)
+}
+
+/// SubjectPublicKeyInfo of an X25519 key.
+pub fn x25519_public_info(public: &[u8; 32]) -> Vec<u8> {
+    public_info(&[X25519_OID], public)
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ fn hash(function: HashFunction) -> Option<Hash> {
 
 fn curve(curve: EllipticCurve) -> Option<Curve> {
     match curve {
+        EllipticCurve::Secp224r1 => Some(Curve::P224),
         EllipticCurve::Secp256r1 => Some(Curve::P256),
         EllipticCurve::Secp384r1 => Some(Curve::P384),
         EllipticCurve::Secp521r1 => Some(Curve::P521),

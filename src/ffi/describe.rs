@@ -76,9 +76,24 @@ fn parameter(params: &Params) -> String {
         Params::Gcm { iv, aad, tag_bits } => {
             format!("IV {} bytes, AAD {} bytes, tag {tag_bits} bits", iv.len(), aad.len())
         }
+        Params::Ccm { data_length, nonce, aad, tag_length } => format!(
+            "{data_length} bytes of data, nonce {} bytes, AAD {} bytes, tag {tag_length} bytes",
+            nonce.len(),
+            aad.len()
+        ),
+        Params::ChaCha20Poly1305 { aad, .. } => format!("AAD {} bytes", aad.len()),
         Params::Ecdh { kdf, shared, public } => {
             let kdf = kdf.map_or_else(|| "no KDF".into(), |hash| format!("KDF {hash:?}"));
             format!("{kdf}, shared {} bytes, public {} bytes", shared.len(), public.len())
+        }
+        Params::Hkdf { extract, expand, hash, info, .. } => {
+            format!("{hash:?}, extract {extract}, expand {expand}, info {} bytes", info.len())
+        }
+        Params::Kdf(kdf) => {
+            format!("{:?}, {} fields, {} more keys", kdf.prf, kdf.fields.len(), kdf.more.len())
+        }
+        Params::Pbkdf2 { hash, salt, iterations, .. } => {
+            format!("{hash:?}, salt {} bytes, {iterations} iterations", salt.len())
         }
         Params::SignContext { deterministic, context, hash } => {
             let hedge = if *deterministic { "deterministic" } else { "hedged" };

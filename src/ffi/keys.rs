@@ -2,8 +2,9 @@
 
 use super::attributes::{Use, template};
 use super::memory::{bytes, with_output, write};
-use super::params::mechanism;
+use super::params::{give_handles, mechanism};
 use super::{c_functions, wanted};
+use crate::error::Error;
 use cryptoki_sys::*;
 use std::ptr::null;
 
@@ -122,6 +123,16 @@ c_functions! {
         let phKey = wanted(phKey)?;
         let (row, params) = mechanism(pMechanism)?;
         let template = template(pTemplate, ulCount, Use::Make)?;
-        write(phKey, library.derive_key(hSession, row, params, hBaseKey, template)?)
+        let mut offending = None;
+        match library.derive_key(hSession, row, params, hBaseKey, template, &mut offending) {
+            Ok(handles) => {
+                give_handles(pMechanism, |place| handles.get(place + 1).copied())?;
+                write(phKey, *handles.first().ok_or(Error::GeneralError)? as CK_OBJECT_HANDLE)
+            }
+            Err(error) => {
+                give_handles(pMechanism, |place| (offending == Some(place)).then_some(0))?;
+                Err(error)
+            }
+        }
     }
 }

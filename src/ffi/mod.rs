@@ -12,6 +12,7 @@ mod fork;
 mod general;
 mod keys;
 mod memory;
+mod messages;
 mod objects;
 mod operations;
 mod params;

@@ -1,10 +1,16 @@
 //! Mechanism parameters by the shape that the mechanism's row names.
 
+mod kdf;
+mod message;
+
+pub use kdf::give_handles;
+pub use message::{give_message, message};
+
 use super::memory::{bytes, read};
 use super::{describe, trace};
 use crate::crypto::Hash;
 use crate::error::{Error, Result};
-use crate::mechanism::params::Iv;
+use crate::mechanism::params::{Iv, Prf};
 use crate::mechanism::{self, Mechanism, Params, Shape};
 use cryptoki_sys::*;
 
@@ -19,25 +25,31 @@ struct ShortGcmParams {
     ulTagBits: CK_ULONG,
 }
 
-/// A hash by its number as a mechanism, as a mask generator and as a key derivation function.
-struct HashRow(CK_MECHANISM_TYPE, Option<CK_RSA_PKCS_MGF_TYPE>, Option<CK_EC_KDF_TYPE>, Hash);
+/// A hash by its number as a mechanism, as a mask generator, as a key derivation function, and as HMAC.
+struct HashRow(
+    CK_MECHANISM_TYPE,
+    Option<CK_RSA_PKCS_MGF_TYPE>,
+    Option<CK_EC_KDF_TYPE>,
+    CK_MECHANISM_TYPE,
+    Hash,
+);
 
 const HASHES: &[HashRow] = &[
-    HashRow(CKM_SHA_1, Some(CKG_MGF1_SHA1), Some(CKD_SHA1_KDF), Hash::Sha1),
-    HashRow(CKM_SHA224, Some(CKG_MGF1_SHA224), Some(CKD_SHA224_KDF), Hash::Sha224),
-    HashRow(CKM_SHA256, Some(CKG_MGF1_SHA256), Some(CKD_SHA256_KDF), Hash::Sha256),
-    HashRow(CKM_SHA384, Some(CKG_MGF1_SHA384), Some(CKD_SHA384_KDF), Hash::Sha384),
-    HashRow(CKM_SHA512, Some(CKG_MGF1_SHA512), Some(CKD_SHA512_KDF), Hash::Sha512),
-    HashRow(CKM_SHA512_224, None, None, Hash::Sha512_224),
-    HashRow(CKM_SHA512_256, None, None, Hash::Sha512_256),
-    HashRow(CKM_SHA3_224, Some(CKG_MGF1_SHA3_224), Some(CKD_SHA3_224_KDF), Hash::Sha3_224),
-    HashRow(CKM_SHA3_256, Some(CKG_MGF1_SHA3_256), Some(CKD_SHA3_256_KDF), Hash::Sha3_256),
-    HashRow(CKM_SHA3_384, Some(CKG_MGF1_SHA3_384), Some(CKD_SHA3_384_KDF), Hash::Sha3_384),
-    HashRow(CKM_SHA3_512, Some(CKG_MGF1_SHA3_512), Some(CKD_SHA3_512_KDF), Hash::Sha3_512),
+    HashRow(CKM_SHA_1, Some(CKG_MGF1_SHA1), Some(CKD_SHA1_KDF), CKM_SHA_1_HMAC, Hash::Sha1),
+    HashRow(CKM_SHA224, Some(CKG_MGF1_SHA224), Some(CKD_SHA224_KDF), CKM_SHA224_HMAC, Hash::Sha224),
+    HashRow(CKM_SHA256, Some(CKG_MGF1_SHA256), Some(CKD_SHA256_KDF), CKM_SHA256_HMAC, Hash::Sha256),
+    HashRow(CKM_SHA384, Some(CKG_MGF1_SHA384), Some(CKD_SHA384_KDF), CKM_SHA384_HMAC, Hash::Sha384),
+    HashRow(CKM_SHA512, Some(CKG_MGF1_SHA512), Some(CKD_SHA512_KDF), CKM_SHA512_HMAC, Hash::Sha512),
+    HashRow(CKM_SHA512_224, None, None, CKM_SHA512_224_HMAC, Hash::Sha512_224),
+    HashRow(CKM_SHA512_256, None, None, CKM_SHA512_256_HMAC, Hash::Sha512_256),
+    HashRow(CKM_SHA3_224, Some(CKG_MGF1_SHA3_224), Some(CKD_SHA3_224_KDF), CKM_SHA3_224_HMAC, Hash::Sha3_224),
+    HashRow(CKM_SHA3_256, Some(CKG_MGF1_SHA3_256), Some(CKD_SHA3_256_KDF), CKM_SHA3_256_HMAC, Hash::Sha3_256),
+    HashRow(CKM_SHA3_384, Some(CKG_MGF1_SHA3_384), Some(CKD_SHA3_384_KDF), CKM_SHA3_384_HMAC, Hash::Sha3_384),
+    HashRow(CKM_SHA3_512, Some(CKG_MGF1_SHA3_512), Some(CKD_SHA3_512_KDF), CKM_SHA3_512_HMAC, Hash::Sha3_512),
 ];
 
 fn found(fits: impl Fn(&HashRow) -> bool) -> Result<Hash> {
-    HASHES.iter().find(|row| fits(row)).map(|row| row.3).ok_or(Error::MechanismParamInvalid)
+    HASHES.iter().find(|row| fits(row)).map(|row| row.4).ok_or(Error::MechanismParamInvalid)
 }
 
 fn hash(id: CK_MECHANISM_TYPE) -> Result<Hash> {
@@ -48,7 +60,12 @@ fn mgf(id: CK_RSA_PKCS_MGF_TYPE) -> Result<Hash> {
     found(|row| row.1 == Some(id))
 }
 
-fn kdf(id: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
+/// A pseudo-random function by the number of its MAC.
+fn prf(id: CK_MECHANISM_TYPE) -> Result<Prf> {
+    if id == CKM_AES_CMAC { Ok(Prf::AesCmac) } else { found(|row| row.3 == id).map(Prf::Hmac) }
+}
+
+fn ecdh_kdf(id: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
     if id == CKD_NULL { Ok(None) } else { found(|row| row.2 == Some(id)).map(Some) }
 }
 
@@ -157,9 +174,26 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
             Shape::Ecdh => {
                 let given: CK_ECDH1_DERIVE_PARAMS = structure(pointer, length)?;
                 Ok(Params::Ecdh {
-                    kdf: kdf(given.kdf)?,
+                    kdf: ecdh_kdf(given.kdf)?,
                     shared: inner(given.pSharedData, given.ulSharedDataLen)?,
                     public: inner(given.pPublicData, given.ulPublicDataLen)?,
+                })
+            }
+            Shape::Ccm => {
+                let given: CK_CCM_PARAMS = structure(pointer, length)?;
+                Ok(Params::Ccm {
+                    // Larger than any message: refused when the data is not as long.
+                    data_length: usize::try_from(given.ulDataLen).unwrap_or(usize::MAX),
+                    nonce: inner(given.pNonce, given.ulNonceLen)?,
+                    aad: inner(given.pAAD, given.ulAADLen)?,
+                    tag_length: small(given.ulMACLen)?,
+                })
+            }
+            Shape::ChaCha20Poly1305 => {
+                let given: CK_SALSA20_CHACHA20_POLY1305_PARAMS = structure(pointer, length)?;
+                Ok(Params::ChaCha20Poly1305 {
+                    nonce: short_nonce(given.pNonce, given.ulNonceLen)?,
+                    aad: inner(given.pAAD, given.ulAADLen)?,
                 })
             }
             Shape::Eddsa => {
@@ -167,6 +201,9 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
                 let context = inner(given.pContextData, given.ulContextDataLen)?;
                 Ok(Params::Eddsa { prehash: given.phFlag != 0, context })
             }
+            Shape::Hkdf => kdf::hkdf(structure(pointer, length)?),
+            Shape::Kdf | Shape::FeedbackKdf => kdf::sp800_108(shape, pointer, length),
+            Shape::Pbkdf2 => kdf::pbkdf2(structure(pointer, length)?),
             Shape::SignContext => {
                 let given: CK_SIGN_ADDITIONAL_CONTEXT = structure(pointer, length)?;
                 sign_context(given.hedgeVariant, given.pContext, given.ulContextLen, None)
@@ -180,6 +217,16 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
             _ => Err(Error::MechanismParamInvalid),
         }
     }
+}
+
+/// RFC 8439's nonce. The standard counts it in bits; many clients in bytes.
+unsafe fn short_nonce(pointer: *const u8, length: CK_ULONG) -> Result<[u8; 12]> {
+    if !matches!(length, 12 | 96) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    // SAFETY: passed on.
+    let bytes = unsafe { inner(pointer, 12)? };
+    bytes[..].try_into().map_err(|_| Error::MechanismParamInvalid)
 }
 
 /// A context and whether the signature is hedged.

@@ -2,8 +2,8 @@
 
 use super::memory::{read, string, write, write_list};
 use super::{
-    early_c_functions, general::*, keys::*, objects::*, operations::*, sessions::*, tokens::*, trace,
-    unsupported::*, wanted,
+    early_c_functions, general::*, keys::*, messages::*, objects::*, operations::*, sessions::*, tokens::*,
+    trace, unsupported::*, wanted,
 };
 use crate::error::{Error, Result};
 use cryptoki_sys::*;

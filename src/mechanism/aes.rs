@@ -2,7 +2,7 @@
 
 use super::operation::{MacVerify, Whole, run};
 use super::params::Iv;
-use super::{Key, Mechanism, Params, Shape, Transform, row, secret};
+use super::{Key, Mechanism, MessageShape, Params, Shape, Transform, row, secret};
 use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
 use crate::crypto::{Direction, Mode};
 use crate::error::{Error, Result};
@@ -165,8 +165,8 @@ fn unpadded(block: &[u8; BLOCK]) -> Result<usize> {
     if bool::from(good) { Ok(usize::from(kept)) } else { Err(Error::EncryptedDataInvalid) }
 }
 
-/// CTR: bytes in, bytes out.
-struct Stream(BlockCipher);
+/// CTR and the like: bytes in, bytes out.
+pub(super) struct Stream(pub BlockCipher);
 
 impl Transform for Stream {
     fn update_length(&self, input: usize) -> usize {
@@ -280,7 +280,7 @@ impl Transform for GcmSeal {
     }
 }
 
-fn check_gcm(iv: &Iv, tag_bits: usize) -> Result<()> {
+pub(super) fn check_gcm(iv: &Iv, tag_bits: usize) -> Result<()> {
     if iv.is_empty() || !matches!(tag_bits, 32 | 64 | 96 | 104 | 112 | 120 | 128) {
         return Err(Error::MechanismParamInvalid);
     }
@@ -364,18 +364,19 @@ fn key_wrap(
     })
 }
 
-fn wrap_plain(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+pub(super) fn wrap_plain(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     key_wrap(key, &params, false, direction)
 }
 
-fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
+pub(super) fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     key_wrap(key, &params, true, direction)
 }
 
 /// A row of a cipher that may also wrap keys.
 macro_rules! wrapping {
-    ($id:ident, $shape:expr, $approved:expr, $cipher:ident) => {
+    ($id:ident, $shape:expr, $approved:expr, $cipher:ident $(, $field:ident: $value:expr)?) => {
         row!($id, $shape, KEYS, SIZES, $approved,
+            $($field: $value,)?
             cipher: $cipher,
             wrap: |key, params, plain| run($cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
             unwrap: |key, params, wrapped| run($cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))
@@ -390,7 +391,7 @@ pub const ROWS: &[Mechanism] = &[
     wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc),
     wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad),
     row!(CKM_AES_CTR, Shape::Ctr, KEYS, SIZES, true, cipher: ctr),
-    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm),
+    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm, message: MessageShape::Gcm),
     row!(CKM_AES_CMAC, Shape::None, KEYS, SIZES, true,
         sign: |key, params| cmac(key, params, false),
         verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params, false)?)))),

@@ -1,8 +1,9 @@
-//! Short Weierstrass curves (PKCS#11 3.2 §6.3): P-256, P-384, P-521 and secp256k1.
+//! Short Weierstrass curves (PKCS#11 3.2 §6.3): P-224, P-256, P-384, P-521 and
+//! secp256k1; ECDH of X25519 too.
 
 use super::import::{ec_private_material, point_octets, public_half};
 use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify};
-use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, key, row};
+use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, key, montgomery, row};
 use crate::crypto::{Hash, Secret, derive, ec};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
@@ -10,7 +11,9 @@ use cryptoki_sys::*;
 use std::sync::Arc;
 
 const KEYS: &[u64] = &[CKK_EC];
-const SIZES: (u64, u64) = (256, 521);
+const SIZES: (u64, u64) = (224, 521);
+/// What ECDH agrees with.
+const AGREEING: &[u64] = &[CKK_EC, CKK_EC_MONTGOMERY];
 
 fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
     let curve = key::curve(public)?;
@@ -66,12 +69,17 @@ fn verify_hashed(key: Arc<Key>, hash: Hash) -> Result<Box<dyn Verifier>> {
     Ok(Box::new(HashThenVerify::new(hash, move |digest, signature| verify(&key, digest, signature))))
 }
 
-/// ECDH (all these curves have cofactor 1, so both forms are one). With CKD_NULL a shorter key
+/// ECDH (the Weierstrass curves have cofactor 1, and X25519 clears its own: both forms are one). With CKD_NULL a shorter key
 /// loses bytes at the leading end, as the standard says; a KDF makes exactly what is asked for.
 fn agree(key: &Arc<Key>, params: Params, length: Option<usize>) -> Result<Secret> {
     let Params::Ecdh { kdf, shared, public } = params else { return Err(Error::MechanismParamInvalid) };
-    let point = point_octets(key.curve()?, &public).map_err(|_| Error::MechanismParamInvalid)?;
-    let secret = key.ec_private()?.agree(point).map_err(|error| match error {
+    let secret = if key.key_type() == Some(CKK_EC_MONTGOMERY) {
+        montgomery::agree(key, &public)
+    } else {
+        let point = point_octets(key.curve()?, &public).map_err(|_| Error::MechanismParamInvalid)?;
+        key.ec_private()?.agree(point)
+    };
+    let secret = secret.map_err(|error| match error {
         Error::PublicKeyInvalid => Error::MechanismParamInvalid,
         other => other,
     })?;
@@ -105,6 +113,6 @@ pub const ROWS: &[Mechanism] = &[
     hashed!(CKM_ECDSA_SHA3_256, Sha3_256, true),
     hashed!(CKM_ECDSA_SHA3_384, Sha3_384, true),
     hashed!(CKM_ECDSA_SHA3_512, Sha3_512, true),
-    row!(CKM_ECDH1_DERIVE, Shape::Ecdh, KEYS, SIZES, true, derive: agree),
-    row!(CKM_ECDH1_COFACTOR_DERIVE, Shape::Ecdh, KEYS, SIZES, true, derive: agree),
+    row!(CKM_ECDH1_DERIVE, Shape::Ecdh, AGREEING, SIZES, true, derive: agree),
+    row!(CKM_ECDH1_COFACTOR_DERIVE, Shape::Ecdh, AGREEING, SIZES, true, derive: agree),
 ];

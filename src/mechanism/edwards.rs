@@ -1,10 +1,10 @@
-//! Ed25519 (PKCS#11 3.2 §6.3, RFC 8032), pure: CKM_EDDSA without a parameter, or with phFlag false
-//! and no context.
+//! Ed25519 (PKCS#11 3.2 §6.3, RFC 8032): CKM_EDDSA pure without a parameter, or with phFlag false and no
+//! context; Ed25519ctx with a context, Ed25519ph with phFlag.
 
 use super::import::{ed_private_material, edwards_params, public_half};
 use super::operation::{Whole, WholeVerify};
 use super::{Material, Mechanism, Params, Shape, row};
-use crate::crypto::ed25519;
+use crate::crypto::{EdScheme, ed25519};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
 use cryptoki_sys::*;
@@ -13,16 +13,22 @@ const KEYS: &[u64] = &[CKK_EC_EDWARDS];
 const SIZES: (u64, u64) = (255, 255);
 const SIGNATURE: usize = 64;
 
-fn pure(params: Params) -> Result<()> {
+fn scheme(params: Params) -> Result<EdScheme> {
     match params {
-        Params::None => Ok(()),
-        Params::Eddsa { prehash: false, context } if context.is_empty() => Ok(()),
+        Params::None => Ok(EdScheme::Pure),
+        Params::Eddsa { prehash: false, context } if context.is_empty() => Ok(EdScheme::Pure),
+        Params::Eddsa { context, .. } if context.len() > 255 => Err(Error::MechanismParamInvalid),
+        Params::Eddsa { prehash: true, context } => Ok(EdScheme::Prehash(context)),
+        // The portable implementation has none, and says so when it signs: too late.
+        Params::Eddsa { context, .. } if cfg!(feature = "aws-lc") => Ok(EdScheme::Context(context)),
         _ => Err(Error::MechanismParamInvalid),
     }
 }
 
 fn generate_pair(params: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
-    pure(params)?;
+    if scheme(params)? != EdScheme::Pure {
+        return Err(Error::MechanismParamInvalid);
+    }
     edwards_params(public)?;
     let mut private = ed_private_material(ed25519::PrivateKey::generate()?)?;
     let public_material = public_half(&private);
@@ -35,17 +41,19 @@ pub const ROWS: &[Mechanism] = &[
     // It generates too: GnuTLS before 3.8 asks for Ed25519 keys by the mechanism that signs.
     row!(CKM_EDDSA, Shape::Eddsa, KEYS, SIZES, true, generate_pair: generate_pair,
     sign: |key, params| {
-        pure(params)?;
+        let scheme = scheme(params)?;
         key.ed_private()?;
         Ok(Box::new(Whole::new(|_| SIGNATURE, move |data, out| {
             let signature = out.first_chunk_mut().ok_or(Error::GeneralError)?;
-            key.ed_private()?.sign(data, signature)?;
+            key.ed_private()?.sign_as(&scheme, data, signature)?;
             Ok(SIGNATURE)
         })))
     },
     verify: |key, params| {
-        pure(params)?;
+        let scheme = scheme(params)?;
         key.ed_public()?;
-        Ok(Box::new(WholeVerify::new(move |data, signature| key.ed_public()?.verify(data, signature))))
+        Ok(Box::new(WholeVerify::new(move |data, signature| {
+            key.ed_public()?.verify_as(&scheme, data, signature)
+        })))
     }),
 ];

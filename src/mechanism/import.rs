@@ -3,10 +3,10 @@
 
 use super::key::{bits, curve, digits, rsa_parts, rsa_public};
 use super::secret::LONGEST;
-use super::{Material, ml_dsa, ml_kem, seeded};
+use super::{Material, ml_dsa, ml_kem, montgomery, seeded};
 use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
-use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey};
+use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
 use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value, rules};
@@ -55,6 +55,19 @@ pub fn examine(object: &Object) -> Result<Material> {
         (CKO_PRIVATE_KEY, CKK_EC_EDWARDS) => {
             edwards_params(object)?;
             let material = ed_private_material(Secret::from(object.bytes(CKA_VALUE)))?;
+            let given = object.bytes(CKA_EC_POINT);
+            if !given.is_empty() {
+                same_point(&material, edwards_point(given)?)?;
+            }
+            Ok(material)
+        }
+        (CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY) => {
+            montgomery::params(object)?;
+            Ok(montgomery::public_material(edwards_point(object.bytes(CKA_EC_POINT))?))
+        }
+        (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY) => {
+            montgomery::params(object)?;
+            let material = montgomery::private_material(Secret::from(object.bytes(CKA_VALUE)))?;
             let given = object.bytes(CKA_EC_POINT);
             if !given.is_empty() {
                 same_point(&material, edwards_point(given)?)?;
@@ -118,6 +131,11 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
             material.push((CKA_EC_PARAMS, Value::Bytes(ED25519_OID.to_vec())));
             Ok(material)
         }
+        (PrivateKey::X25519(scalar), CKK_EC_MONTGOMERY) => {
+            let mut material = checked(montgomery::private_material(scalar))?;
+            material.push((CKA_EC_PARAMS, Value::Bytes(X25519_OID.to_vec())));
+            Ok(material)
+        }
         (PrivateKey::MlDsa(set, parts), CKK_ML_DSA) => {
             checked(seeded::private_key::<crypto::ml_dsa::PrivateKey>(set, parts))
         }
@@ -140,7 +158,8 @@ pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
         }
         CKK_AES => return Err(Error::AttributeValueInvalid),
         _ if !(1..=LONGEST).contains(&(value.len() as u64)) => return Err(Error::AttributeValueInvalid),
-        CKK_GENERIC_SECRET => Hash::Sha1.digest(&value)[..3].to_vec(),
+        CKK_CHACHA20 if value.len() != 32 => return Err(Error::AttributeValueInvalid),
+        CKK_GENERIC_SECRET | CKK_HKDF | CKK_CHACHA20 => Hash::Sha1.digest(&value)[..3].to_vec(),
         other if rules::HMAC_KEY_TYPES.contains(&other) => Hash::Sha1.digest(&value)[..3].to_vec(),
         _ => return Err(Error::AttributeValueInvalid),
     };
@@ -227,14 +246,19 @@ pub(super) fn unknown_curve(params: &[u8]) -> Error {
 
 /// CKA_EC_PARAMS of an Edwards key: the OID, or the curve's name as a PrintableString.
 pub(super) fn edwards_params(object: &Object) -> Result<()> {
+    short_params(object, ED25519_OID, &[b"edwards25519", b"Ed25519"])
+}
+
+/// That CKA_EC_PARAMS says the one curve of its kind that there is.
+pub(super) fn short_params(object: &Object, oid: &[u8], names: &[&[u8]]) -> Result<()> {
     let params = object.bytes(CKA_EC_PARAMS);
     let mut reader = Reader::new(params);
     let name = reader.take(PRINTABLE_STRING).filter(|_| reader.is_empty());
-    let named = name.is_some_and(|name| [&b"edwards25519"[..], b"Ed25519"].contains(&name));
-    if params == ED25519_OID || named { Ok(()) } else { Err(unknown_curve(params)) }
+    let named = name.is_some_and(|name| names.contains(&name));
+    if params == oid || named { Ok(()) } else { Err(unknown_curve(params)) }
 }
 
-/// The 32 bytes of an Ed25519 point: in a DER OCTET STRING (the standard's form) or as they are.
+/// The 32 bytes of an Ed25519 or X25519 point: in a DER OCTET STRING (the standard's form) or as they are.
 pub(super) fn edwards_point(bytes: &[u8]) -> Result<&[u8; 32]> {
     let point = bytes.strip_prefix(&[OCTET_STRING, 32]).filter(|rest| rest.len() == 32).unwrap_or(bytes);
     point.try_into().map_err(|_| Error::AttributeValueInvalid)

@@ -131,7 +131,7 @@ fn size(object: &Object) -> u64 {
     match object.key_type() {
         Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
         Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
-        Some(CKK_EC_EDWARDS) => 255,
+        Some(CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => 255,
         Some(CKK_ML_DSA) => dsa::parameter_set(object).map_or(0, |set| set.public_length() as u64),
         Some(CKK_ML_KEM) => kem::parameter_set(object).map_or(0, |set| set.public_length() as u64),
         _ => object.bytes(CKA_VALUE).len() as u64,
@@ -361,6 +361,9 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
         }
         (CKO_PRIVATE_KEY, Some(CKK_EC_EDWARDS)) => {
             pkcs8::encode(&PrivateKey::Ed25519(Secret::from(key.value())))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_EC_MONTGOMERY)) => {
+            pkcs8::encode(&PrivateKey::X25519(Secret::from(key.value())))
         }
         (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
             pkcs8::encode(&PrivateKey::MlDsa(dsa::parameter_set(object)?, seeded::parts(object)))

@@ -6,14 +6,20 @@
 //! line in [`FAMILIES`].
 
 mod aes;
+mod aes_modes;
+mod chacha20;
+mod cloudhsm;
 mod digest;
 mod ec;
 mod edwards;
 mod hmac;
 pub mod import;
+mod kdf;
 pub mod key;
+pub mod message;
 pub mod ml_dsa;
 pub mod ml_kem;
+mod montgomery;
 pub mod operation;
 pub mod params;
 mod rsa;
@@ -23,6 +29,7 @@ mod seeded;
 pub mod table;
 
 pub use key::Key;
+pub use message::{Message, MessageShape};
 pub use operation::{Transform, Verifier};
 pub use params::{Params, Shape};
 
@@ -48,7 +55,8 @@ pub type Generate = fn(Params, &Object) -> Result<Material>;
 pub type GeneratePair = fn(Params, &Object, &Object) -> Result<(Material, Material)>;
 pub type Wrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
 pub type Unwrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
-/// `length`: how many bytes the new key needs, `None` for all the mechanism yields.
+/// `length`: how many bytes the new key needs, `None` for all the mechanism yields. Further keys of
+/// the same call follow the first.
 pub type Derive = fn(&Arc<Key>, Params, Option<usize>) -> Result<Secret>;
 
 /// A new shared secret for the holder of the private key: (ciphertext, secret).
@@ -74,6 +82,8 @@ pub struct Mechanism {
     pub cipher: Option<StartCipher>,
     pub sign: Option<StartSign>,
     pub verify: Option<StartVerify>,
+    /// Encrypts messages, too, each with a parameter of this shape.
+    pub message: Option<MessageShape>,
     /// Signatures that hold their data, so that it need not be sent beside them (and `sign` makes them).
     pub recover: Option<StartRecover>,
     pub generate: Option<Generate>,
@@ -81,6 +91,8 @@ pub struct Mechanism {
     pub wrap: Option<Wrap>,
     pub unwrap: Option<Unwrap>,
     pub derive: Option<Derive>,
+    /// What comes out is a data object that is no secret.
+    pub derive_data: Option<Derive>,
     pub encapsulate: Option<Encapsulate>,
     pub decapsulate: Option<Decapsulate>,
 }
@@ -97,12 +109,14 @@ pub const UNUSED: Mechanism = Mechanism {
     cipher: None,
     sign: None,
     verify: None,
+    message: None,
     recover: None,
     generate: None,
     generate_pair: None,
     wrap: None,
     unwrap: None,
     derive: None,
+    derive_data: None,
     encapsulate: None,
     decapsulate: None,
 };
@@ -130,11 +144,16 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("RSA with a hash", rsa::HASHED_ROWS),
     ("Elliptic curves", ec::ROWS),
     ("Edwards curves", edwards::ROWS),
+    ("Montgomery curves", montgomery::ROWS),
     ("ML-DSA", ml_dsa::ROWS),
     ("ML-KEM", ml_kem::ROWS),
     ("AES", aes::ROWS),
+    ("Further modes of AES", aes_modes::ROWS),
+    ("AWS CloudHSM's numbers", cloudhsm::ROWS),
+    ("ChaCha20", chacha20::ROWS),
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
+    ("Key derivation", kdf::ROWS),
     ("Digests", digest::ROWS),
 ];
 
@@ -179,16 +198,20 @@ impl Mechanism {
             (self.cipher.is_some(), CKF_ENCRYPT | CKF_DECRYPT),
             (self.sign.is_some(), CKF_SIGN),
             (self.verify.is_some(), CKF_VERIFY),
+            (self.message.is_some(), CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MULTI_MESSAGE),
+            (self.sign.is_some(), CKF_MESSAGE_SIGN | CKF_MULTI_MESSAGE),
+            (self.verify.is_some(), CKF_MESSAGE_VERIFY | CKF_MULTI_MESSAGE),
             (self.recover.is_some(), CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER),
             (self.generate.is_some(), CKF_GENERATE),
             (self.generate_pair.is_some(), CKF_GENERATE_KEY_PAIR),
             (self.wrap.is_some(), CKF_WRAP),
             (self.unwrap.is_some(), CKF_UNWRAP),
-            (self.derive.is_some(), CKF_DERIVE),
+            (self.derive.or(self.derive_data).is_some(), CKF_DERIVE),
             (self.encapsulate.is_some(), CKF_ENCAPSULATE),
             (self.decapsulate.is_some(), CKF_DECAPSULATE),
             (self.keys.contains(&CKK_EC), EC_FLAGS),
             (self.keys.contains(&CKK_EC_EDWARDS), CKF_EC_OID | CKF_EC_CURVENAME),
+            (self.keys.contains(&CKK_EC_MONTGOMERY), CKF_EC_OID | CKF_EC_CURVENAME),
         ];
         can.iter().filter(|(can, _)| *can).fold(0, |flags, (_, flag)| flags | *flag)
     }

@@ -1,6 +1,9 @@
 //! Mechanism parameters as owned values; `ffi` fills them by the row's [`Shape`].
 
-use crate::crypto::Hash;
+use crate::crypto::sp800_108::Number;
+use crate::crypto::{Hash, Secret};
+use crate::error::{Error, Result};
+use crate::object::Template;
 
 /// What the parameter of a mechanism looks like in C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +26,22 @@ pub enum Shape {
     Ctr,
     /// CK_GCM_PARAMS, with or without ulIvBits (48 or 40 bytes).
     Gcm,
+    /// CK_CCM_PARAMS.
+    Ccm,
+    /// CK_SALSA20_CHACHA20_POLY1305_PARAMS.
+    ChaCha20Poly1305,
     /// CK_ECDH1_DERIVE_PARAMS.
     Ecdh,
     /// None, or CK_EDDSA_PARAMS.
     Eddsa,
+    /// CK_HKDF_PARAMS.
+    Hkdf,
+    /// CK_SP800_108_KDF_PARAMS.
+    Kdf,
+    /// CK_SP800_108_FEEDBACK_KDF_PARAMS.
+    FeedbackKdf,
+    /// CK_PKCS5_PBKD2_PARAMS2, or CK_PKCS5_PBKD2_PARAMS, which has a pointer to the password's length.
+    Pbkdf2,
     /// None, or CK_SIGN_ADDITIONAL_CONTEXT.
     SignContext,
     /// CK_HASH_SIGN_ADDITIONAL_CONTEXT.
@@ -70,6 +85,17 @@ pub enum Params {
         aad: Vec<u8>,
         tag_bits: usize,
     },
+    /// How many bytes will come, nonce, additional data, tag length in bytes.
+    Ccm {
+        data_length: usize,
+        nonce: Vec<u8>,
+        aad: Vec<u8>,
+        tag_length: usize,
+    },
+    ChaCha20Poly1305 {
+        nonce: [u8; 12],
+        aad: Vec<u8>,
+    },
     /// KDF (`None`: CKD_NULL), shared data, the peer's point (raw or in an OCTET STRING).
     Ecdh {
         kdf: Option<Hash>,
@@ -86,6 +112,89 @@ pub enum Params {
         context: Vec<u8>,
         hash: Option<Hash>,
     },
+    /// Which halves are done; the salt (`None`: zeros).
+    Hkdf {
+        extract: bool,
+        expand: bool,
+        hash: Hash,
+        salt: Option<Input>,
+        info: Vec<u8>,
+    },
+    Kdf(Kdf),
+    Pbkdf2 {
+        hash: Hash,
+        password: Secret,
+        salt: Vec<u8>,
+        iterations: u32,
+    },
+}
+
+impl Params {
+    /// The inputs that may be keys, for the session to look up.
+    pub fn inputs<'a>(&'a mut self) -> Vec<&'a mut Input> {
+        match self {
+            Params::Hkdf { extract: true, salt, .. } => salt.iter_mut().collect(),
+            Params::Kdf(kdf) => {
+                let data = |field: &'a mut KdfField| match field {
+                    KdfField::Data(input) => Some(input),
+                    _ => None,
+                };
+                kdf.fields.iter_mut().filter_map(data).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Bytes that the caller gave, or the value of a key of his.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    Bytes(Vec<u8>),
+    /// By its handle: nobody looked yet.
+    Key(u64),
+    Value(Secret),
+}
+
+impl Input {
+    pub fn bytes(&self) -> Result<&[u8]> {
+        match self {
+            Input::Bytes(bytes) => Ok(bytes),
+            Input::Value(value) => Ok(value),
+            Input::Key(_) => Err(Error::GeneralError),
+        }
+    }
+}
+
+/// The parameter of the SP 800-108 mechanisms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kdf {
+    pub prf: Prf,
+    pub fields: Vec<KdfField>,
+    /// Of feedback mode.
+    pub initial: Vec<u8>,
+    /// Templates of the keys that are derived after the first.
+    pub more: Vec<Template>,
+    /// How long those are, in bytes: for the session to say.
+    pub lengths: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prf {
+    Hmac(Hash),
+    AesCmac,
+}
+
+/// A CK_PRF_DATA_PARAM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KdfField {
+    /// The iteration variable: a counter in counter mode, `None` in the others.
+    Iteration(Option<Number>),
+    Counter(Number),
+    Length {
+        format: Number,
+        segments: bool,
+    },
+    Data(Input),
 }
 
 /// An IV without an allocation when it is as short as all but a few are.

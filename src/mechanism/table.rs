@@ -15,6 +15,7 @@ pub fn abilities(row: &Mechanism) -> String {
         (CKF_VERIFY_RECOVER, "verify recover"),
         (CKF_ENCRYPT, "encrypt"),
         (CKF_DECRYPT, "decrypt"),
+        (CKF_MESSAGE_ENCRYPT, "messages"),
         (CKF_WRAP, "wrap"),
         (CKF_UNWRAP, "unwrap"),
         (CKF_DERIVE, "derive"),

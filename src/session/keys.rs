@@ -1,4 +1,4 @@
-//! Keys made, wrapped, unwrapped and derived (PKCS#11 3.2 §5.18).
+//! Keys made, wrapped and unwrapped (PKCS#11 3.2 §5.18); `derive` has those made from other keys.
 
 use super::Library;
 use super::operation::check_key;
@@ -15,13 +15,21 @@ use crate::token::{Access, Handle};
 use cryptoki_sys::*;
 use std::sync::Arc;
 
-/// The key type that a generating mechanism makes.
-fn made_type(mechanism: &Mechanism) -> Result<u64> {
-    mechanism.keys.first().copied().ok_or(Error::MechanismInvalid)
+/// The key type that a generating mechanism makes; `None` when the template says which of several.
+fn made_type(mechanism: &Mechanism) -> Option<u64> {
+    if let [only] = mechanism.keys { Some(*only) } else { None }
+}
+
+/// How a generated key comes to be: one that follows from a password is known to who has that.
+fn generated(params: &Params) -> Origin {
+    match params {
+        Params::Pbkdf2 { .. } => Origin::Derived { always_sensitive: false, never_extractable: false },
+        _ => Origin::Generated,
+    }
 }
 
 /// What is recorded of a new key.
-fn note(event: Event, mechanism: &Mechanism) -> Note {
+pub(super) fn note(event: Event, mechanism: &Mechanism) -> Note {
     Note::of(event).detail("mechanism", mechanism.name)
 }
 
@@ -30,7 +38,7 @@ fn made_by(mechanism: &Mechanism) -> (u64, Value) {
 }
 
 /// A nested template of a key, such as CKA_WRAP_TEMPLATE.
-fn imposed(key: &Key, kind: u64) -> Option<&Template> {
+pub(super) fn imposed(key: &Key, kind: u64) -> Option<&Template> {
     match key.object().get(kind) {
         Some(Value::Template(template)) => Some(template),
         _ => None,
@@ -38,7 +46,12 @@ fn imposed(key: &Key, kind: u64) -> Option<&Template> {
 }
 
 /// The key behind a handle, a fault of it said in the words of its part.
-fn resolve(session: &Session, access: Access<'_>, handle: Handle, invalid: Error) -> Result<Arc<Key>> {
+pub(super) fn resolve(
+    session: &Session,
+    access: Access<'_>,
+    handle: Handle,
+    invalid: Error,
+) -> Result<Arc<Key>> {
     session
         .slot
         .token
@@ -100,8 +113,11 @@ impl Library {
         let login = session.slot.login.read().clone();
         let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
         let asker = policy::asker(login.as_ref());
-        let key_type = Some(made_type(mechanism)?);
-        let draft = Draft::new(Origin::Generated, Some(CKO_SECRET_KEY), key_type, template, asker)?;
+        let key_type = made_type(mechanism);
+        let draft = Draft::new(generated(&params), Some(CKO_SECRET_KEY), key_type, template, asker)?;
+        if !draft.attributes().key_type().is_some_and(|made| mechanism.keys.contains(&made)) {
+            return Err(Error::TemplateInconsistent);
+        }
         policy::may_make(session.access(&login), draft.attributes())?;
         let mut material = generate(params, draft.attributes())?;
         material.push(made_by(mechanism));
@@ -121,7 +137,7 @@ impl Library {
         let login = session.slot.login.read().clone();
         let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
         let asker = policy::asker(login.as_ref());
-        let key_type = Some(made_type(mechanism)?);
+        let key_type = made_type(mechanism);
         let public = Draft::new(Origin::Generated, Some(CKO_PUBLIC_KEY), key_type, public, asker)?;
         let private = Draft::new(Origin::Generated, Some(CKO_PRIVATE_KEY), key_type, private, asker)?;
         let access = session.access(&login);
@@ -273,50 +289,4 @@ impl Library {
         let note = note(Event::Derive, mechanism).detail("from", private.id());
         session.insert_one(&login, key, note)
     }
-
-    pub fn derive_key(
-        &self,
-        session: u64,
-        mechanism: &'static Mechanism,
-        params: Params,
-        base: Handle,
-        template: Template,
-    ) -> Result<Handle> {
-        let session = self.session(session)?;
-        let login = session.slot.login.read().clone();
-        let access = session.access(&login);
-        let derive = mechanism.derive.ok_or(Error::MechanismInvalid)?;
-        let base = resolve(&session, access, base, Error::KeyHandleInvalid)?;
-        check_key(&base, mechanism, CKA_DERIVE)?;
-        let mut template = match imposed(&base, CKA_DERIVE_TEMPLATE) {
-            Some(imposed) => merge(template, imposed)?,
-            None => template,
-        };
-        if !template.iter().any(|(kind, _)| *kind == CKA_KEY_TYPE) {
-            template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
-        }
-        let origin = Origin::Derived {
-            always_sensitive: base.object().flag(CKA_ALWAYS_SENSITIVE),
-            never_extractable: base.object().flag(CKA_NEVER_EXTRACTABLE),
-        };
-        let draft = Draft::new(origin, Some(CKO_SECRET_KEY), None, template, policy::asker(login.as_ref()))?;
-        policy::may_make(access, draft.attributes())?;
-        let object = draft.attributes();
-        let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
-        let length = object.number(CKA_VALUE_LEN).map(|length| length as usize);
-        if length.is_some_and(|length| length == 0 || length > LONGEST_DERIVED) {
-            return Err(Error::AttributeValueInvalid);
-        }
-        if length.is_none() && key_type == CKK_AES {
-            return Err(Error::TemplateIncomplete);
-        }
-        session.slot.token.record_use(access, &base, "derive", mechanism.name)?;
-        let bytes = derive(&base, params, length)?;
-        let material = import::from_bytes(CKO_SECRET_KEY, key_type, &bytes)?;
-        let note = note(Event::Derive, mechanism).detail("from", base.id());
-        session.insert_one(&login, draft.complete(material)?, note)
-    }
 }
-
-/// The longest key that may be derived, in bytes.
-const LONGEST_DERIVED: usize = 1 << 16;

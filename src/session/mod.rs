@@ -4,11 +4,13 @@
 //! Everything here takes owned values or byte slices; C pointers end in `ffi`. Each entry finds its
 //! session without a lock, and locks that session only.
 
+mod derive;
 mod fork;
 mod keys;
 mod library;
 mod logger;
 mod login;
+mod messages;
 mod objects;
 mod operation;
 mod random;

@@ -2,7 +2,7 @@
 //! small, and the end (PKCS#11 3.2 §5.2, §5.8 to §5.14). What goes on and what ends is `running`'s.
 
 use super::Library;
-use super::running::{NO_KEY, Operation, Origin, Output, Purpose, Recent, Work};
+use super::running::{Messages, NO_KEY, Operation, Origin, Output, Purpose, Recent, Work};
 use super::sessions::Session;
 use crate::crypto::Direction;
 use crate::error::{Error, Result};
@@ -60,12 +60,12 @@ fn in_time(key: &Key, usage: u64) -> Result<()> {
 }
 
 /// The CKA_ flag a purpose needs, and whether the key must be a private or secret one.
-fn needs(purpose: Purpose) -> (u64, bool) {
+pub(super) fn needs(purpose: Purpose) -> (u64, bool) {
     match purpose {
-        Purpose::Encrypt => (CKA_ENCRYPT, false),
-        Purpose::Decrypt => (CKA_DECRYPT, true),
-        Purpose::Sign => (CKA_SIGN, true),
-        Purpose::Verify | Purpose::VerifySignature => (CKA_VERIFY, false),
+        Purpose::Encrypt | Purpose::MessageEncrypt => (CKA_ENCRYPT, false),
+        Purpose::Decrypt | Purpose::MessageDecrypt => (CKA_DECRYPT, true),
+        Purpose::Sign | Purpose::MessageSign => (CKA_SIGN, true),
+        Purpose::Verify | Purpose::VerifySignature | Purpose::MessageVerify => (CKA_VERIFY, false),
         Purpose::SignRecover => (CKA_SIGN_RECOVER, true),
         Purpose::VerifyRecover => (CKA_VERIFY_RECOVER, false),
         Purpose::Digest => (0, false),
@@ -83,6 +83,17 @@ fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>)
             Work::Verifier(mechanism.verify.ok_or(none)?(key, params)?)
         }
         Purpose::VerifyRecover => Work::Transform(mechanism.recover.ok_or(none)?(key, params)?),
+        Purpose::MessageEncrypt | Purpose::MessageDecrypt => Work::Messages(Messages::default()),
+        // Whether the parameter is one is told now.
+        Purpose::MessageSign => {
+            let asks = key.always_authenticate();
+            mechanism.sign.ok_or(none)?(key, params.clone())?;
+            Work::Messages(Messages { params, asks, ..Messages::default() })
+        }
+        Purpose::MessageVerify => {
+            mechanism.verify.ok_or(none)?(key, params.clone())?;
+            Work::Messages(Messages { params, ..Messages::default() })
+        }
         Purpose::Digest => return Err(Error::GeneralError),
     })
 }
@@ -112,7 +123,12 @@ fn look_up(session: &Session, origin: &mut Origin, recorded: &mut bool) -> Resul
     let token = &session.slot.token;
     origin.generation = token.generation();
     let key = token.key(session.access(&login), origin.key)?;
-    if key.audits_use() && !std::mem::replace(recorded, true) {
+    // Of messages, each is recorded when it is worked on.
+    let messages = matches!(
+        origin.purpose,
+        Purpose::MessageEncrypt | Purpose::MessageDecrypt | Purpose::MessageSign | Purpose::MessageVerify
+    );
+    if key.audits_use() && !messages && !std::mem::replace(recorded, true) {
         let (usage, purpose) = (needs(origin.purpose).0, origin.purpose.name());
         check_key(&key, origin.mechanism, usage)?;
         token.record_use(session.access(&login), &key, purpose, origin.mechanism.name)?;
@@ -124,8 +140,9 @@ fn can(purpose: Purpose, mechanism: &Mechanism) -> bool {
     match purpose {
         Purpose::Encrypt | Purpose::Decrypt => mechanism.cipher.is_some(),
         Purpose::Digest => mechanism.digest.is_some(),
-        Purpose::Sign => mechanism.sign.is_some(),
-        Purpose::Verify | Purpose::VerifySignature => mechanism.verify.is_some(),
+        Purpose::MessageEncrypt | Purpose::MessageDecrypt => mechanism.message.is_some(),
+        Purpose::Sign | Purpose::MessageSign => mechanism.sign.is_some(),
+        Purpose::Verify | Purpose::VerifySignature | Purpose::MessageVerify => mechanism.verify.is_some(),
         Purpose::SignRecover | Purpose::VerifyRecover => mechanism.recover.is_some(),
     }
 }
@@ -197,6 +214,10 @@ impl Library {
             (CKF_VERIFY, Purpose::VerifySignature),
             (CKF_SIGN_RECOVER, Purpose::SignRecover),
             (CKF_VERIFY_RECOVER, Purpose::VerifyRecover),
+            (CKF_MESSAGE_ENCRYPT, Purpose::MessageEncrypt),
+            (CKF_MESSAGE_DECRYPT, Purpose::MessageDecrypt),
+            (CKF_MESSAGE_SIGN, Purpose::MessageSign),
+            (CKF_MESSAGE_VERIFY, Purpose::MessageVerify),
         ];
         for (flag, purpose) in named {
             if flags & flag != 0 {

@@ -20,6 +20,10 @@ pub enum Purpose {
     Verify,
     SignRecover,
     VerifyRecover,
+    MessageEncrypt,
+    MessageDecrypt,
+    MessageSign,
+    MessageVerify,
     /// Of a signature that is given first.
     VerifySignature,
 }
@@ -35,6 +39,11 @@ impl Purpose {
             Purpose::Verify | Purpose::VerifySignature => "verify",
             Purpose::SignRecover => "sign-recover",
             Purpose::VerifyRecover => "verify-recover",
+            // The key is used as in the functions without messages.
+            Purpose::MessageEncrypt => "encrypt",
+            Purpose::MessageDecrypt => "decrypt",
+            Purpose::MessageSign => "sign",
+            Purpose::MessageVerify => "verify",
         }
     }
 }
@@ -60,20 +69,33 @@ impl Output<'_> {
 pub(super) enum Work {
     Transform(Box<dyn Transform>),
     Verifier(Box<dyn Verifier>),
+    Messages(Messages),
+}
+
+/// A process over many messages.
+#[derive(Default)]
+pub(super) struct Messages {
+    /// Of each signature.
+    pub params: Params,
+    /// The key asks for its password at each signature.
+    pub asks: bool,
+    /// The message whose parts are coming, and how many bytes of it came.
+    pub current: Option<Box<Work>>,
+    pub bytes: usize,
 }
 
 impl Work {
     fn rest(&mut self) -> bool {
         match self {
             Work::Transform(transform) => transform.rest(),
-            Work::Verifier(_) => false,
+            Work::Verifier(_) | Work::Messages(_) => false,
         }
     }
 
     fn restart(&mut self, params: &mut Params) -> bool {
         match self {
             Work::Transform(transform) => transform.restart(params),
-            Work::Verifier(_) => false,
+            Work::Verifier(_) | Work::Messages(_) => false,
         }
     }
 }
@@ -137,14 +159,18 @@ impl Operation {
     pub fn transform(&mut self) -> Result<&mut dyn Transform> {
         match &mut self.work {
             Work::Transform(transform) => Ok(&mut **transform),
-            Work::Verifier(_) => Err(Error::GeneralError),
+            Work::Verifier(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
+    }
+
+    pub fn messages(&mut self) -> Result<&mut Messages> {
+        if let Work::Messages(messages) = &mut self.work { Ok(messages) } else { Err(Error::GeneralError) }
     }
 
     pub fn verifier(&mut self) -> Result<&mut dyn Verifier> {
         match &mut self.work {
             Work::Verifier(verifier) => Ok(&mut **verifier),
-            Work::Transform(_) => Err(Error::GeneralError),
+            Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
     }
 
@@ -152,7 +178,7 @@ impl Operation {
     pub fn bound_verifier(&mut self) -> Result<(&mut dyn Verifier, &[u8])> {
         match &mut self.work {
             Work::Verifier(verifier) => Ok((&mut **verifier, &self.signature)),
-            Work::Transform(_) => Err(Error::GeneralError),
+            Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
     }
 
@@ -161,6 +187,7 @@ impl Operation {
         match &mut self.work {
             Work::Transform(transform) => transform.context(),
             Work::Verifier(verifier) => verifier.context(),
+            Work::Messages(_) => None,
         }
     }
 
@@ -188,7 +215,7 @@ struct Last {
 #[derive(Default)]
 pub(super) struct Operations {
     /// By purpose. They never move: moving one costs more than a step of a short one.
-    places: [Option<Operation>; 8],
+    places: [Option<Operation>; 12],
     /// Those that rest were started with it.
     last: Option<Last>,
 }

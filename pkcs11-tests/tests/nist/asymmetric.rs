@@ -116,7 +116,9 @@ pub fn rsa_pss(vector: &Vector) -> bool {
 /// (CKA_EC_PARAMS, bytes of a coordinate) by the section's name.
 fn curve(sections: &str) -> (&'static [u8], usize) {
     let first = sections.lines().next().unwrap_or_default();
-    if first.starts_with("P-256") || first.starts_with("EC ") {
+    if first.starts_with("P-224") || first.starts_with("EB ") {
+        (b"\x06\x05\x2b\x81\x04\x00\x21", 28)
+    } else if first.starts_with("P-256") || first.starts_with("EC ") {
         (b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07", 32)
     } else if first.starts_with("P-384") || first.starts_with("ED ") {
         (b"\x06\x05\x2b\x81\x04\x00\x22", 48)

@@ -40,10 +40,25 @@ fn crypt(encrypt: bool, mut mechanism: CK_MECHANISM, value: &[u8], input: &[u8])
 }
 
 pub fn block(vector: &Vector) -> bool {
+    run_block(vector, if vector.has("IV") { CKM_AES_CBC } else { CKM_AES_ECB })
+}
+
+pub fn cfb128(vector: &Vector) -> bool {
+    run_block(vector, CKM_AES_CFB128)
+}
+
+pub fn cfb8(vector: &Vector) -> bool {
+    run_block(vector, CKM_AES_CFB8)
+}
+
+pub fn ofb(vector: &Vector) -> bool {
+    run_block(vector, CKM_AES_OFB)
+}
+
+fn run_block(vector: &Vector, kind: CK_MECHANISM_TYPE) -> bool {
     let (value, plain, sealed) = (vector.bytes("KEY"), vector.bytes("PLAINTEXT"), vector.bytes("CIPHERTEXT"));
     let mut iv: [u8; 16] =
         if vector.has("IV") { vector.bytes("IV").try_into().expect("an IV") } else { [0; 16] };
-    let kind = if vector.has("IV") { CKM_AES_CBC } else { CKM_AES_ECB };
     let mut run = |encrypt, input: &[u8]| {
         let with = if vector.has("IV") { mechanism(kind, &mut iv) } else { mechanism(kind, &mut ()) };
         crypt(encrypt, with, &value, input)

@@ -1,4 +1,6 @@
-//! AES-128/192/256: unpadded block modes, GCM, CMAC, key wrap.
+//! AES-128/192/256: unpadded block modes, GCM, CMAC, key wrap; `ccm` beside it.
+
+pub mod ccm;
 
 use super::{check, not_null, owned};
 use crate::crypto::{Direction, Mode, Secret};
@@ -70,7 +72,7 @@ impl CipherContext {
     }
 }
 
-/// A running unpadded ECB, CBC or CTR. Padding and part-blocks are the caller's business.
+/// A running unpadded cipher. Padding and part-blocks are the caller's business.
 pub struct BlockCipher {
     context: CipherContext,
     /// Bytes a CTR may still process before its counter would wrap.
@@ -95,6 +97,17 @@ impl BlockCipher {
                 Mode::Ctr { .. } => {
                     by_length(key, [aws::EVP_aes_128_ctr(), aws::EVP_aes_192_ctr(), aws::EVP_aes_256_ctr()])?
                 }
+                Mode::Cfb128 => by_length(
+                    key,
+                    [aws::EVP_aes_128_cfb128(), aws::EVP_aes_192_cfb128(), aws::EVP_aes_256_cfb128()],
+                )?,
+                Mode::Cfb8 => by_length(
+                    key,
+                    [aws::EVP_aes_128_cfb8(), aws::EVP_aes_192_cfb8(), aws::EVP_aes_256_cfb8()],
+                )?,
+                Mode::Ofb => {
+                    by_length(key, [aws::EVP_aes_128_ofb(), aws::EVP_aes_192_ofb(), aws::EVP_aes_256_ofb()])?
+                }
             }
         };
         let context = CipherContext::new()?;
@@ -109,7 +122,7 @@ impl BlockCipher {
         Ok(Self { context, left: crate::crypto::parts::counter_room(mode, iv) })
     }
 
-    /// `input` and `out` have the same length; whole blocks but for CTR. A CTR whose counter
+    /// `input` and `out` have the same length; whole blocks in ECB and CBC. A CTR whose counter
     /// would wrap within counter_bits is `DataLenRange`.
     pub fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<()> {
         self.left = self.left.checked_sub(input.len() as u128).ok_or(Error::DataLenRange)?;

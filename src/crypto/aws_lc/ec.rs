@@ -1,4 +1,4 @@
-//! P-256, P-384 and P-521 by AWS-LC; secp256k1 is `CurveNotSupported` here (it is portable).
+//! P-224, P-256, P-384 and P-521 by AWS-LC; secp256k1 is `CurveNotSupported` here (it is portable).
 
 use super::big::{Big, write_padded};
 use super::{check, not_null, owned};
@@ -34,6 +34,7 @@ unsafe impl Sync for Handle {}
 impl Handle {
     fn new(curve: Curve) -> Result<Self> {
         let nid = match curve {
+            Curve::P224 => aws::NID_secp224r1,
             Curve::P256 => aws::NID_X9_62_prime256v1,
             Curve::P384 => aws::NID_secp384r1,
             Curve::P521 => aws::NID_secp521r1,

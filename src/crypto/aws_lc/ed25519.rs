@@ -1,7 +1,7 @@
-//! Ed25519 (RFC 8032), pure.
+//! Ed25519, Ed25519ctx and Ed25519ph (RFC 8032).
 
 use super::check;
-use crate::crypto::Secret;
+use crate::crypto::{EdScheme, Secret};
 use crate::error::{Error, Result};
 
 /// Seed and public key side by side, as AWS-LC wants them.
@@ -30,10 +30,24 @@ impl PrivateKey {
         public.copy_from_slice(&self.0[32..]);
         public
     }
+    /// Pure.
     pub fn sign(&self, message: &[u8], signature: &mut [u8; 64]) -> Result<()> {
-        // SAFETY: the key has 64 bytes, the signature 64.
+        self.sign_as(&EdScheme::Pure, message, signature)
+    }
+    pub fn sign_as(&self, scheme: &EdScheme, message: &[u8], signature: &mut [u8; 64]) -> Result<()> {
+        let (out, data, length, key) =
+            (signature.as_mut_ptr(), message.as_ptr(), message.len(), self.0.as_ptr());
+        // SAFETY: the key has 64 bytes, the signature 64; lengths are the slices' own.
         let code = unsafe {
-            aws_lc_sys::ED25519_sign(signature.as_mut_ptr(), message.as_ptr(), message.len(), self.0.as_ptr())
+            match scheme {
+                EdScheme::Pure => aws_lc_sys::ED25519_sign(out, data, length, key),
+                EdScheme::Context(context) => {
+                    aws_lc_sys::ED25519ctx_sign(out, data, length, key, context.as_ptr(), context.len())
+                }
+                EdScheme::Prehash(context) => {
+                    aws_lc_sys::ED25519ph_sign(out, data, length, key, context.as_ptr(), context.len())
+                }
+            }
         };
         check(code, Error::FunctionFailed)
     }
@@ -46,14 +60,27 @@ impl PublicKey {
         crate::crypto::portable::ed25519::PublicKey::new(public)?;
         public.try_into().map(Self).map_err(|_| Error::AttributeValueInvalid)
     }
-    /// `SignatureInvalid`, or `SignatureLenRange` when not 64 bytes.
+    /// Pure; `SignatureInvalid`, or `SignatureLenRange` when not 64 bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<()> {
+        self.verify_as(&EdScheme::Pure, message, signature)
+    }
+    /// As [`PublicKey::verify`].
+    pub fn verify_as(&self, scheme: &EdScheme, message: &[u8], signature: &[u8]) -> Result<()> {
         if signature.len() != 64 {
             return Err(Error::SignatureLenRange);
         }
-        // SAFETY: 64 and 32 bytes, as documented.
+        let (data, length, sig, key) = (message.as_ptr(), message.len(), signature.as_ptr(), self.0.as_ptr());
+        // SAFETY: 64 and 32 bytes, as documented; lengths are the slices' own.
         let code = unsafe {
-            aws_lc_sys::ED25519_verify(message.as_ptr(), message.len(), signature.as_ptr(), self.0.as_ptr())
+            match scheme {
+                EdScheme::Pure => aws_lc_sys::ED25519_verify(data, length, sig, key),
+                EdScheme::Context(context) => {
+                    aws_lc_sys::ED25519ctx_verify(data, length, sig, key, context.as_ptr(), context.len())
+                }
+                EdScheme::Prehash(context) => {
+                    aws_lc_sys::ED25519ph_verify(data, length, sig, key, context.as_ptr(), context.len())
+                }
+            }
         };
         check(code, Error::SignatureInvalid)
     }

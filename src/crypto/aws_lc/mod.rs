@@ -4,6 +4,7 @@
 
 pub mod aes;
 mod big;
+pub mod chacha20_poly1305;
 pub mod ec;
 pub mod ed25519;
 mod memory;
@@ -11,6 +12,7 @@ pub mod ml_dsa;
 pub mod ml_kem;
 pub mod random;
 pub mod rsa;
+pub mod x25519;
 
 use crate::error::{Error, Result};
 
@@ -40,7 +42,7 @@ fn clear_errors() {
 macro_rules! owned {
     ($(#[$doc:meta])* $name:ident, $type:ty, $free:path) => {
         $(#[$doc])*
-        pub(super) struct $name(std::ptr::NonNull<$type>);
+        pub(super) struct $name(pub(super) std::ptr::NonNull<$type>);
 
         impl $name {
             #[allow(dead_code)]

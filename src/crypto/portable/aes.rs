@@ -1,4 +1,6 @@
-//! AES-128/192/256: unpadded block modes, GCM, CMAC, key wrap.
+//! AES-128/192/256: unpadded block modes, GCM, CMAC, key wrap; `ccm` beside it.
+
+pub mod ccm;
 
 use crate::crypto::{Direction, Mode, Secret, parts};
 use crate::error::{Error, Result};
@@ -97,13 +99,49 @@ impl CounterStream {
     }
 }
 
+/// CFB and OFB: what is encrypted next, and the key stream with how much of it is used.
+struct Feedback {
+    mode: Mode,
+    register: Block,
+    stream: Zeroizing<[u8; 16]>,
+    used: usize,
+}
+
+impl Feedback {
+    fn apply(&mut self, schedule: &Schedule, direction: Direction, input: &[u8], out: &mut [u8]) {
+        for (data, out) in input.iter().zip(out) {
+            if self.used == 16 || self.mode == Mode::Cfb8 {
+                let mut block = self.register;
+                schedule.encrypt(std::slice::from_mut(&mut block));
+                self.stream.copy_from_slice(&block);
+                self.used = 0;
+                if self.mode == Mode::Ofb {
+                    self.register = block;
+                }
+            }
+            *out = data ^ self.stream[self.used];
+            let sealed = if direction == Direction::Encrypt { *out } else { *data };
+            match self.mode {
+                Mode::Cfb8 => {
+                    self.register.copy_within(1.., 0);
+                    self.register[15] = sealed;
+                }
+                Mode::Cfb128 => self.register[self.used] = sealed,
+                _ => {}
+            }
+            self.used += 1;
+        }
+    }
+}
+
 enum Chain {
     Ecb,
     Cbc(Block),
     Counter(CounterStream),
+    Feedback(Feedback),
 }
 
-/// A running unpadded ECB, CBC or CTR. Padding and part-blocks are the caller's business.
+/// A running unpadded cipher. Padding and part-blocks are the caller's business.
 pub struct BlockCipher {
     schedule: Schedule,
     direction: Direction,
@@ -127,6 +165,10 @@ impl BlockCipher {
             Mode::Ctr { counter_bits } => {
                 Chain::Counter(CounterStream::new(schedule.clone(), &block, counter_bits))
             }
+            Mode::Cfb128 | Mode::Cfb8 | Mode::Ofb => {
+                let (register, stream) = (Array(block), Zeroizing::default());
+                Chain::Feedback(Feedback { mode, register, stream, used: 16 })
+            }
         };
         Ok(Self { schedule, direction, chain, left: parts::counter_room(mode, iv) })
     }
@@ -141,6 +183,10 @@ impl BlockCipher {
         let encrypt = self.direction == Direction::Encrypt;
         if let Chain::Counter(stream) = &mut self.chain {
             stream.apply(input, out);
+            return Ok(());
+        }
+        if let Chain::Feedback(feedback) = &mut self.chain {
+            feedback.apply(&self.schedule, self.direction, input, out);
             return Ok(());
         }
         out.copy_from_slice(input);
@@ -165,7 +211,7 @@ impl BlockCipher {
                     chain.copy_from_slice(sealed);
                 }
             }
-            Chain::Counter(_) => {}
+            Chain::Counter(_) | Chain::Feedback(_) => {}
         }
         Ok(())
     }

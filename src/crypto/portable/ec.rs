@@ -1,4 +1,4 @@
-//! P-256, P-384, P-521 and secp256k1 by RustCrypto.
+//! P-224, P-256, P-384, P-521 and secp256k1 by RustCrypto.
 
 use crate::crypto::{Curve, Secret};
 use crate::error::{Error, Result};
@@ -93,7 +93,7 @@ macro_rules! curves {
     };
 }
 
-curves! { P256 => p256, P384 => p384, P521 => p521, Secp256k1 => k256, }
+curves! { P224 => p224, P256 => p256, P384 => p384, P521 => p521, Secp256k1 => k256, }
 
 impl PrivateKey {
     /// A new random key: its scalar, field_length bytes, by rejection.

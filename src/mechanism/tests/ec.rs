@@ -121,11 +121,55 @@ fn ed25519_is_rfc8032_test_2() {
         assert_eq!(sign(CKM_EDDSA, &private, params.clone(), &[0x72]).unwrap(), signature);
         assert_eq!(verify(CKM_EDDSA, &public, params, &[0x72], &signature), Ok(()));
     }
-    for params in
-        [Params::Eddsa { prehash: true, context: vec![] }, Params::Eddsa { prehash: false, context: vec![1] }]
-    {
-        let refused = sign(CKM_EDDSA, &private, params, &[0x72]);
+    for prehash in [true, false] {
+        let refused = sign(CKM_EDDSA, &private, Params::Eddsa { prehash, context: vec![1; 256] }, &[0x72]);
         assert_eq!(refused.err(), Some(Error::MechanismParamInvalid));
+    }
+}
+
+/// RFC 8032 §7.2 (`foo`) and §7.3. A signature of one form, or of another context, is none of the others.
+#[test]
+fn ed25519_with_context_and_with_a_hash() {
+    let with_context = Params::Eddsa { prehash: false, context: b"foo".to_vec() };
+    let cases = [
+        (
+            "0305334e381af78f141cb666f6199f57bc3495335a256a95bd2a55bf546663f6",
+            "f726936d19c800494e3fdaff20b276a8",
+            with_context.clone(),
+            "55a4cc2f70a54e04288c5f4cd1e45a7bb520b36292911876cada7323198dd87a
+             8b36950b95130022907a7fb7c4e9b2d5f6cca685a587b4b21f4b888e4e7edb0d",
+        ),
+        (
+            "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+            "616263",
+            Params::Eddsa { prehash: true, context: vec![] },
+            "98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae41
+             31f85042463c2a355a2003d062adf5aaa10b8c61e636062aaad11c2a26083406",
+        ),
+    ];
+    let others = [
+        Params::None,
+        Params::Eddsa { prehash: false, context: b"bar".to_vec() },
+        Params::Eddsa { prehash: true, context: b"foo".to_vec() },
+    ];
+    for (seed, message, params, signature) in cases {
+        let parts = [(CKA_EC_PARAMS, crate::crypto::pkcs8::ED25519_OID), (CKA_VALUE, &hex(seed)[..])];
+        let private = import_key(CKO_PRIVATE_KEY, CKK_EC_EDWARDS, &parts).unwrap();
+        let parts = [parts[0], (CKA_EC_POINT, &octets(&private)[..])];
+        let public = import_key(CKO_PUBLIC_KEY, CKK_EC_EDWARDS, &parts).unwrap();
+        let (message, signature) = (hex(message), hex(signature));
+        let signed = sign(CKM_EDDSA, &private, params.clone(), &message);
+        if cfg!(not(feature = "aws-lc")) && params == with_context {
+            // The portable implementation has no Ed25519ctx.
+            assert_eq!(signed.err(), Some(Error::MechanismParamInvalid));
+            continue;
+        }
+        assert_eq!(signed.unwrap(), signature);
+        assert_eq!(verify(CKM_EDDSA, &public, params, &message, &signature), Ok(()));
+        for other in others.clone() {
+            let outcome = verify(CKM_EDDSA, &public, other.clone(), &message, &signature);
+            assert!(outcome.is_err(), "{other:?}");
+        }
     }
 }
 

@@ -205,11 +205,14 @@ fn check_values_are_the_standards() {
 fn what_is_wrapped_comes_back() {
     let edwards =
         object(CKO_PUBLIC_KEY, CKK_EC_EDWARDS, &[(CKA_EC_PARAMS, crate::crypto::pkcs8::ED25519_OID)]);
+    let montgomery =
+        object(CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY, &[(CKA_EC_PARAMS, crate::crypto::pkcs8::X25519_OID)]);
     let mut keys = vec![
         aes_key(&[7; 24]),
         secret_key(CKK_SHA3_256_HMAC, b"a key"),
         RSA.1.clone(),
         generate_pair(CKM_EC_EDWARDS_KEY_PAIR_GEN, edwards).unwrap().1,
+        generate_pair(CKM_EC_MONTGOMERY_KEY_PAIR_GEN, montgomery).unwrap().1,
     ];
     keys.extend(Curve::ALL.into_iter().map(|curve| ec_pair(curve).1));
     for key in keys {

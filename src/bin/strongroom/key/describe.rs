@@ -104,6 +104,7 @@ impl Seen<'_> {
 
 pub fn curve_name(curve: Curve) -> &'static str {
     match curve {
+        Curve::P224 => "P-224",
         Curve::P256 => "P-256",
         Curve::P384 => "P-384",
         Curve::P521 => "P-521",

@@ -37,7 +37,7 @@ fn refused(path: &Path, error: &Error) -> Failure {
 fn private(path: &Path, bag: &PrivateKeyBag) -> Result<Item, Failure> {
     let key = pkcs8::decode(bag.key.as_der()).map_err(|_| {
         damaged(path, &format!("its key ({}) is not sound, or of a kind that is not here", bag.key.oid()))
-            .next("RSA, P-256, P-384, P-521, secp256k1 and Ed25519 can be imported.")
+            .next("RSA, P-224, P-256, P-384, P-521, secp256k1, Ed25519 and X25519 can be imported.")
     })?;
     Ok(Item { kind: Kind::Private(key), name: bag.friendly_name.clone() })
 }

@@ -177,7 +177,7 @@ fn no_key(path: &Path, tag: &str) -> Failure {
             "its {tag} is damaged, its parts do not belong together, or it is of a kind that is not here"
         ),
     )
-    .next("RSA, P-256, P-384, P-521, secp256k1 (curves by name) and Ed25519 can be imported.")
+    .next("RSA, P-224, P-256, P-384, P-521, secp256k1 (curves by name), Ed25519 and X25519 can be imported.")
 }
 
 /// What DER is, if it is that.

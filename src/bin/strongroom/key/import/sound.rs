@@ -6,7 +6,7 @@ use crate::key::describe::{curve_name, ml_dsa_name, ml_kem_name};
 use crate::output::Failure;
 use cryptoki_sys::*;
 use strongroom::crypto::der::{OCTET_STRING, element};
-use strongroom::crypto::pkcs8::{self, ED25519_OID, PrivateKey, PublicKey};
+use strongroom::crypto::pkcs8::{self, ED25519_OID, PrivateKey, PublicKey, X25519_OID};
 use strongroom::crypto::{Hash, ec, ed25519, ml_dsa, ml_kem};
 use strongroom::mechanism::{self, Material, import};
 use strongroom::object::Value;
@@ -73,6 +73,11 @@ pub fn half(info: &[u8]) -> Result<Half, Failure> {
             let parts = vec![bytes(CKA_EC_PARAMS, ED25519_OID), term.clone()];
             (CKK_EC_EDWARDS, parts, term, pkcs8::ed25519_public_info(&point), "Ed25519".into())
         }
+        PublicKey::X25519(point) => {
+            let term = bytes(CKA_EC_POINT, &element(OCTET_STRING, &[&point]));
+            let parts = vec![bytes(CKA_EC_PARAMS, X25519_OID), term.clone()];
+            (CKK_EC_MONTGOMERY, parts, term, pkcs8::x25519_public_info(&point), "X25519".into())
+        }
         PublicKey::MlDsa(set, public) => {
             ml_dsa::PublicKey::new(set, &public).map_err(|_| unknown())?;
             let info = pkcs8::public_info(&[set.oid_der()], &public);
@@ -101,6 +106,7 @@ fn key_type(key: &PrivateKey) -> u64 {
         PrivateKey::Rsa(_) => CKK_RSA,
         PrivateKey::Ec(..) => CKK_EC,
         PrivateKey::Ed25519(_) => CKK_EC_EDWARDS,
+        PrivateKey::X25519(_) => CKK_EC_MONTGOMERY,
         PrivateKey::MlDsa(..) => CKK_ML_DSA,
         PrivateKey::MlKem(..) => CKK_ML_KEM,
     }

@@ -1,0 +1,171 @@
+//! Keys and data derived from keys (PKCS#11 3.2 §5.18.5).
+
+use super::Library;
+use super::keys::{imposed, note, resolve};
+use super::operation::check_key;
+use super::sessions::Session;
+use crate::audit::Event;
+use crate::error::{Error, Result};
+use crate::mechanism::params::Input;
+use crate::mechanism::{Key, Mechanism, Params, import};
+use crate::object::template::{Asker, Draft, Origin, merge};
+use crate::object::{Object, Template, Value};
+use crate::token::policy;
+use crate::token::{Access, Handle};
+use cryptoki_sys::*;
+use std::sync::Arc;
+
+/// The longest key that may be derived, in bytes.
+const LONGEST: usize = 1 << 16;
+
+/// A template with the words that it leaves to the base key.
+fn completed(mut template: Template, base: &Key, kinds: &[u64]) -> Template {
+    for kind in kinds {
+        if !template.iter().any(|(found, _)| found == kind) {
+            template.push((*kind, Value::Bool(base.object().flag(*kind))));
+        }
+    }
+    template
+}
+
+/// A checked template of a key to derive, and its length in bytes if that is said or follows.
+fn draft(
+    access: Access<'_>,
+    asker: Asker,
+    base: &Key,
+    origin: Origin,
+    template: Template,
+) -> Result<(Draft, Option<usize>)> {
+    let mut template = match imposed(base, CKA_DERIVE_TEMPLATE) {
+        Some(imposed) => merge(template, imposed)?,
+        None => template,
+    };
+    if !template.iter().any(|(kind, _)| *kind == CKA_KEY_TYPE) {
+        template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
+    }
+    let draft = Draft::new(origin, Some(CKO_SECRET_KEY), None, template, asker)?;
+    policy::may_make(access, draft.attributes())?;
+    let key_type = draft.attributes().key_type();
+    match length(draft.attributes().number(CKA_VALUE_LEN))? {
+        None if key_type == Some(CKK_AES) => Err(Error::TemplateIncomplete),
+        None if key_type == Some(CKK_CHACHA20) => Ok((draft, Some(32))),
+        length => Ok((draft, length)),
+    }
+}
+
+fn length(said: Option<u64>) -> Result<Option<usize>> {
+    let length = said.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if length.is_some_and(|length| length == 0 || length > LONGEST) {
+        return Err(Error::AttributeValueInvalid);
+    }
+    Ok(length)
+}
+
+/// The data object that a mechanism of that kind makes: it may not be what the base key's template
+/// demands of a key, and is as private as the key unless its template says otherwise.
+fn data(asker: Asker, base: &Key, origin: Origin, mut template: Template) -> Result<(Draft, Option<usize>)> {
+    if imposed(base, CKA_DERIVE_TEMPLATE).is_some_and(|imposed| !imposed.is_empty()) {
+        return Err(Error::TemplateInconsistent);
+    }
+    let place = template.iter().position(|(kind, _)| *kind == CKA_VALUE_LEN);
+    let said = place.map(|place| template.remove(place).1);
+    let said = if let Some(Value::Ulong(said)) = said { Some(said) } else { None };
+    let template = completed(template, base, &[CKA_PRIVATE]);
+    Ok((Draft::new(origin, Some(CKO_DATA), None, template, asker)?, length(said)?))
+}
+
+/// The keys that a parameter names by handles. They must fit the mechanism as a base key does.
+fn look_up(
+    session: &Session,
+    access: Access<'_>,
+    mechanism: &Mechanism,
+    params: &mut Params,
+) -> Result<Vec<Arc<Key>>> {
+    let mut keys = Vec::new();
+    for input in params.inputs() {
+        let Input::Key(handle) = *input else { continue };
+        let key = resolve(session, access, handle, Error::KeyHandleInvalid)?;
+        check_key(&key, mechanism, CKA_DERIVE)?;
+        *input = Input::Value(key.value().into());
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+impl Library {
+    /// The new key or data object, and then those of the templates in the parameter. When one of these
+    /// is at fault, `offending` says which.
+    pub fn derive_key(
+        &self,
+        session: u64,
+        mechanism: &'static Mechanism,
+        mut params: Params,
+        base: Handle,
+        template: Template,
+        offending: &mut Option<usize>,
+    ) -> Result<Vec<Handle>> {
+        let session = self.session(session)?;
+        let login = session.slot.login.read().clone();
+        let (access, asker) = (session.access(&login), policy::asker(login.as_ref()));
+        let derive = mechanism.derive.or(mechanism.derive_data).ok_or(Error::MechanismInvalid)?;
+        let base = resolve(&session, access, base, Error::KeyHandleInvalid)?;
+        check_key(&base, mechanism, CKA_DERIVE)?;
+        let inputs = look_up(&session, access, mechanism, &mut params)?;
+        let any = |kind| base.object().flag(kind) || inputs.iter().any(|key| key.object().flag(kind));
+        let mut origin = Origin::Derived {
+            always_sensitive: base.object().flag(CKA_ALWAYS_SENSITIVE),
+            never_extractable: base.object().flag(CKA_NEVER_EXTRACTABLE),
+        };
+        let mut templates = vec![template];
+        if let Params::Kdf(kdf) = &mut params {
+            // SP 800-108 has rules of its own (§6.42).
+            origin = Origin::Derived {
+                always_sensitive: any(CKA_ALWAYS_SENSITIVE),
+                never_extractable: any(CKA_NEVER_EXTRACTABLE),
+            };
+            templates.append(&mut kdf.more);
+            let inherited = [CKA_SENSITIVE, CKA_EXTRACTABLE];
+            templates = templates.into_iter().map(|one| completed(one, &base, &inherited)).collect();
+        }
+        let mut drafts = Vec::new();
+        for (place, template) in templates.into_iter().enumerate() {
+            *offending = place.checked_sub(1);
+            let made = if mechanism.derive_data.is_some() {
+                data(asker, &base, origin, template)?
+            } else {
+                draft(access, asker, &base, origin, template)?
+            };
+            if let (1.., Params::Kdf(kdf)) = (place, &mut params) {
+                kdf.lengths.push(made.1.ok_or(Error::TemplateIncomplete)?);
+            }
+            drafts.push(made);
+        }
+        *offending = None;
+        for key in std::iter::once(&base).chain(&inputs) {
+            session.slot.token.record_use(access, key, "derive", mechanism.name)?;
+        }
+        let first = drafts.first().and_then(|(_, length)| *length);
+        let derived = derive(&base, params, first)?;
+        let mut rest = &derived[..];
+        let mut objects = Vec::new();
+        for (place, (draft, length)) in drafts.into_iter().enumerate() {
+            *offending = place.checked_sub(1);
+            let cut = rest.split_at_checked(length.unwrap_or(rest.len())).ok_or(Error::GeneralError)?;
+            objects.push(made(draft, cut.0)?);
+            rest = cut.1;
+        }
+        *offending = None;
+        let note = note(Event::Derive, mechanism).detail("from", base.id());
+        session.insert(&login, objects, note)
+    }
+}
+
+/// The object of a draft and the bytes that were derived for it.
+fn made(draft: Draft, bytes: &[u8]) -> Result<Object> {
+    let object = draft.attributes();
+    let material = match object.key_type() {
+        Some(key_type) => import::from_bytes(CKO_SECRET_KEY, key_type, &bytes.into())?,
+        None => vec![(CKA_VALUE, Value::Bytes(bytes.to_vec()))],
+    };
+    draft.complete(material)
+}
