@@ -149,7 +149,7 @@ fn containers_that_are_refused() {
     refused("nomac.p12", "it has no MAC");
     vault.openssl(&format!("{export} -legacy -certpbe PBE-SHA1-RC4-128 -out rc4.p12"));
     refused("rc4.p12", "protected in a way that is not supported");
-    make(&vault, "curve", "EC -pkeyopt ec_paramgen_curve:secp224r1");
+    make(&vault, "curve", "EC -pkeyopt ec_paramgen_curve:brainpoolP256r1");
     vault.openssl("pkcs12 -export -inkey curve.pem -nocerts -passout pass:secret -out curve.p12");
     refused("curve.p12", "of a kind that is not here");
     vault.openssl(&format!("{export} -out good.p12"));
@@ -207,7 +207,7 @@ fn keys_that_are_not_sound() {
     wrong[700] ^= 2;
     vault.write("parts.key", wrong);
     refused("parts.key", "do not belong together");
-    make(&vault, "curve", "EC -pkeyopt ec_paramgen_curve:secp224r1");
+    make(&vault, "curve", "EC -pkeyopt ec_paramgen_curve:brainpoolP256r1");
     refused("curve.pem", "of a kind that is not here");
     vault.openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit -out explicit.pem");
     refused("explicit.pem", "of a kind that is not here");
