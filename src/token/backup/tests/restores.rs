@@ -323,3 +323,24 @@ fn one_user_or_one_object_on_a_new_host() {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn nothing_is_made_beside_a_log_that_a_killed_process_left() {
+    let site = Site::new();
+    let token = site.house.process();
+    let file = site.back_up(&token);
+    insert(&token, access(&person(&token, "alice")), key("since", true)).unwrap();
+    let log = PathBuf::from(format!("{}-wal", site.house.config.path.display()));
+    let (_folder, config) = elsewhere();
+    let beside = PathBuf::from(format!("{}-wal", config.path.display()));
+    std::fs::copy(&log, &beside).unwrap();
+    assert!(std::fs::metadata(&beside).unwrap().len() > 0);
+    let there = Token::new(config.clone());
+    assert_eq!(site.restore(&there, &file, What::Whole, false).err(), Some(Error::DeviceError));
+    assert_eq!(there.initialize(OFFICER, "new").err(), Some(Error::DeviceError));
+    assert!(!config.path.exists());
+    std::fs::remove_file(&beside).unwrap();
+    site.restore(&there, &file, What::Whole, false).unwrap();
+    assert_eq!(sees(&there, &person(&there, "alice"), "since"), 0);
+    whole(&there);
+}
