@@ -95,6 +95,7 @@ impl Token {
         let gathered = self.gather(&store, from, What::User(name), watch)?;
         let row = gathered.user.as_ref().ok_or_else(|| no_user(name))?;
         let user = gathered.contents.people.get(&row.record.header.id).ok_or_else(|| no_user(name))?;
+        let policy = self.policy_of(&store)?;
         let restored = self.write(&store, |change| {
             still_good(change, officer)?;
             not_in_a_cluster(change)?;
@@ -117,7 +118,7 @@ impl Token {
             }
             let gone = if present { take_all(change, id)? } else { Vec::new() };
             change.put_back(row)?;
-            rejoin(change, officer, gathered.contents.people.get(&officer.user), user)?;
+            rejoin(change, officer, policy, gathered.contents.people.get(&officer.user), user)?;
             let restored = gathered.put_objects(change, user, force)?;
             let note = note("user", from.0, &gathered.contents.header, present).user(user.person());
             let note = gathered.objects.iter().fold(note, |note, row| note.object(row.record.header.id));

@@ -1,6 +1,7 @@
 //! Backups as people use them, in one process; damage and restores have files of their own.
 
 mod damage;
+mod resets;
 mod restores;
 mod schedules;
 
@@ -36,9 +37,13 @@ pub struct Site {
 
 impl Site {
     pub fn new() -> Site {
+        Site::of(House::new())
+    }
+
+    pub fn of(house: House) -> Site {
         let (public, private) = new_recovery_key().unwrap();
         Site {
-            house: House::new(),
+            house,
             folder: tempfile::tempdir().unwrap(),
             public,
             secrets: Secrets::from_key_file(&private).unwrap(),
