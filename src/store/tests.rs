@@ -76,9 +76,11 @@ fn a_new_file_is_not_put_beside_a_former_ones_log() {
     put(&store, 1, 1, "former").unwrap();
     let beside = |suffix: &str| std::path::PathBuf::from(format!("{}{suffix}", config.path.display()));
     // As a killed process leaves it.
+    let former = raw(&config);
+    former.execute_batch("UPDATE records SET version = 7").unwrap();
     let log = std::fs::read(beside("-wal")).unwrap();
     assert!(!log.is_empty());
-    drop(store);
+    drop((store, former));
     for suffix in ["-wal", "-journal"] {
         std::fs::remove_file(&config.path).unwrap();
         std::fs::write(beside(suffix), &log).unwrap();
