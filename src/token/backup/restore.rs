@@ -5,6 +5,7 @@
 //! copy of the file was put back before, or an older backup) does the backup's log take its place.
 
 use super::super::policy::Operation;
+use super::super::users::{User, request_term};
 use super::super::{Access, Token, custody::still_good};
 use super::compare::Comparing;
 use super::contents::{self, Contents};
@@ -12,7 +13,7 @@ use super::header::Header;
 use super::recipients::Secrets;
 use crate::audit::{Event, Note, hex};
 use crate::error::{Error, Result};
-use crate::store::{Change, Id, Row, Store};
+use crate::store::{Change, Id, Kind, Row, Store};
 use std::path::Path;
 
 /// What is to come back.
@@ -151,6 +152,16 @@ pub(super) fn not_in_a_cluster(change: &Change<'_>) -> Result<()> {
     }
 }
 
+/// What officers asked of each other then: it may have been taken back since, or be the word of one who is gone.
+pub(super) fn forget_requests(change: &mut Change<'_>) -> Result<()> {
+    for header in change.find(Kind::User, &[Id::NONE], &[request_term()])? {
+        if let Some(user) = change.user(header.id)? {
+            User { request: None, ..user }.save(change)?;
+        }
+    }
+    Ok(())
+}
+
 /// All records of a backup into an empty token, and its log if that is wanted. `before`: what was in the
 /// file when it was looked at.
 pub(super) fn put_all(
@@ -170,6 +181,7 @@ pub(super) fn put_all(
     if !change.is_whole(&contents.identity)? {
         return Err(Error::DeviceError.because("what was restored is not what the backup says"));
     }
+    forget_requests(change)?;
     let counts = &contents.counts;
     let (users, objects) = (counts.officers + counts.users, counts.objects());
     Ok(Restored { users, objects, ..Restored::default() })

@@ -27,3 +27,29 @@ fn with_a_quorum_a_present_user_is_replaced_and_can_be_reset() {
     assert_eq!(sees(&token, &alice, "hers"), 1);
     whole(&token);
 }
+
+#[test]
+fn a_request_of_another_time_does_not_come_back() {
+    let site = quorum();
+    let token = site.house.process();
+    let (boss, carol) = (officer(&token), second_officer(&token));
+    token.request_reset(access(&boss), "alice").unwrap();
+    token.approve_reset(access(&carol), "alice").unwrap();
+    let file = site.back_up(&token);
+    token.cancel_reset(access(&carol), "alice").unwrap();
+    let refuses = |token: &Token| {
+        let boss = officer(token);
+        assert_eq!(token.pending_resets(access(&boss)).unwrap().len(), 0);
+        let refused = token.reset_password(access(&boss), "alice", b"by one alone").err();
+        assert_eq!(refused, Some(Error::ActionProhibited));
+        whole(token);
+    };
+    for what in [What::Whole, What::User("alice")] {
+        site.restore(&token, &file, what, true).unwrap();
+        refuses(&token);
+        let (_folder, config) = elsewhere();
+        let there = Token::new(config);
+        site.restore(&there, &file, what, false).unwrap();
+        refuses(&there);
+    }
+}
