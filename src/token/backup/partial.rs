@@ -7,11 +7,11 @@ use super::super::users::User;
 use super::super::{Access, Login, Role, Token, custody::still_good};
 use super::contents::{self, Contents, Reading};
 use super::recipients::Secrets;
-use super::restore::{Restored, What, not_in_a_cluster, note, put_all};
+use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, put_all};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::object::attribute::CKA_STRONGROOM_OWNER;
-use crate::store::{Change, Id, Kind, RecordRow, Row, Store};
+use crate::store::{BodyKey, Change, Id, Kind, Record, RecordRow, Row, Store};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +30,20 @@ fn whose(reading: &Reading, row: &RecordRow) -> Result<Id> {
     if owner != Id::NONE || row.record.header.kind != Kind::Object {
         return Ok(owner);
     }
-    let object = Object::decode(&reading.check.open(&row.record)?)?;
-    Ok(object.bytes(CKA_STRONGROOM_OWNER).try_into().map_or(Id::NONE, Id))
+    maker(&reading.check.open(&row.record)?)
+}
+
+/// Who made a public object, by its body.
+fn maker(body: &[u8]) -> Result<Id> {
+    Ok(Object::decode(body)?.bytes(CKA_STRONGROOM_OWNER).try_into().map_or(Id::NONE, Id))
+}
+
+/// Whose an object is here, or was in the backup: both are sealed under the same secrets.
+fn whose_here(change: &Change<'_>, record: &Record) -> Result<Id> {
+    if record.header.owner != Id::NONE {
+        return Ok(record.header.owner);
+    }
+    maker(&change.open_body(record, BodyKey::Seal)?)
 }
 
 /// What of a backup is wanted, gathered while it is read.
@@ -118,6 +130,9 @@ impl Token {
             }
             let gone = if present { take_all(change, id)? } else { Vec::new() };
             change.put_back(row)?;
+            if user.request.is_some() {
+                User { request: None, ..user.clone() }.save(change)?;
+            }
             rejoin(change, officer, policy, gathered.contents.people.get(&officer.user), user)?;
             let restored = gathered.put_objects(change, user, force)?;
             let note = note("user", from.0, &gathered.contents.header, present).user(user.person());
@@ -184,6 +199,7 @@ impl Token {
                 Some(people) => {
                     let (put, again) = put_some(change, (path, secrets), what, owner, people, watch)?;
                     again.is_still(&contents)?;
+                    forget_requests(change)?;
                     put
                 }
             };
@@ -264,9 +280,10 @@ impl Gathered {
             let id = row.record.header.id;
             if let Some(present) = change.load(Kind::Object, id)? {
                 let public = row.record.header.owner == Id::NONE && present.header.owner == Id::NONE;
-                if !(public && force) {
-                    // A public object that is there still is nothing that is missing.
-                    restored.left_out += u64::from(!public);
+                let his = public && whose_here(change, &present)? == user.header.id;
+                if !(his && force) {
+                    // A public object of his that is there still is nothing that is missing.
+                    restored.left_out += u64::from(!his);
                     continue;
                 }
             }
@@ -304,9 +321,17 @@ impl Gathered {
         still_good(change, officer)?;
         not_in_a_cluster(change)?;
         let (id, owner) = (row.record.header.id, row.record.header.owner);
-        let present = change.load(Kind::Object, id)?.is_some();
+        let there = change.load(Kind::Object, id)?;
+        let present = there.is_some();
         if present && !force {
             return Err(Error::ActionProhibited.because(format_args!("object {id} is there")));
+        }
+        if let Some(there) = there
+            && whose_here(change, &there)? != whose_here(change, &row.record)?
+        {
+            return Err(Error::ActionProhibited.because(format_args!(
+                "object {id} has another owner by now, who keeps it: have it transferred back or destroyed first"
+            )));
         }
         let who = self.contents.people.get(&owner);
         if owner != Id::NONE && !self.is_same(change, owner)? {

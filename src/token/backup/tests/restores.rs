@@ -1,6 +1,7 @@
 //! Older over newer, users and objects by themselves.
 
 use super::*;
+use crate::object::attribute::CKA_STRONGROOM_OWNER;
 
 fn restores(token: &Token) -> Vec<crate::audit::Entry> {
     let (mut found, officer) = (Vec::new(), officer(token));
@@ -343,4 +344,62 @@ fn nothing_is_made_beside_a_log_that_a_killed_process_left() {
     site.restore(&there, &file, What::Whole, false).unwrap();
     assert_eq!(sees(&there, &person(&there, "alice"), "since"), 0);
     whole(&there);
+}
+
+#[test]
+fn an_object_that_was_given_away_since_is_not_taken_back() {
+    let site = Site::new();
+    let token = site.house.process();
+    let (alice, bob) = (person(&token, "alice"), person(&token, "bob"));
+    let sealed = insert(&token, access(&alice), key("sealed", true)).unwrap();
+    let open = insert(&token, access(&alice), key("open", false)).unwrap();
+    let ids = ["sealed", "open"].map(|label| id_of_object(&token, &alice, label));
+    let file = site.back_up(&token);
+    for id in ids {
+        site.restore(&token, &file, What::Key(id), true).unwrap();
+    }
+    for handle in [sealed, open] {
+        token.transfer(access(&alice), handle, "bob").unwrap();
+    }
+    for id in ids {
+        let refused = site.restore(&token, &file, What::Key(id), true).err();
+        assert_eq!(refused, Some(Error::ActionProhibited));
+    }
+    // Nor with the user who had it.
+    let restored = site.restore(&token, &file, What::User("alice"), true).unwrap();
+    assert_eq!(restored, Restored { users: 1, left_out: 2, ..Restored::default() });
+    assert_eq!((sees(&token, &bob, "sealed"), sees(&token, &person(&token, "alice"), "sealed")), (1, 0));
+    let handle = token.find(access(&bob), &named("open")).unwrap()[0];
+    let record = token.resolve(access(&bob), handle).unwrap().0.unwrap();
+    assert_eq!(record.key.object().bytes(CKA_STRONGROOM_OWNER), bob.user.0);
+    whole(&token);
+}
+
+#[test]
+fn a_log_that_tells_more_than_logins_is_never_replaced() {
+    let site = Site::new();
+    let token = site.house.process();
+    let first = site.back_up(&token);
+    insert(&token, access(&person(&token, "alice")), key("here", true)).unwrap();
+    let second = site.back_up(&token);
+    for event in [Event::Use, Event::Wrap, Event::LoginFailed, Event::SealAdded] {
+        let (_folder, config) = elsewhere();
+        let there = Token::new(config);
+        site.restore(&there, &first, What::Whole, false).unwrap();
+        there.record(access(&person(&there, "alice")), Note::of(event)).unwrap();
+        site.restore(&there, &second, What::Whole, true).unwrap();
+        assert_eq!(restores(&there).len(), 2, "{event:?}");
+        assert_eq!(sees(&there, &person(&there, "alice"), "here"), 1);
+        whole(&there);
+    }
+}
+
+#[test]
+fn a_new_seal_makes_no_backup_old() {
+    let site = Site::new();
+    let token = site.house.process();
+    let file = site.back_up(&token);
+    token.rotate_seal(access(&officer(&token)), None).unwrap();
+    site.restore(&token, &file, What::Whole, false).unwrap();
+    whole(&token);
 }
