@@ -1,6 +1,7 @@
 //! Backups as people use them, in one process; damage and restores have files of their own.
 
 mod damage;
+mod making;
 mod resets;
 mod restores;
 mod schedules;
