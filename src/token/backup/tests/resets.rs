@@ -53,3 +53,23 @@ fn a_request_of_another_time_does_not_come_back() {
         refuses(&there);
     }
 }
+
+#[test]
+fn keys_under_a_reset_key_that_nobody_here_knows_stay_under_none() {
+    let site = Site::new();
+    let token = site.house.process();
+    let boss = officer(&token);
+    let file = site.back_up(&token);
+    token.create_user(access(&boss), "carol", Role::Officer, b"pw-carol").unwrap();
+    let carol = second_officer(&token);
+    token.delete_user(access(&carol), "so", true).unwrap();
+    token.delete_user(access(&carol), "alice", true).unwrap();
+    let alice = What::User("alice");
+    token.restore_backup(access(&carol), &file, &site.secrets, alice, false, &mut quiet()).unwrap();
+    let id = person(&token, "alice").user;
+    let record = token.load_user(&*token.store().unwrap(), id).unwrap().unwrap();
+    assert_eq!(record.keys_for_reset, b"", "who left may have kept what opens them");
+    let refused = token.reset_password(access(&carol), "alice", b"forgot-the-old").err();
+    assert_eq!(refused, Some(Error::ActionProhibited));
+    whole(&token);
+}
