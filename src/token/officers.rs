@@ -110,9 +110,10 @@ impl NewPassword {
     /// what the old ones opened is destroyed: those ids come along.
     fn keys_of(&self, change: &mut Change<'_>, officer: &Login, user: &User) -> Result<(UserKeys, Vec<Id>)> {
         let keys = match (self.policy, user.role, &self.reset) {
-            (ResetPolicy::Keeps, ..) if user.keys_for_reset.is_empty() => {
-                Err(reset::refused(&user.name, "came back from a backup, and no officer can reset this password"))
-            }
+            (ResetPolicy::Keeps, ..) if user.keys_for_reset.is_empty() => Err(reset::refused(
+                &user.name,
+                "came back from a backup, and no officer can reset this password",
+            )),
             (ResetPolicy::Keeps, _, Some(reset)) => {
                 UserKeys::unwrap_for_reset(reset, &user.keys_for_reset, user.public)
                     .map_err(|_| Error::DeviceError.because("a user's keys do not open for reset"))

@@ -1,10 +1,11 @@
 //! A user or an object back into the present token, and any of it to a host that has none.
 
+use super::super::custody::{shared_term, still_good};
 use super::super::deletion::take_all;
 use super::super::officers::rejoin;
 use super::super::policy::Operation;
 use super::super::users::User;
-use super::super::{Access, Login, Role, Token, custody::still_good};
+use super::super::{Access, Login, Role, Token};
 use super::contents::{self, Contents, Reading};
 use super::recipients::Secrets;
 use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, put_all};
@@ -294,14 +295,21 @@ impl Gathered {
         let me = user.header.id;
         for row in &self.shared {
             let (id, owner) = (row.record.header.id, row.record.header.owner);
-            let same_owner = change.load(Kind::Object, id)?.is_some_and(|now| now.header.owner == owner);
+            let now = change.load(Kind::Object, id)?;
+            let same_owner = now.as_ref().is_some_and(|now| now.header.owner == owner);
             let wrapped =
                 |holder: Id| row.keys.iter().find(|(of, _)| *of == holder).map(|(_, key)| key.clone());
             let same_key = same_owner && change.load_key(id, owner)? == wrapped(owner);
             match wrapped(me).filter(|_| same_key) {
                 Some(key) => {
                     change.put_key(id, me, &key)?;
-                    change.put_terms_back(id, &row.terms)?;
+                    // What the owner changed since, its new version's index must not say of old: until he writes
+                    // it again, the sharer finds it among all that is shared with him, not by its attributes.
+                    if now.as_ref() == Some(&row.record) {
+                        change.put_terms_back(id, &row.terms)?;
+                    } else {
+                        change.add_terms(id, me, &[shared_term()])?;
+                    }
                     restored.objects += 1;
                 }
                 None => restored.left_out += 1,

@@ -403,3 +403,35 @@ fn a_new_seal_makes_no_backup_old() {
     site.restore(&token, &file, What::Whole, false).unwrap();
     whole(&token);
 }
+
+#[test]
+fn a_share_comes_back_without_the_index_of_an_older_version() {
+    let site = Site::new();
+    let token = site.house.process();
+    let alice = person(&token, "alice");
+    let handles = ["then", "same"].map(|label| insert(&token, access(&alice), key(label, true)).unwrap());
+    for handle in handles {
+        token.share(access(&alice), handle, &["bob"]).unwrap();
+    }
+    let file = site.back_up(&token);
+    token.modify(access(&alice), handles[0], named("now")).unwrap();
+    token.delete_user(access(&officer(&token)), "bob", true).unwrap();
+    site.restore(&token, &file, What::User("bob"), false).unwrap();
+    let bob = person(&token, "bob");
+    let all = |access| token.find(access, &Vec::new()).unwrap().len();
+    assert_eq!(all(access(&bob)), all(NOBODY) + 2, "all that is shared with him");
+    assert_eq!(sees(&token, &bob, "same"), 1);
+    let id = id_of_object(&token, &alice, "now");
+    let then = &crate::object::search::terms(&key("then", true));
+    let left = token.store().unwrap().write(|change| {
+        let mut left = 0;
+        for term in then.iter().filter(|(_, value)| value == b"then") {
+            left += usize::from(change.has_term(id, bob.user, term)?);
+        }
+        Ok(left)
+    });
+    assert_eq!(left.unwrap(), 0, "nothing says the old name");
+    token.modify(access(&alice), handles[0], named("later")).unwrap();
+    assert_eq!(sees(&token, &bob, "later"), 1);
+    whole(&token);
+}
