@@ -8,7 +8,7 @@ use super::super::users::User;
 use super::super::{Access, Login, Role, Token};
 use super::contents::{self, Contents, Reading};
 use super::recipients::Secrets;
-use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, put_all};
+use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, other_key, put_all};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::object::attribute::CKA_STRONGROOM_OWNER;
@@ -171,6 +171,7 @@ impl Token {
         &self,
         (path, secrets): (&Path, &Secrets),
         what: What<'_>,
+        audit_key: Option<[u8; 32]>,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
         let (mut owner, mut there) = (Id::NONE, false);
@@ -183,6 +184,10 @@ impl Token {
             }
             Ok(())
         })?;
+        // The second reading is of the same, by the state's digest, which the key is in.
+        if audit_key.is_some() && contents.audit_key != audit_key {
+            return Err(other_key());
+        }
         let (word, people) = match what {
             What::Whole => ("whole", None),
             What::User(name) => {

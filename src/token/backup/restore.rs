@@ -26,6 +26,15 @@ pub enum What<'a> {
     Key(Id),
 }
 
+/// What must or may be of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// Also over what is newer.
+    pub force: bool,
+    /// The key that the log inside must be signed with. Over a present token its own secrets prove as much.
+    pub audit_key: Option<[u8; 32]>,
+}
+
 /// What came back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
@@ -46,7 +55,7 @@ pub(super) fn note(what: &str, path: &Path, header: &Header, forced: bool) -> No
 impl Token {
     /// Brings back what a backup holds. Where there is no token, nobody needs to be logged in; over a present
     /// one, which must be the same, an officer. All of it or nothing: on an error the token is as before.
-    /// Errors: as of [`contents::read`]; `ActionProhibited` for what needs `force`; `ArgumentsBad` when the
+    /// Errors: as of [`contents::read`]; `ActionProhibited` for what needs `force`, or another audit key; `ArgumentsBad` when the
     /// present token is another one, or the backup has no such user or object.
     pub fn restore_backup(
         &self,
@@ -54,11 +63,14 @@ impl Token {
         path: &Path,
         secrets: &Secrets,
         what: What<'_>,
-        force: bool,
+        Terms { force, audit_key }: Terms,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
         if !self.is_made() {
-            return self.restore_new((path, secrets), what, watch);
+            return self.restore_new((path, secrets), what, audit_key, watch);
+        }
+        if audit_key.is_some() && self.audit_key()? != audit_key {
+            return Err(other_key());
         }
         match what {
             What::Whole => self.restore_over(access, (path, secrets), force, watch),
@@ -140,6 +152,10 @@ impl Token {
         self.verifiers.write().forget();
         *self.info.write() = None;
     }
+}
+
+pub(super) fn other_key() -> Error {
+    Error::ActionProhibited.because("the audit log is signed with another key than the one that was demanded")
 }
 
 /// What comes back with an older version would give way to what the peers have, or to what they destroyed.

@@ -66,7 +66,14 @@ impl Site {
     pub fn restore(&self, token: &Token, file: &Path, what: What<'_>, force: bool) -> Result<Restored> {
         let officer = token.path().exists().then(|| officer(token));
         let access = officer.as_ref().map_or(NOBODY, access);
-        token.restore_backup(access, file, &self.secrets, what, force, &mut quiet())
+        token.restore_backup(
+            access,
+            file,
+            &self.secrets,
+            what,
+            Terms { force, audit_key: None },
+            &mut quiet(),
+        )
     }
 
     pub fn read(&self, file: &Path) -> Result<contents::Contents> {

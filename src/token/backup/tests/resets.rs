@@ -65,7 +65,9 @@ fn keys_under_a_reset_key_that_nobody_here_knows_stay_under_none() {
     token.delete_user(access(&carol), "so", true).unwrap();
     token.delete_user(access(&carol), "alice", true).unwrap();
     let alice = What::User("alice");
-    token.restore_backup(access(&carol), &file, &site.secrets, alice, false, &mut quiet()).unwrap();
+    token
+        .restore_backup(access(&carol), &file, &site.secrets, alice, Terms::default(), &mut quiet())
+        .unwrap();
     let id = person(&token, "alice").user;
     let record = token.load_user(&*token.store().unwrap(), id).unwrap().unwrap();
     assert_eq!(record.keys_for_reset, b"", "who left may have kept what opens them");

@@ -36,7 +36,9 @@ fn an_older_backup_over_a_newer_token_needs_force_and_leaves_its_trace() {
     assert!(!accepts(&token));
     assert_eq!(site.restore(&token, &file, What::Whole, false).err(), Some(Error::ActionProhibited));
     assert_eq!((sees(&other, &elsewhere, "made later"), sees(&other, &elsewhere, "destroyed later")), (1, 0));
-    let refused = token.restore_backup(access(&alice), &file, &site.secrets, What::Whole, true, &mut quiet());
+    let forced = Terms { force: true, audit_key: None };
+    let refused =
+        token.restore_backup(access(&alice), &file, &site.secrets, What::Whole, forced, &mut quiet());
     assert_eq!(refused.err(), Some(Error::UserNotLoggedIn));
     site.restore(&token, &file, What::Whole, true).unwrap();
     // Seen by everybody, logins and keys go on.
@@ -134,9 +136,10 @@ fn another_token_is_never_overwritten() {
     let token = site.house.process();
     let file = other.back_up(&other.house.process());
     let officer = officer(&token);
+    let forced = Terms { force: true, audit_key: None };
     for what in [What::Whole, What::User("alice"), What::Key(Id([1; 16]))] {
         let refused =
-            token.restore_backup(access(&officer), &file, &other.secrets, what, true, &mut quiet()).err();
+            token.restore_backup(access(&officer), &file, &other.secrets, what, forced, &mut quiet()).err();
         assert_eq!(refused, Some(Error::ArgumentsBad), "{what:?}");
     }
     let verified = token.verify_backup(&file, &other.secrets, &mut quiet()).unwrap();
@@ -434,4 +437,23 @@ fn a_share_comes_back_without_the_index_of_an_older_version() {
     token.modify(access(&alice), handles[0], named("later")).unwrap();
     assert_eq!(sees(&token, &bob, "later"), 1);
     whole(&token);
+}
+
+#[test]
+fn a_forged_token_is_told_by_its_audit_key() {
+    let (site, forger) = (Site::new(), Site::new());
+    let token = site.house.process();
+    let audit_key = token.audit_key().unwrap();
+    let terms = Terms { audit_key, force: true };
+    let (real, forged) = (site.back_up(&token), forger.back_up(&forger.house.process()));
+    assert_ne!(site.read(&real).unwrap().fingerprint(), forger.read(&forged).unwrap().fingerprint());
+    let (_folder, config) = elsewhere();
+    let there = Token::new(config.clone());
+    let bring = |file, secrets, what| there.restore_backup(NOBODY, file, secrets, what, terms, &mut quiet());
+    for what in [What::Whole, What::User("alice")] {
+        assert_eq!(bring(&forged, &forger.secrets, what).err(), Some(Error::ActionProhibited));
+        assert!(!config.path.exists());
+    }
+    bring(&real, &site.secrets, What::Whole).unwrap();
+    assert_eq!(there.audit_key().unwrap(), audit_key);
 }
