@@ -69,7 +69,7 @@ fn keys_under_a_reset_key_that_nobody_here_knows_stay_under_none() {
         .restore_backup(access(&carol), &file, &site.secrets, alice, Terms::default(), &mut quiet())
         .unwrap();
     let id = person(&token, "alice").user;
-    let record = token.load_user(&*token.store().unwrap(), id).unwrap().unwrap();
+    let record = token.load_user(&token.store().unwrap(), id).unwrap().unwrap();
     assert_eq!(record.keys_for_reset, b"", "who left may have kept what opens them");
     let refused = token.reset_password(access(&carol), "alice", b"forgot-the-old").err();
     assert_eq!(refused, Some(Error::ActionProhibited));
