@@ -89,13 +89,15 @@ impl Link {
     }
 
     /// Makes a new file beside its place, filled by `fill`, and puts it there whole. Nothing is opened
-    /// after that: once the file is there, nothing may fail.
+    /// after that: once the file is there, nothing may fail. `DeviceError` when a log of a former file
+    /// still lies beside the place.
     pub fn make(config: &SlotConfig, fill: impl FnOnce(&Connection) -> Result<()>) -> Result<Link> {
         let path = &config.path;
         let failed = |e: std::io::Error| io(path, &e);
         if let Some(folder) = path.parent() {
             make_folder(folder)?;
         }
+        no_log_beside(path)?;
         let draft = draft_of(path);
         let made = (|| {
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
@@ -115,6 +117,7 @@ impl Link {
             if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
                 fs::remove_file(path).map_err(failed)?;
             }
+            no_log_beside(path)?;
             fs::hard_link(&draft, path).map_err(failed)?;
             sync_folder(path).map_err(failed)
         })();
@@ -235,6 +238,22 @@ pub fn truncate_log(connection: &Connection, wait: Duration) -> bool {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
     let _ = connection.busy_timeout(BUSY);
     busy == Ok(0) && connection.release_memory().is_ok()
+}
+
+/// Refuses a place beside which SQLite's log of a former file lies: the first who opens the new file would
+/// replay it over that. Never removed here: it may hold the former token's last commits.
+fn no_log_beside(path: &Path) -> Result<()> {
+    for suffix in ["-wal", "-journal"] {
+        let mut log = path.to_owned().into_os_string();
+        log.push(suffix);
+        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            return Err(Error::DeviceError.because(format_args!(
+                "{} was left by a token file that is gone, and would be mixed into a new one: move it away first",
+                Path::new(&log).display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// How old a draft is that nobody finishes any more: making one takes seconds.

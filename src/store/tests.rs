@@ -71,6 +71,34 @@ fn what_is_written_comes_back_in_every_process() {
 }
 
 #[test]
+fn a_new_file_is_not_put_beside_a_former_ones_log() {
+    let (_folder, config, store) = fresh();
+    put(&store, 1, 1, "former").unwrap();
+    let beside = |suffix: &str| std::path::PathBuf::from(format!("{}{suffix}", config.path.display()));
+    // As a killed process leaves it.
+    let former = raw(&config);
+    former.execute_batch("UPDATE records SET version = 7").unwrap();
+    let log = std::fs::read(beside("-wal")).unwrap();
+    assert!(!log.is_empty());
+    drop((store, former));
+    for suffix in ["-wal", "-journal"] {
+        std::fs::remove_file(&config.path).unwrap();
+        std::fs::write(beside(suffix), &log).unwrap();
+        for empty in [false, true] {
+            if empty {
+                std::fs::write(&config.path, b"").unwrap();
+            }
+            assert_eq!(Store::create(&config, |_| Ok(())).err(), Some(Error::DeviceError), "{suffix}");
+            assert_eq!(std::fs::read(beside(suffix)).unwrap(), log, "it stays as it is");
+        }
+        std::fs::remove_file(beside(suffix)).unwrap();
+        let store = Store::create(&config, |_| Ok(())).unwrap();
+        assert_eq!(text(&store, 1).unwrap(), None);
+        assert_eq!(store.verify().unwrap().faults, Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_failed_write_changes_nothing() {
     let (_folder, _config, store) = fresh();
     put(&store, 1, 1, "kept").unwrap();

@@ -23,5 +23,5 @@ pub use contents::{Contents, Counts, Verified};
 pub use create::{Made, Place};
 pub use header::{BackupFile, Header, SUFFIX, id_of};
 pub use recipients::{Recipient, RecoveryKey, SHORTEST_PASSPHRASE, Secrets, new_recovery_key};
-pub use restore::{Restored, What};
+pub use restore::{Restored, Terms, What};
 pub use schedule::{DEFAULT_KEEP_DAYS, KEEP_DAYS, Listed, Schedule};

@@ -110,6 +110,10 @@ impl NewPassword {
     /// what the old ones opened is destroyed: those ids come along.
     fn keys_of(&self, change: &mut Change<'_>, officer: &Login, user: &User) -> Result<(UserKeys, Vec<Id>)> {
         let keys = match (self.policy, user.role, &self.reset) {
+            (ResetPolicy::Keeps, ..) if user.keys_for_reset.is_empty() => Err(reset::refused(
+                &user.name,
+                "came back from a backup, and no officer can reset this password",
+            )),
             (ResetPolicy::Keeps, _, Some(reset)) => {
                 UserKeys::unwrap_for_reset(reset, &user.keys_for_reset, user.public)
                     .map_err(|_| Error::DeviceError.because("a user's keys do not open for reset"))
@@ -195,14 +199,16 @@ pub(super) fn part_with(
 }
 
 /// A user's record came back from another time, when the token may have had another reset key (policy
-/// `keeps`): his keys are wrapped under the present one. `then`: the acting officer's record of that time.
+/// `keeps`): his keys are wrapped under the present one, or under none, since who left may have kept the old
+/// one. `then`: the acting officer's record of that time.
 pub(super) fn rejoin(
     change: &mut Change<'_>,
     acting: &Login,
+    policy: ResetPolicy,
     then: Option<&User>,
     user: &User,
 ) -> Result<()> {
-    if user.keys_for_reset.is_empty() {
+    if policy != ResetPolicy::Keeps || user.keys_for_reset.is_empty() {
         return Ok(());
     }
     let new = reset_key(change, acting)?;
@@ -211,15 +217,15 @@ pub(super) fn rejoin(
     }
     let old = then.and_then(|then| acting.keys.take_reset_key(&then.reset_key).ok());
     let keys = old.and_then(|old| UserKeys::unwrap_for_reset(&old, &user.keys_for_reset, user.public).ok());
-    let Some(keys) = keys else {
+    if keys.is_none() {
         log::warn!(
             "{}: no officer can reset this password, because {} has other keys than then",
             user.name,
             acting.name
         );
-        return Ok(());
-    };
-    User { keys_for_reset: keys.wrap_for_reset(&new)?, ..user.clone() }.save(change)
+    }
+    let keys_for_reset = keys.map_or(Ok(Vec::new()), |keys| keys.wrap_for_reset(&new))?;
+    User { keys_for_reset, ..user.clone() }.save(change)
 }
 
 impl Token {

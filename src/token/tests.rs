@@ -31,7 +31,7 @@ impl House {
     }
 
     /// With more officers, who have `pw-name` as users have.
-    fn of(reset_policy: crate::config::ResetPolicy, officers: &[&str]) -> House {
+    pub fn of(reset_policy: crate::config::ResetPolicy, officers: &[&str]) -> House {
         let folder = tempfile::tempdir().unwrap();
         let config = SlotConfig { reset_policy, ..SlotConfig::for_test(folder.path()) };
         let house = House { _folder: folder, config };

@@ -224,7 +224,7 @@ fn verify(context: &mut Context, file: &Path, secret: &With) -> Outcome {
         "private_keys": counts.private_keys, "public_keys": counts.public_keys,
         "secret_keys": counts.secret_keys, "certificates": counts.certificates,
         "other_objects": counts.other_objects, "shares": counts.shares,
-        "audit_entries": counts.entries, "over_the_present_token": over,
+        "audit_entries": counts.entries, "audit_key": verified.contents.fingerprint(), "over_the_present_token": over,
     });
     Ok(Answer::record(record))
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// How many lines of the present log are read at once.
 const BATCH: usize = 1000;
 
-/// What happens to a token all the time and changes neither people nor objects.
+/// What changes neither people nor objects, or nothing that a restore touches.
 const HARMLESS: &[Event] = &[
     Event::Login,
     Event::LoginFailed,
@@ -22,6 +22,23 @@ const HARMLESS: &[Event] = &[
     Event::ApplianceMade,
     Event::AuditPruned,
     Event::Checkpoint,
+    // The seals are of the file, and stay.
+    Event::SealAdded,
+    Event::SealRemoved,
+    Event::SealRotated,
+];
+
+/// What may be missing in the log that goes on: it tells of nothing that anyone did with a key, of no attempt
+/// and of nothing that left the token.
+const FORGETTABLE: &[Event] = &[
+    Event::Login,
+    Event::Logout,
+    Event::LoginsRepeated,
+    // A host without one gets it at the first login after a restore.
+    Event::ApplianceMade,
+    Event::Checkpoint,
+    // From backups that are there still.
+    Event::Restore,
 ];
 
 /// Follows a backup's log beside the present one.
@@ -44,8 +61,8 @@ pub struct Comparison {
     /// What the present token has that the backup has not: how many changes, the first of them.
     changes: u64,
     first: Option<(u64, String)>,
-    /// And all of that are restores, from backups that are there still.
-    only_restores: bool,
+    /// And none of its entries has to be kept.
+    forgettable: bool,
 }
 
 impl<'a> Comparing<'a> {
@@ -79,12 +96,12 @@ impl<'a> Comparing<'a> {
             follows: self.common == backup.sequence,
             changes: 0,
             first: None,
-            only_restores: true,
+            forgettable: true,
         };
         if self.common == 0 && self.present.sequence > 0 && backup.sequence > 0 {
             // Old entries were removed of one of them, or it is another log.
             comparison.changes += 1;
-            comparison.only_restores = false;
+            comparison.forgettable = false;
             comparison.first = Some((0, "no entry in common".into()));
         }
         let mut next = self.common + 1;
@@ -98,9 +115,10 @@ impl<'a> Comparing<'a> {
                 // What nobody can read may have been anything.
                 let event =
                     line.and_then(|line| Entry::parse(&line)).map_or("altered".into(), |entry| entry.event);
-                if !HARMLESS.iter().any(|harmless| harmless.name() == event) {
+                let is_of = |events: &[Event]| events.iter().any(|known| known.name() == event);
+                comparison.forgettable &= is_of(FORGETTABLE);
+                if !is_of(HARMLESS) {
                     comparison.changes += 1;
-                    comparison.only_restores &= event == Event::Restore.name();
                     comparison.first.get_or_insert((sequence, event));
                 }
             }
@@ -112,7 +130,7 @@ impl<'a> Comparing<'a> {
 impl Comparison {
     /// The backup's log is the one to go on with: it has what happened since, and the present one does not.
     pub fn takes_backups_log(&self) -> bool {
-        !self.follows && self.only_restores
+        !self.follows && self.forgettable
     }
 
     /// Why it needs force, if it does.

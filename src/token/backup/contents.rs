@@ -8,8 +8,9 @@ use super::compare::Comparing;
 use super::header::{BackupFile, Header};
 use super::recipients::Secrets;
 use super::rows;
-use crate::audit::Tip;
 use crate::audit::chain::{Chain, Findings};
+use crate::audit::{Tip, hex};
+use crate::crypto::Hash;
 use crate::crypto::ed25519::PrivateKey;
 use crate::error::{Error, Result};
 use crate::object::Object;
@@ -63,6 +64,8 @@ pub struct Contents {
     pub identity: Identity,
     pub tip: Tip,
     pub counts: Counts,
+    /// What the log inside is signed with (Ed25519); none in a token that signed nothing yet.
+    pub audit_key: Option<[u8; 32]>,
     pub(super) people: BTreeMap<Id, User>,
 }
 
@@ -71,6 +74,12 @@ impl Contents {
     pub(super) fn is_still(&self, before: &Contents) -> Result<()> {
         let same = self.header == before.header && self.identity.state == before.identity.state;
         if same { Ok(()) } else { Err(Error::FunctionFailed.because("the backup was exchanged meanwhile")) }
+    }
+
+    /// SHA-256 of the audit key, for people to compare with one that they noted: a backup for a recovery key may
+    /// be anyone's work who has the public half.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.audit_key.map(|key| format!("SHA256:{}", hex(&Hash::Sha256.digest(&key))))
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&User> {
@@ -97,19 +106,20 @@ pub(super) fn read(
         return Err(invalid("the header is not that of the token inside"));
     }
     let chain = Chain::whole(identity.token.to_string(), None);
-    let mut reading = Reading { check, chain, counts: Counts::default(), people: BTreeMap::new() };
+    let mut reading =
+        Reading { check, chain, counts: Counts::default(), audit_key: None, people: BTreeMap::new() };
     take(&reading, &Row::Identity(identity.clone()))?;
     while let Some(row) = rows::read(&mut stream)? {
         reading.row(&identity, &row)?;
         take(&reading, &row)?;
         watch(stream.done(), stream.all);
     }
-    let Reading { check, chain, counts, people } = reading;
+    let Reading { check, chain, counts, audit_key, people } = reading;
     check.finish()?;
     let Findings { faults, .. } = chain.finish(Some(tip));
     match faults.first() {
         Some(fault) => Err(Error::DeviceError.because(format_args!("the audit log inside: {fault}"))),
-        None => Ok(Contents { header, identity, tip, counts, people }),
+        None => Ok(Contents { header, identity, tip, counts, audit_key, people }),
     }
 }
 
@@ -118,6 +128,7 @@ pub(super) struct Reading {
     pub check: Check,
     chain: Chain,
     counts: Counts,
+    audit_key: Option<[u8; 32]>,
     pub people: BTreeMap<Id, User>,
 }
 
@@ -151,6 +162,7 @@ impl Reading {
                 let seed = seed_in(&Object::decode(&self.check.open(&row.record)?)?);
                 let key = seed.map(|seed| PrivateKey::new(&seed).map(|key| key.public())).transpose()?;
                 self.chain = Chain::whole(identity.token.to_string(), key);
+                self.audit_key = key;
             }
             // Of a cluster that the token was in.
             Kind::Gone | Kind::Member => {}

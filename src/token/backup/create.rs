@@ -1,9 +1,9 @@
 //! Making a backup while everybody works on.
 
 use super::super::policy::{self, Operation};
-use super::super::{Access, Token, appliance};
+use super::super::{Access, Login, Role, Token, appliance, custody::still_good};
 use super::header::{self, Header, SUFFIX};
-use super::recipients::{Recipient, RecoveryKey, Slot};
+use super::recipients::{MOST_SLOTS, Recipient, RecoveryKey, Slot, too_many};
 use super::rows;
 use super::schedule::Schedule;
 use super::stream::{HashingFile, Sealer};
@@ -12,8 +12,10 @@ use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::store::{Check, Identity, Row, Store, file_error, make_folder, sync_folder};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Where a backup goes.
@@ -42,9 +44,16 @@ impl Draft {
     fn new(path: &Path) -> Result<(Draft, fs::File)> {
         let draft =
             path.with_file_name(format!("{}.draft", path.file_name().unwrap_or_default().to_string_lossy()));
-        remove_stale_drafts(path);
+        remove_stale_drafts(path, &draft);
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        let file = file.map_err(|e| file_error(&draft, &e))?;
+        let file = file.map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => Error::ArgumentsBad.because(format_args!(
+                "{} is there: another backup to this name is being made, or died within the last {} minutes",
+                draft.display(),
+                STALE.as_secs() / 60
+            )),
+            _ => file_error(&draft, &e),
+        })?;
         Ok((Draft(draft), file))
     }
 
@@ -63,11 +72,14 @@ impl Drop for Draft {
     }
 }
 
-fn remove_stale_drafts(path: &Path) {
+/// Of the folder's backups, and this one, whatever its name.
+fn remove_stale_drafts(path: &Path, own: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let Ok(entries) = fs::read_dir(folder.unwrap_or(Path::new("."))) else { return };
     for entry in entries.flatten() {
-        let is_draft = entry.file_name().to_string_lossy().ends_with(&format!(".{SUFFIX}.draft"));
+        let name = entry.file_name();
+        let is_draft = name.to_string_lossy().ends_with(&format!(".{SUFFIX}.draft"))
+            || Some(name.as_os_str()) == own.file_name();
         let modified = entry.metadata().and_then(|file| file.modified()).ok();
         let stale = modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STALE);
         if is_draft && stale {
@@ -141,6 +153,26 @@ impl Token {
         self.write_backup(access, &Place::Folder(schedule.folder.clone()), &recipients, now, watch)
     }
 
+    /// As the token's file says it now: another process may have deleted the officer. `UserNotLoggedIn`.
+    fn still_may_back_up(&self, store: &Store, access: Access<'_>) -> Result<()> {
+        let Some(officer) = officer_of(access) else { return Ok(()) };
+        let now = self.load_user(store, officer.user)?;
+        let same = officer.token == store.token_id()
+            && now.is_some_and(|user| user.role == Role::Officer && user.public == officer.keys.public);
+        if same { Ok(()) } else { Err(Error::UserNotLoggedIn) }
+    }
+
+    /// Records what was done with backups, if who did it may still do it.
+    pub(super) fn record_backup(&self, store: &Store, access: Access<'_>, note: Note) -> Result<()> {
+        if store.read_only() {
+            return self.still_may_back_up(store, access);
+        }
+        self.write(store, |change| {
+            officer_of(access).map_or(Ok(()), |officer| still_good(change, officer))?;
+            change.audit(access.login, note)
+        })
+    }
+
     fn write_backup(
         &self,
         access: Access<'_>,
@@ -152,6 +184,9 @@ impl Token {
         if recipients.is_empty() {
             return Err(Error::ArgumentsBad.because("a backup is for a passphrase or a recovery key"));
         }
+        if recipients.len() > MOST_SLOTS {
+            return Err(too_many());
+        }
         let store = self.store()?;
         let label = self.label(&store)?;
         let path = match place {
@@ -162,6 +197,7 @@ impl Token {
             }
         };
         not_there(&path)?;
+        self.still_may_back_up(&store, access)?;
         let (draft, file) = Draft::new(&path)?;
         // Before the token is read: stretching a passphrase takes a while.
         let backup_key = Secret::random(32)?;
@@ -178,10 +214,15 @@ impl Token {
         let told: Vec<_> = recipients.iter().map(Recipient::told).collect();
         let note = note.detail("hash", &header.hash).detail("records", records);
         // Recorded before it has its name: there is no backup that the log does not know.
-        self.record(access, note.detail("recipients", told.join(", ")))?;
+        self.record_backup(&store, access, note.detail("recipients", told.join(", ")))?;
         draft.into_place(&path)?;
         Ok(Made { path, header, bytes, records })
     }
+}
+
+/// The officer who acts; none for the schedule, which is the host's own.
+fn officer_of(access: Access<'_>) -> Option<&Arc<Login>> {
+    access.login.filter(|login| login.role != Role::Appliance)
 }
 
 /// The header, and the stream behind it.

@@ -3,7 +3,7 @@
 //! Magic line, length of the header (u32 LE), header as JSON, then the stream. All of the header is bound to
 //! the stream by its hash.
 
-use super::recipients::{Secrets, Slot};
+use super::recipients::{MOST_SLOTS, Secrets, Slot};
 use super::stream::{CHECKSUM, Opener};
 use crate::audit::Tip;
 use crate::crypto::Hash;
@@ -113,8 +113,11 @@ impl BackupFile {
         }
         let mut json = vec![0; length];
         file.read_exact(&mut json).map_err(failed)?;
-        let header =
+        let header: Header =
             serde_json::from_slice(&json).map_err(|_| damaged(path, "the backup's header is damaged"))?;
+        if header.recipients.len() > MOST_SLOTS {
+            return Err(damaged(path, "the backup's header names more recipients than any backup has"));
+        }
         let mut hash = Context::new(Hash::Sha256);
         hash.update(&start);
         hash.update(&json);
@@ -142,7 +145,8 @@ impl BackupFile {
     /// whether the file is damaged or the secrets are wrong.
     pub fn unlock(self, secrets: &Secrets) -> Result<(Header, Opener)> {
         let token = id_of(&self.header.token).ok_or_else(|| damaged(&self.path, "its header is damaged"))?;
-        let Some(key) = self.header.recipients.iter().find_map(|slot| slot.open(secrets, token)) else {
+        let opened = self.header.recipients.iter().map(|slot| slot.open(secrets, token));
+        let Some(key) = opened.filter_map(Result::transpose).next().transpose()? else {
             let path = self.path.clone();
             return Err(match (self.is_intact(), secrets) {
                 (false, _) => damaged(&path, "the backup is damaged or cut off"),

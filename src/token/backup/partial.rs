@@ -1,17 +1,18 @@
 //! A user or an object back into the present token, and any of it to a host that has none.
 
+use super::super::custody::{shared_term, still_good};
 use super::super::deletion::take_all;
 use super::super::officers::rejoin;
 use super::super::policy::Operation;
 use super::super::users::User;
-use super::super::{Access, Login, Role, Token, custody::still_good};
+use super::super::{Access, Login, Role, Token};
 use super::contents::{self, Contents, Reading};
 use super::recipients::Secrets;
-use super::restore::{Restored, What, not_in_a_cluster, note, put_all};
+use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, other_key, put_all};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::object::attribute::CKA_STRONGROOM_OWNER;
-use crate::store::{Change, Id, Kind, RecordRow, Row, Store};
+use crate::store::{BodyKey, Change, Id, Kind, Record, RecordRow, Row, Store};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +31,20 @@ fn whose(reading: &Reading, row: &RecordRow) -> Result<Id> {
     if owner != Id::NONE || row.record.header.kind != Kind::Object {
         return Ok(owner);
     }
-    let object = Object::decode(&reading.check.open(&row.record)?)?;
-    Ok(object.bytes(CKA_STRONGROOM_OWNER).try_into().map_or(Id::NONE, Id))
+    maker(&reading.check.open(&row.record)?)
+}
+
+/// Who made a public object, by its body.
+fn maker(body: &[u8]) -> Result<Id> {
+    Ok(Object::decode(body)?.bytes(CKA_STRONGROOM_OWNER).try_into().map_or(Id::NONE, Id))
+}
+
+/// Whose an object is here, or was in the backup: both are sealed under the same secrets.
+fn whose_here(change: &Change<'_>, record: &Record) -> Result<Id> {
+    if record.header.owner != Id::NONE {
+        return Ok(record.header.owner);
+    }
+    maker(&change.open_body(record, BodyKey::Seal)?)
 }
 
 /// What of a backup is wanted, gathered while it is read.
@@ -95,6 +108,7 @@ impl Token {
         let gathered = self.gather(&store, from, What::User(name), watch)?;
         let row = gathered.user.as_ref().ok_or_else(|| no_user(name))?;
         let user = gathered.contents.people.get(&row.record.header.id).ok_or_else(|| no_user(name))?;
+        let policy = self.policy_of(&store)?;
         let restored = self.write(&store, |change| {
             still_good(change, officer)?;
             not_in_a_cluster(change)?;
@@ -117,7 +131,10 @@ impl Token {
             }
             let gone = if present { take_all(change, id)? } else { Vec::new() };
             change.put_back(row)?;
-            rejoin(change, officer, gathered.contents.people.get(&officer.user), user)?;
+            if user.request.is_some() {
+                User { request: None, ..user.clone() }.save(change)?;
+            }
+            rejoin(change, officer, policy, gathered.contents.people.get(&officer.user), user)?;
             let restored = gathered.put_objects(change, user, force)?;
             let note = note("user", from.0, &gathered.contents.header, present).user(user.person());
             let note = gathered.objects.iter().fold(note, |note, row| note.object(row.record.header.id));
@@ -154,6 +171,7 @@ impl Token {
         &self,
         (path, secrets): (&Path, &Secrets),
         what: What<'_>,
+        audit_key: Option<[u8; 32]>,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
         let (mut owner, mut there) = (Id::NONE, false);
@@ -166,6 +184,10 @@ impl Token {
             }
             Ok(())
         })?;
+        // The second reading is of the same, by the state's digest, which the key is in.
+        if audit_key.is_some() && contents.audit_key != audit_key {
+            return Err(other_key());
+        }
         let (word, people) = match what {
             What::Whole => ("whole", None),
             What::User(name) => {
@@ -183,6 +205,7 @@ impl Token {
                 Some(people) => {
                     let (put, again) = put_some(change, (path, secrets), what, owner, people, watch)?;
                     again.is_still(&contents)?;
+                    forget_requests(change)?;
                     put
                 }
             };
@@ -263,9 +286,10 @@ impl Gathered {
             let id = row.record.header.id;
             if let Some(present) = change.load(Kind::Object, id)? {
                 let public = row.record.header.owner == Id::NONE && present.header.owner == Id::NONE;
-                if !(public && force) {
-                    // A public object that is there still is nothing that is missing.
-                    restored.left_out += u64::from(!public);
+                let his = public && whose_here(change, &present)? == user.header.id;
+                if !(his && force) {
+                    // A public object of his that is there still is nothing that is missing.
+                    restored.left_out += u64::from(!his);
                     continue;
                 }
             }
@@ -276,14 +300,21 @@ impl Gathered {
         let me = user.header.id;
         for row in &self.shared {
             let (id, owner) = (row.record.header.id, row.record.header.owner);
-            let same_owner = change.load(Kind::Object, id)?.is_some_and(|now| now.header.owner == owner);
+            let now = change.load(Kind::Object, id)?;
+            let same_owner = now.as_ref().is_some_and(|now| now.header.owner == owner);
             let wrapped =
                 |holder: Id| row.keys.iter().find(|(of, _)| *of == holder).map(|(_, key)| key.clone());
             let same_key = same_owner && change.load_key(id, owner)? == wrapped(owner);
             match wrapped(me).filter(|_| same_key) {
                 Some(key) => {
                     change.put_key(id, me, &key)?;
-                    change.put_terms_back(id, &row.terms)?;
+                    // What the owner changed since, its new version's index must not say of old: until he writes
+                    // it again, the sharer finds it among all that is shared with him, not by its attributes.
+                    if now.as_ref() == Some(&row.record) {
+                        change.put_terms_back(id, &row.terms)?;
+                    } else {
+                        change.add_terms(id, me, &[shared_term()])?;
+                    }
                     restored.objects += 1;
                 }
                 None => restored.left_out += 1,
@@ -303,9 +334,17 @@ impl Gathered {
         still_good(change, officer)?;
         not_in_a_cluster(change)?;
         let (id, owner) = (row.record.header.id, row.record.header.owner);
-        let present = change.load(Kind::Object, id)?.is_some();
+        let there = change.load(Kind::Object, id)?;
+        let present = there.is_some();
         if present && !force {
             return Err(Error::ActionProhibited.because(format_args!("object {id} is there")));
+        }
+        if let Some(there) = there
+            && whose_here(change, &there)? != whose_here(change, &row.record)?
+        {
+            return Err(Error::ActionProhibited.because(format_args!(
+                "object {id} has another owner by now, who keeps it: have it transferred back or destroyed first"
+            )));
         }
         let who = self.contents.people.get(&owner);
         if owner != Id::NONE && !self.is_same(change, owner)? {

@@ -21,6 +21,16 @@ const CHECK: usize = 4;
 /// Whoever has a backup can try passphrases at leisure.
 pub const SHORTEST_PASSPHRASE: usize = 12;
 
+/// What a backup's header may make whoever opens it do: so many slots to try, each with a passphrase
+/// stretched in 1 GiB, 16 times. A configured cost above that is cut to it.
+pub const MOST_SLOTS: usize = 32;
+const MOST_MEMORY_KIB: u32 = 1 << 20;
+const MOST_PASSES: u32 = 16;
+
+pub fn too_many() -> Error {
+    Error::ArgumentsBad.because(format_args!("a backup is for at most {MOST_SLOTS} recipients"))
+}
+
 /// A public key to which backups are encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecoveryKey(pub [u8; 32]);
@@ -120,7 +130,8 @@ impl Slot {
                         "a backup's passphrase has at least {SHORTEST_PASSPHRASE} bytes"
                     )));
                 }
-                let KdfCost { memory_kib, passes } = cost;
+                let (memory_kib, passes) =
+                    (cost.memory_kib.min(MOST_MEMORY_KIB), cost.passes.min(MOST_PASSES));
                 let mut salt = [0; 16];
                 random::fill(&mut salt)?;
                 let kek = argon2id::derive(passphrase, &salt, memory_kib, passes)?;
@@ -134,23 +145,27 @@ impl Slot {
         }
     }
 
-    /// The backup's key; `None` when these secrets are not for this slot.
-    pub fn open(&self, secrets: &Secrets, token: Id) -> Option<Secret> {
-        match (self, secrets) {
+    /// The backup's key; `None` when these secrets are not for this slot. `HostMemory` when there is too
+    /// little of it to stretch the passphrase: that says nothing of it.
+    pub fn open(&self, secrets: &Secrets, token: Id) -> Result<Option<Secret>> {
+        let (kek, key) = match (self, secrets) {
             (Slot::Passphrase { salt, memory_kib, passes, key }, Secrets::Passphrase(passphrase)) => {
                 // Nobody is to make us fill the memory by editing the file.
-                if !(8..=4 << 20).contains(memory_kib) || !(1..=64).contains(passes) {
-                    return None;
+                if !(8..=MOST_MEMORY_KIB).contains(memory_kib) || !(1..=MOST_PASSES).contains(passes) {
+                    return Ok(None);
                 }
-                let salt = from_hex(salt)?.try_into().ok()?;
-                let kek = argon2id::derive(passphrase, &salt, *memory_kib, *passes).ok()?;
-                keychain::unwrap(&kek, PURPOSE, &from_hex(key)?).ok()
+                let Some(salt) = from_hex(salt).and_then(|salt| salt.try_into().ok()) else {
+                    return Ok(None);
+                };
+                (argon2id::derive(passphrase, &salt, *memory_kib, *passes)?, key)
             }
             (Slot::Recovery { key, .. }, Secrets::Recovery(private)) => {
-                hpke::open(private, PURPOSE, &token.0, &from_hex(key)?).ok()
+                let key = from_hex(key);
+                return Ok(key.and_then(|key| hpke::open(private, PURPOSE, &token.0, &key).ok()));
             }
-            _ => None,
-        }
+            _ => return Ok(None),
+        };
+        Ok(from_hex(key).and_then(|key| keychain::unwrap(&kek, PURPOSE, &key).ok()))
     }
 
     /// As lists say it.
@@ -188,17 +203,34 @@ mod tests {
         let key = Secret::random(32).unwrap();
         let words = |text: &str| Secret::from(text.as_bytes());
         let by_words = Slot::new(&Recipient::Passphrase(words("correct horse")), cost, token, &key).unwrap();
-        let open = |text: &str| by_words.open(&Secrets::Passphrase(words(text)), token);
+        let open = |text: &str| by_words.open(&Secrets::Passphrase(words(text)), token).unwrap();
         assert_eq!(open("correct horse"), Some(key.clone()));
         assert_eq!(open("correct hors"), None);
         assert!(Slot::new(&Recipient::Passphrase(words("short")), cost, token, &key).is_err());
         let (public, private) = new_recovery_key().unwrap();
         let by_key = Slot::new(&Recipient::Recovery(public), cost, token, &key).unwrap();
         let secrets = Secrets::from_key_file(&private).unwrap();
-        assert_eq!(by_key.open(&secrets, token), Some(key));
-        assert_eq!(by_key.open(&secrets, Id([4; 16])), None, "of another token");
+        assert_eq!(by_key.open(&secrets, token).unwrap(), Some(key));
+        assert_eq!(by_key.open(&secrets, Id([4; 16])).unwrap(), None, "of another token");
         let (_, other) = new_recovery_key().unwrap();
-        assert_eq!(by_key.open(&Secrets::from_key_file(&other).unwrap(), token), None);
-        assert_eq!(by_words.open(&secrets, token), None);
+        assert_eq!(by_key.open(&Secrets::from_key_file(&other).unwrap(), token).unwrap(), None);
+        assert_eq!(by_words.open(&secrets, token).unwrap(), None);
+    }
+    #[test]
+    fn a_header_cannot_ask_for_more_than_is_ever_made() {
+        let (token, key) = (Id([3; 16]), Secret::random(32).unwrap());
+        let words = Secret::from(&b"correct horse"[..]);
+        let salt = [5; 16];
+        let slot = |memory_kib, passes| {
+            let kek = argon2id::derive(&words, &salt, memory_kib, passes).unwrap();
+            let key = hex(&keychain::wrap(&kek, PURPOSE, &key).unwrap());
+            Slot::Passphrase { salt: hex(&salt), memory_kib, passes, key }
+        };
+        let secrets = Secrets::Passphrase(words.clone());
+        assert_eq!(slot(64, MOST_PASSES).open(&secrets, token).unwrap(), Some(key.clone()));
+        assert_eq!(slot(64, MOST_PASSES + 1).open(&secrets, token).unwrap(), None);
+        let costly = KdfCost { memory_kib: 64, passes: 64 };
+        let made = Slot::new(&Recipient::Passphrase(words.clone()), costly, token, &key).unwrap();
+        assert_eq!(made.open(&secrets, token).unwrap(), Some(key.clone()), "cut to what opens");
     }
 }

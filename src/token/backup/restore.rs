@@ -5,6 +5,7 @@
 //! copy of the file was put back before, or an older backup) does the backup's log take its place.
 
 use super::super::policy::Operation;
+use super::super::users::{User, request_term};
 use super::super::{Access, Token, custody::still_good};
 use super::compare::Comparing;
 use super::contents::{self, Contents};
@@ -12,7 +13,7 @@ use super::header::Header;
 use super::recipients::Secrets;
 use crate::audit::{Event, Note, hex};
 use crate::error::{Error, Result};
-use crate::store::{Change, Id, Row, Store};
+use crate::store::{Change, Id, Kind, Row, Store};
 use std::path::Path;
 
 /// What is to come back.
@@ -23,6 +24,15 @@ pub enum What<'a> {
     User(&'a str),
     /// One object.
     Key(Id),
+}
+
+/// What must or may be of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// Also over what is newer.
+    pub force: bool,
+    /// The key that the log inside must be signed with. Over a present token its own secrets prove as much.
+    pub audit_key: Option<[u8; 32]>,
 }
 
 /// What came back.
@@ -45,7 +55,7 @@ pub(super) fn note(what: &str, path: &Path, header: &Header, forced: bool) -> No
 impl Token {
     /// Brings back what a backup holds. Where there is no token, nobody needs to be logged in; over a present
     /// one, which must be the same, an officer. All of it or nothing: on an error the token is as before.
-    /// Errors: as of [`contents::read`]; `ActionProhibited` for what needs `force`; `ArgumentsBad` when the
+    /// Errors: as of [`contents::read`]; `ActionProhibited` for what needs `force`, or another audit key; `ArgumentsBad` when the
     /// present token is another one, or the backup has no such user or object.
     pub fn restore_backup(
         &self,
@@ -53,11 +63,14 @@ impl Token {
         path: &Path,
         secrets: &Secrets,
         what: What<'_>,
-        force: bool,
+        Terms { force, audit_key }: Terms,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
         if !self.is_made() {
-            return self.restore_new((path, secrets), what, watch);
+            return self.restore_new((path, secrets), what, audit_key, watch);
+        }
+        if audit_key.is_some() && self.audit_key()? != audit_key {
+            return Err(other_key());
         }
         match what {
             What::Whole => self.restore_over(access, (path, secrets), force, watch),
@@ -141,6 +154,10 @@ impl Token {
     }
 }
 
+pub(super) fn other_key() -> Error {
+    Error::ActionProhibited.because("the audit log is signed with another key than the one that was demanded")
+}
+
 /// What comes back with an older version would give way to what the peers have, or to what they destroyed.
 pub(super) fn not_in_a_cluster(change: &Change<'_>) -> Result<()> {
     match change.peer_id() {
@@ -149,6 +166,16 @@ pub(super) fn not_in_a_cluster(change: &Change<'_>) -> Result<()> {
             "this token is a member of a cluster: restore on a host without a token, in a slot of its own",
         )),
     }
+}
+
+/// What officers asked of each other then: it may have been taken back since, or be the word of one who is gone.
+pub(super) fn forget_requests(change: &mut Change<'_>) -> Result<()> {
+    for header in change.find(Kind::User, &[Id::NONE], &[request_term()])? {
+        if let Some(user) = change.user(header.id)? {
+            User { request: None, ..user }.save(change)?;
+        }
+    }
+    Ok(())
 }
 
 /// All records of a backup into an empty token, and its log if that is wanted. `before`: what was in the
@@ -170,6 +197,7 @@ pub(super) fn put_all(
     if !change.is_whole(&contents.identity)? {
         return Err(Error::DeviceError.because("what was restored is not what the backup says"));
     }
+    forget_requests(change)?;
     let counts = &contents.counts;
     let (users, objects) = (counts.officers + counts.users, counts.objects());
     Ok(Restored { users, objects, ..Restored::default() })

@@ -5,7 +5,7 @@ use super::super::officers::own_field;
 use super::super::policy::{self, Operation};
 use super::super::{Access, Token, appliance, custody::still_good};
 use super::header::{BackupFile, Header, SUFFIX};
-use super::recipients::RecoveryKey;
+use super::recipients::{MOST_SLOTS, RecoveryKey, too_many};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
 use crate::object::Value;
@@ -40,6 +40,9 @@ impl Schedule {
 
     fn check(&self) -> Result<()> {
         check_days(self.keep_days)?;
+        if self.recovery_keys()?.len() > MOST_SLOTS {
+            return Err(too_many());
+        }
         if self.every_hours == 0 || self.recovery_keys()?.is_empty() || !self.folder.is_absolute() {
             return Err(Error::ArgumentsBad
                 .because("a schedule has whole hours, an absolute folder and a recovery public key"));
@@ -176,7 +179,8 @@ impl Token {
             names.push("…".into());
         }
         let note = Note::of(Event::BackupPruned).detail("removed", gone.len()).detail("keep_days", keep_days);
-        self.record(access, note.detail("folder", folder.display()).detail("files", names.join(" ")))?;
+        let note = note.detail("folder", folder.display()).detail("files", names.join(" "));
+        self.record_backup(&*self.store()?, access, note)?;
         for path in &gone {
             fs::remove_file(path).map_err(|e| file_error(path, &e))?;
         }

@@ -1,6 +1,8 @@
 //! Backups as people use them, in one process; damage and restores have files of their own.
 
 mod damage;
+mod making;
+mod resets;
 mod restores;
 mod schedules;
 
@@ -36,9 +38,13 @@ pub struct Site {
 
 impl Site {
     pub fn new() -> Site {
+        Site::of(House::new())
+    }
+
+    pub fn of(house: House) -> Site {
         let (public, private) = new_recovery_key().unwrap();
         Site {
-            house: House::new(),
+            house,
             folder: tempfile::tempdir().unwrap(),
             public,
             secrets: Secrets::from_key_file(&private).unwrap(),
@@ -60,7 +66,14 @@ impl Site {
     pub fn restore(&self, token: &Token, file: &Path, what: What<'_>, force: bool) -> Result<Restored> {
         let officer = token.path().exists().then(|| officer(token));
         let access = officer.as_ref().map_or(NOBODY, access);
-        token.restore_backup(access, file, &self.secrets, what, force, &mut quiet())
+        token.restore_backup(
+            access,
+            file,
+            &self.secrets,
+            what,
+            Terms { force, audit_key: None },
+            &mut quiet(),
+        )
     }
 
     pub fn read(&self, file: &Path) -> Result<contents::Contents> {

@@ -5,11 +5,12 @@ use super::{NOBODY, unusable};
 use crate::Run;
 use crate::context::Context;
 use crate::output::{Answer, Failure, Outcome};
+use crate::pem;
 use crate::progress::Progress;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use strongroom::error::Error;
-use strongroom::token::backup::{BackupFile, Restored, What, id_of};
+use strongroom::token::backup::{BackupFile, Restored, Terms, What, id_of};
 
 #[derive(clap::Args)]
 pub struct Restore {
@@ -25,6 +26,9 @@ pub struct Restore {
     /// Also over what is newer.
     #[arg(long)]
     force: bool,
+    /// The public key that the log inside must be signed with: a file that `audit key` wrote.
+    #[arg(long, value_name = "FILE")]
+    audit_key: Option<PathBuf>,
 }
 
 impl Run for Restore {
@@ -41,6 +45,8 @@ impl Run for Restore {
             })?),
             (None, None) => What::Whole,
         };
+        let audit_key = self.audit_key.as_deref().map(pem::read).transpose()?;
+        let terms = Terms { force: self.force, audit_key };
         BackupFile::open(&self.file).map_err(failed)?;
         let secret = self.secret.read()?;
         let officer = match token.is_made() {
@@ -53,7 +59,7 @@ impl Run for Restore {
         let access = officer.as_ref().map_or(NOBODY, |officer| officer.access());
         let mut progress = Progress::new("bytes");
         let watch = &mut |done, all| progress.at(done, all);
-        let restored = token.restore_backup(access, &self.file, &secret, what, self.force, watch);
+        let restored = token.restore_backup(access, &self.file, &secret, what, terms, watch);
         progress.end();
         Ok(said(restored.map_err(failed)?, token.path().display()))
     }

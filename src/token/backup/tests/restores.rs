@@ -1,6 +1,7 @@
 //! Older over newer, users and objects by themselves.
 
 use super::*;
+use crate::object::attribute::CKA_STRONGROOM_OWNER;
 
 fn restores(token: &Token) -> Vec<crate::audit::Entry> {
     let (mut found, officer) = (Vec::new(), officer(token));
@@ -35,7 +36,9 @@ fn an_older_backup_over_a_newer_token_needs_force_and_leaves_its_trace() {
     assert!(!accepts(&token));
     assert_eq!(site.restore(&token, &file, What::Whole, false).err(), Some(Error::ActionProhibited));
     assert_eq!((sees(&other, &elsewhere, "made later"), sees(&other, &elsewhere, "destroyed later")), (1, 0));
-    let refused = token.restore_backup(access(&alice), &file, &site.secrets, What::Whole, true, &mut quiet());
+    let forced = Terms { force: true, audit_key: None };
+    let refused =
+        token.restore_backup(access(&alice), &file, &site.secrets, What::Whole, forced, &mut quiet());
     assert_eq!(refused.err(), Some(Error::UserNotLoggedIn));
     site.restore(&token, &file, What::Whole, true).unwrap();
     // Seen by everybody, logins and keys go on.
@@ -133,9 +136,10 @@ fn another_token_is_never_overwritten() {
     let token = site.house.process();
     let file = other.back_up(&other.house.process());
     let officer = officer(&token);
+    let forced = Terms { force: true, audit_key: None };
     for what in [What::Whole, What::User("alice"), What::Key(Id([1; 16]))] {
         let refused =
-            token.restore_backup(access(&officer), &file, &other.secrets, what, true, &mut quiet()).err();
+            token.restore_backup(access(&officer), &file, &other.secrets, what, forced, &mut quiet()).err();
         assert_eq!(refused, Some(Error::ArgumentsBad), "{what:?}");
     }
     let verified = token.verify_backup(&file, &other.secrets, &mut quiet()).unwrap();
@@ -322,4 +326,134 @@ fn one_user_or_one_object_on_a_new_host() {
         assert_eq!(site.restore(&there, &file, what, true).err(), Some(Error::ArgumentsBad), "{what:?}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn nothing_is_made_beside_a_log_that_a_killed_process_left() {
+    let site = Site::new();
+    let token = site.house.process();
+    let file = site.back_up(&token);
+    insert(&token, access(&person(&token, "alice")), key("since", true)).unwrap();
+    let log = PathBuf::from(format!("{}-wal", site.house.config.path.display()));
+    let (_folder, config) = elsewhere();
+    let beside = PathBuf::from(format!("{}-wal", config.path.display()));
+    std::fs::copy(&log, &beside).unwrap();
+    assert!(std::fs::metadata(&beside).unwrap().len() > 0);
+    let there = Token::new(config.clone());
+    assert_eq!(site.restore(&there, &file, What::Whole, false).err(), Some(Error::DeviceError));
+    assert_eq!(there.initialize(OFFICER, "new").err(), Some(Error::DeviceError));
+    assert!(!config.path.exists());
+    std::fs::remove_file(&beside).unwrap();
+    site.restore(&there, &file, What::Whole, false).unwrap();
+    assert_eq!(sees(&there, &person(&there, "alice"), "since"), 0);
+    whole(&there);
+}
+
+#[test]
+fn an_object_that_was_given_away_since_is_not_taken_back() {
+    let site = Site::new();
+    let token = site.house.process();
+    let (alice, bob) = (person(&token, "alice"), person(&token, "bob"));
+    let sealed = insert(&token, access(&alice), key("sealed", true)).unwrap();
+    let open = insert(&token, access(&alice), key("open", false)).unwrap();
+    let ids = ["sealed", "open"].map(|label| id_of_object(&token, &alice, label));
+    let file = site.back_up(&token);
+    for id in ids {
+        site.restore(&token, &file, What::Key(id), true).unwrap();
+    }
+    for handle in [sealed, open] {
+        token.transfer(access(&alice), handle, "bob").unwrap();
+    }
+    for id in ids {
+        let refused = site.restore(&token, &file, What::Key(id), true).err();
+        assert_eq!(refused, Some(Error::ActionProhibited));
+    }
+    // Nor with the user who had it.
+    let restored = site.restore(&token, &file, What::User("alice"), true).unwrap();
+    assert_eq!(restored, Restored { users: 1, left_out: 2, ..Restored::default() });
+    assert_eq!((sees(&token, &bob, "sealed"), sees(&token, &person(&token, "alice"), "sealed")), (1, 0));
+    let handle = token.find(access(&bob), &named("open")).unwrap()[0];
+    let record = token.resolve(access(&bob), handle).unwrap().0.unwrap();
+    assert_eq!(record.key.object().bytes(CKA_STRONGROOM_OWNER), bob.user.0);
+    whole(&token);
+}
+
+#[test]
+fn a_log_that_tells_more_than_logins_is_never_replaced() {
+    let site = Site::new();
+    let token = site.house.process();
+    let first = site.back_up(&token);
+    insert(&token, access(&person(&token, "alice")), key("here", true)).unwrap();
+    let second = site.back_up(&token);
+    for event in [Event::Use, Event::Wrap, Event::LoginFailed, Event::SealAdded] {
+        let (_folder, config) = elsewhere();
+        let there = Token::new(config);
+        site.restore(&there, &first, What::Whole, false).unwrap();
+        there.record(access(&person(&there, "alice")), Note::of(event)).unwrap();
+        site.restore(&there, &second, What::Whole, true).unwrap();
+        assert_eq!(restores(&there).len(), 2, "{event:?}");
+        assert_eq!(sees(&there, &person(&there, "alice"), "here"), 1);
+        whole(&there);
+    }
+}
+
+#[test]
+fn a_new_seal_makes_no_backup_old() {
+    let site = Site::new();
+    let token = site.house.process();
+    let file = site.back_up(&token);
+    token.rotate_seal(access(&officer(&token)), None).unwrap();
+    site.restore(&token, &file, What::Whole, false).unwrap();
+    whole(&token);
+}
+
+#[test]
+fn a_share_comes_back_without_the_index_of_an_older_version() {
+    let site = Site::new();
+    let token = site.house.process();
+    let alice = person(&token, "alice");
+    let handles = ["then", "same"].map(|label| insert(&token, access(&alice), key(label, true)).unwrap());
+    for handle in handles {
+        token.share(access(&alice), handle, &["bob"]).unwrap();
+    }
+    let file = site.back_up(&token);
+    token.modify(access(&alice), handles[0], named("now")).unwrap();
+    token.delete_user(access(&officer(&token)), "bob", true).unwrap();
+    site.restore(&token, &file, What::User("bob"), false).unwrap();
+    let bob = person(&token, "bob");
+    let all = |access| token.find(access, &Vec::new()).unwrap().len();
+    assert_eq!(all(access(&bob)), all(NOBODY) + 2, "all that is shared with him");
+    assert_eq!(sees(&token, &bob, "same"), 1);
+    let id = id_of_object(&token, &alice, "now");
+    let then = &crate::object::search::terms(&key("then", true));
+    let left = token.store().unwrap().write(|change| {
+        let mut left = 0;
+        for term in then.iter().filter(|(_, value)| value == b"then") {
+            left += usize::from(change.has_term(id, bob.user, term)?);
+        }
+        Ok(left)
+    });
+    assert_eq!(left.unwrap(), 0, "nothing says the old name");
+    token.modify(access(&alice), handles[0], named("later")).unwrap();
+    assert_eq!(sees(&token, &bob, "later"), 1);
+    whole(&token);
+}
+
+#[test]
+fn a_forged_token_is_told_by_its_audit_key() {
+    let (site, forger) = (Site::new(), Site::new());
+    let token = site.house.process();
+    let audit_key = token.audit_key().unwrap();
+    let terms = Terms { audit_key, force: true };
+    let (real, forged) = (site.back_up(&token), forger.back_up(&forger.house.process()));
+    assert_ne!(site.read(&real).unwrap().fingerprint(), forger.read(&forged).unwrap().fingerprint());
+    let (_folder, config) = elsewhere();
+    let there = Token::new(config.clone());
+    let bring = |file, secrets, what| there.restore_backup(NOBODY, file, secrets, what, terms, &mut quiet());
+    for what in [What::Whole, What::User("alice")] {
+        assert_eq!(bring(&forged, &forger.secrets, what).err(), Some(Error::ActionProhibited));
+        assert!(!config.path.exists());
+    }
+    bring(&real, &site.secrets, What::Whole).unwrap();
+    assert_eq!(there.audit_key().unwrap(), audit_key);
 }
