@@ -18,6 +18,8 @@ fn hex(bytes: &[u8]) -> String {
 /// A transport key, and its public half in `transport.pem`.
 fn transport(vault: &Vault, label: &str) {
     vault.said(&["key", "transport", "create", "--label", label]);
+    // Nothing that is there is overwritten.
+    let _ = std::fs::remove_file(vault.path("transport.pem"));
     vault.said(&["key", "transport", "export", label, "--path", "transport.pem"]);
 }
 
@@ -95,6 +97,8 @@ fn what_the_token_wraps_openssl_opens() {
     let wrap = ["key", "wrap", "rsa-aes", "--payload", "out", "--wrapping", "receiver", "--path", "wrapped"];
     vault.said(&wrap);
     let wrapped = vault.read("wrapped");
+    assert!(vault.refused(1, &wrap).contains("File exists"));
+    std::fs::remove_file(vault.path("wrapped")).expect("remove");
     vault.write("first", &wrapped[..384]);
     vault.write("second", &wrapped[384..]);
     let oaep = "-pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256";
@@ -177,6 +181,7 @@ fn a_customer_needs_no_token() {
     assert_eq!(vault.keys().iter().filter(|key| key["label"] == "own").count(), 2);
     // A secret, in hex.
     std::fs::write(customer.path().join("key.hex"), "00112233 44556677\n8899aabbccddeeff\n").expect("file");
+    std::fs::remove_file(blob).expect("remove");
     alone(&["key", "wrap-for", "transport.pem", "key.hex", "--secret", "--encoding", "hex", "--path", blob]);
     let import = ["key", "import", "wrapped", "blob", "--transport", "way", "--key-type-class", "aes"];
     vault.said(&import);

@@ -142,6 +142,11 @@ pub fn written(path: Option<&Path>, bytes: Vec<u8>, told: impl Fn(&[u8]) -> Json
 
 impl Run for Wrap {
     fn run(&self, context: &mut Context) -> Outcome {
+        // Before anything leaves the token and the log says so.
+        if let Some(path) = self.path.as_deref().filter(|path| path.exists()) {
+            return Err(Failure::new(format!("{}: File exists; nothing was wrapped.", path.display()))
+                .next("name a new file."));
+        }
         let person = context.crypto_user()?;
         let (token, library) = (context.ready_token()?, context.library()?);
         let key = find_one(token, &person, &self.payload, &[CKO_PRIVATE_KEY, CKO_SECRET_KEY])?;
