@@ -205,7 +205,7 @@ fn other_formats_and_other_files() {
     let good = std::fs::read(&file).expect("token file");
     // SQLite's header: user_version at 60, application_id at 68.
     for (offset, value, word) in
-        [(63, 3, "newer"), (60, 0x7f, "newer"), (63, 0, "unknown format"), (68, 0x11, "not a Strongroom")]
+        [(63, 200, "newer"), (60, 0x7f, "newer"), (63, 0, "unknown format"), (68, 0x11, "not a Strongroom")]
     {
         let mut other = good.clone();
         other[offset] = value;
