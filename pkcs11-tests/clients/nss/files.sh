@@ -25,8 +25,8 @@ files() {
     says "signtool verifies it" "archive \"signed.jar\" has passed crypto verification" signtool -d "$db" -v signed.jar
     step "the signature block is there" unzip -l signed.jar META-INF/zigbert.rsa
 
-    refused "pk12util cannot export a key that is not extractable" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -k pins -W secret
-    says "and says so" "Error attempting to export certificates" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -k pins -W secret
+    refused "pk12util cannot export a key that is not extractable" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -h "nss token" -k pin -W secret
+    says "and says so" "Private Key could not be located and exported" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -h "nss token" -k pin -W secret
     step "no file is left" test ! -s key.p12
     imported rsa rsa:2048
     imported ec ec -pkeyopt ec_paramgen_curve:P-256
