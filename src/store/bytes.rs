@@ -61,6 +61,21 @@ impl RecordRow {
         }
         rest.0.is_empty().then_some(RecordRow { record, keys, terms })
     }
+
+    /// Several, each after its length.
+    pub fn encode_all(rows: &[RecordRow]) -> Vec<u8> {
+        let mut out = Vec::new();
+        rows.iter().for_each(|row| put(&mut out, &row.encode()));
+        out
+    }
+
+    pub fn decode_all(bytes: &[u8]) -> Option<Vec<RecordRow>> {
+        let (mut rest, mut rows) = (Rest(bytes), Vec::new());
+        while !rest.0.is_empty() {
+            rows.push(RecordRow::decode(rest.bytes()?)?);
+        }
+        Some(rows)
+    }
 }
 
 /// SQLite holds nothing over 2 GiB.

@@ -27,7 +27,7 @@ pub struct Change<'a> {
     /// What is changed is news to the peers.
     pub(super) outgoing: bool,
     /// What went to the outbox.
-    pub(super) pending: Vec<Id>,
+    pub(super) pending: Vec<Header>,
     /// Lines that this transaction added to the log.
     pub(super) lines: Vec<Vec<u8>>,
     /// Records whose element must be made anew before the commit, with their old element.
@@ -82,8 +82,7 @@ pub fn transact_counted<T>(
     // A file without a state is new: only `clear` makes it one. Anything else fails here.
     let result = work(&mut change)?;
     change.settle()?;
-    let pending = change.pending.iter().map(|id| replica::present(&transaction, *id));
-    let pending = pending.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let pending = std::mem::take(&mut change.pending);
     let done = Done { roots: (before, change.state.root), removed: change.removed, pending };
     transaction.commit().map_err(sql)?;
     Ok((result, done))
@@ -318,6 +317,7 @@ impl Change<'_> {
                         .prepare_cached("UPDATE records SET element = ? WHERE kind = ? AND id = ?")
                         .map_err(sql)?;
                     statement.execute(params![new.to_bytes(), kind as u8, id.0]).map_err(sql)?;
+                    self.note_outgoing(record.header)?;
                     new
                 }
                 None => Sum::default(),
@@ -333,7 +333,6 @@ impl Change<'_> {
                 .prepare_cached("INSERT INTO changes (kind, id) VALUES (?, ?)")
                 .map_err(sql)?;
             log.execute(params![kind as u8, id.0]).map_err(sql)?;
-            self.note_outgoing(id)?;
         }
         let mut prune = self
             .connection

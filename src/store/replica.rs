@@ -169,14 +169,14 @@ impl Change<'_> {
     }
 
     /// Puts what this transaction changed in the outbox of a member.
-    pub(super) fn note_outgoing(&mut self, id: Id) -> Result<()> {
+    pub(super) fn note_outgoing(&mut self, header: Header) -> Result<()> {
         if self.peer.is_none() || !self.outgoing {
             return Ok(());
         }
         let mut forget = self.connection.prepare_cached("DELETE FROM overruled WHERE id = ?").map_err(sql)?;
-        forget.execute([id.0]).map_err(sql)?;
-        self.send(id)?;
-        self.pending.push(id);
+        forget.execute([header.id.0]).map_err(sql)?;
+        self.send(header.id)?;
+        self.pending.push(header);
         Ok(())
     }
 }

@@ -150,15 +150,8 @@ impl Joining {
         let plain = hpke::open(&self.private, WELCOME, fingerprint.as_bytes(), sealed)?;
         let wrong =
             || Error::EncryptedDataInvalid.because("the answer is of a form that this version does not know");
-        let (fixed, mut rest) = plain.split_first_chunk::<48>().ok_or_else(wrong)?;
-        let mut members = Vec::new();
-        while !rest.is_empty() {
-            let (length, more) = rest.split_first_chunk::<4>().ok_or_else(wrong)?;
-            let (record, more) =
-                more.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(wrong)?;
-            members.push(RecordRow::decode(record).ok_or_else(wrong)?);
-            rest = more;
-        }
+        let (fixed, rest) = plain.split_first_chunk::<48>().ok_or_else(wrong)?;
+        let members = RecordRow::decode_all(rest).ok_or_else(wrong)?;
         let token = Id(fixed[32..].try_into().map_err(|_| wrong())?);
         let seal = Secret::from(&fixed[..32]);
         Ok(Joined { joining: self, token, seal, members })
@@ -237,13 +230,8 @@ impl Token {
             }
             Ok(members)
         })?;
-        let mut plain = Secret::from([&store.seal_key()[..], &store.token_id().0].concat()).to_vec();
-        for member in members {
-            let record = member.encode();
-            plain.extend_from_slice(&(record.len() as u32).to_le_bytes());
-            plain.extend_from_slice(&record);
-        }
-        let plain = Secret::from(plain);
+        let members = RecordRow::encode_all(&members);
+        let plain = Secret::from([&store.seal_key()[..], &store.token_id().0, &members].concat());
         let fingerprint = request.fingerprint();
         let sealed = hpke::seal(&request.sealed_to, WELCOME, fingerprint.as_bytes(), &plain)
             .map_err(|_| Error::PublicKeyInvalid)?;

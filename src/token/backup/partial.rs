@@ -6,9 +6,10 @@ use super::super::officers::rejoin;
 use super::super::policy::Operation;
 use super::super::users::User;
 use super::super::{Access, Login, Role, Token};
-use super::contents::{self, Contents, Reading};
+use super::contents::{self, Contents};
 use super::recipients::Secrets;
 use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, other_key, put_all};
+use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::object::attribute::CKA_STRONGROOM_OWNER;
@@ -25,26 +26,13 @@ fn no_object(id: Id) -> Error {
     Error::ArgumentsBad.because(format_args!("the backup has no object {id}"))
 }
 
-/// Whose an object is: the owner of a private one, the maker of a public one.
-fn whose(reading: &Reading, row: &RecordRow) -> Result<Id> {
-    let owner = row.record.header.owner;
-    if owner != Id::NONE || row.record.header.kind != Kind::Object {
-        return Ok(owner);
-    }
-    maker(&reading.check.open(&row.record)?)
-}
-
-/// Who made a public object, by its body.
-fn maker(body: &[u8]) -> Result<Id> {
-    Ok(Object::decode(body)?.bytes(CKA_STRONGROOM_OWNER).try_into().map_or(Id::NONE, Id))
-}
-
-/// Whose an object is here, or was in the backup: both are sealed under the same secrets.
-fn whose_here(change: &Change<'_>, record: &Record) -> Result<Id> {
+/// Whose an object is: the owner of a private one, the maker of a public one, which `open` opens.
+fn whose(record: &Record, open: impl FnOnce(&Record) -> Result<Secret>) -> Result<Id> {
     if record.header.owner != Id::NONE {
         return Ok(record.header.owner);
     }
-    maker(&change.open_body(record, BodyKey::Seal)?)
+    let object = Object::decode(&open(record)?)?;
+    Ok(object.bytes(CKA_STRONGROOM_OWNER).try_into().map_or(Id::NONE, Id))
 }
 
 /// What of a backup is wanted, gathered while it is read.
@@ -80,7 +68,7 @@ impl Token {
                     let Some(user) = user.as_ref().map(|user: &RecordRow| user.record.header.id) else {
                         return Ok(());
                     };
-                    if whose(reading, row)? == user {
+                    if whose(&row.record, |record| reading.check.open(record))? == user {
                         objects.push(row.clone());
                     } else if row.keys.iter().any(|(holder, _)| *holder == user) {
                         shared.push(row.clone());
@@ -180,7 +168,7 @@ impl Token {
                 && row.record.header.id == wanted
                 && row.record.header.kind == Kind::Object
             {
-                (owner, there) = (whose(reading, row)?, true);
+                (owner, there) = (whose(&row.record, |record| reading.check.open(record))?, true);
             }
             Ok(())
         })?;
@@ -248,7 +236,8 @@ fn put_some(
             }
             Kind::Object
                 if matches!(what, What::Key(wanted) if wanted == id)
-                    || (matches!(what, What::User(_)) && whose(reading, row)? == owner) =>
+                    || (matches!(what, What::User(_))
+                        && whose(&row.record, |record| reading.check.open(record))? == owner) =>
             {
                 restored.objects += 1;
                 let keys = row.keys.iter().filter(|(holder, _)| people.contains(holder));
@@ -286,7 +275,8 @@ impl Gathered {
             let id = row.record.header.id;
             if let Some(present) = change.load(Kind::Object, id)? {
                 let public = row.record.header.owner == Id::NONE && present.header.owner == Id::NONE;
-                let his = public && whose_here(change, &present)? == user.header.id;
+                let his = public
+                    && whose(&present, |record| change.open_body(record, BodyKey::Seal))? == user.header.id;
                 if !(his && force) {
                     // A public object of his that is there still is nothing that is missing.
                     restored.left_out += u64::from(!his);
@@ -340,7 +330,8 @@ impl Gathered {
             return Err(Error::ActionProhibited.because(format_args!("object {id} is there")));
         }
         if let Some(there) = there
-            && whose_here(change, &there)? != whose_here(change, &row.record)?
+            && whose(&there, |record| change.open_body(record, BodyKey::Seal))?
+                != whose(&row.record, |record| change.open_body(record, BodyKey::Seal))?
         {
             return Err(Error::ActionProhibited.because(format_args!(
                 "object {id} has another owner by now, who keeps it: have it transferred back or destroyed first"
