@@ -5,15 +5,16 @@ use crate::Run;
 use crate::context::{Context, Person};
 use crate::key::import::place::Placing;
 use crate::key::import::read::{self, KeyPassword, Kind};
-use crate::key::{import, written};
+use crate::key::{called, import, written};
 use crate::output::{Answer, Failure, Outcome};
 use crate::pem;
 use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
+use strongroom::audit::hex;
 use strongroom::error::Error;
-use strongroom::object::{Template, Value};
+use strongroom::object::Value;
 use strongroom::token::{Handle, Token};
 use x509_parser::parse_x509_certificate;
 
@@ -80,25 +81,17 @@ fn row(token: &Token, person: &Person, certificate: Handle) -> Result<Row, Failu
         subject: parsed.as_ref().map(|parsed| parsed.subject().to_string()).unwrap_or_default(),
         issuer: parsed.as_ref().map(|parsed| parsed.issuer().to_string()).unwrap_or_default(),
         not_after: parsed.as_ref().map(day).unwrap_or_default(),
-        key_id: key_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        key_id: hex(&key_id),
         id: text(CKA_UNIQUE_ID)?,
     })
 }
 
-fn find(token: &Token, person: &Person, terms: Template) -> Result<Vec<Handle>, Failure> {
-    Ok(token.find(person.access(), &[terms, vec![(CKA_CLASS, Value::Ulong(CKO_CERTIFICATE))]].concat())?)
-}
-
 fn one(token: &Token, person: &Person, name: &str) -> Result<Handle, Failure> {
-    let mut found = Vec::new();
-    for kind in [CKA_UNIQUE_ID, CKA_LABEL] {
-        found.extend(find(token, person, vec![(kind, Value::Bytes(name.as_bytes().to_vec()))])?);
-    }
-    match found[..] {
+    match called(token, person, name, &[CKO_CERTIFICATE])?[..] {
         [one] => Ok(one),
         [] => Err(Failure::new(format!("There is no certificate {name}."))
             .next("`strongroom certificate list` shows what there is.")),
-        _ => Err(Failure::new(format!("{} certificates are called {name}.", found.len()))
+        ref found => Err(Failure::new(format!("{} certificates are called {name}.", found.len()))
             .next("name one by its id: `strongroom certificate list`.")),
     }
 }
@@ -121,7 +114,7 @@ impl Run for Command {
         match self {
             Command::Import { .. } => Err(Error::GeneralError.into()),
             Command::List => {
-                let found = find(token, &person, Vec::new())?;
+                let found = token.find(person.access(), &vec![(CKA_CLASS, Value::Ulong(CKO_CERTIFICATE))])?;
                 let rows = found.into_iter().map(|found| row(token, &person, found));
                 let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
                 rows.sort_by(|one, other| (&one.label, &one.id).cmp(&(&other.label, &other.id)));

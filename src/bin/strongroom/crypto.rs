@@ -13,6 +13,7 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use strongroom::audit;
 use strongroom::error::Error;
 use strongroom::mechanism::{Mechanism, Params};
 use strongroom::object::Value;
@@ -138,10 +139,7 @@ impl KeyChoice {
     }
 
     fn told(&self) -> Json {
-        let id = self
-            .key_id
-            .as_ref()
-            .map(|Bytes(id)| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let id = self.key_id.as_ref().map(|Bytes(id)| audit::hex(id));
         json!({ "label": self.key_label, "id": id })
     }
 }
@@ -228,7 +226,7 @@ fn hash(context: &mut Context, mechanism: &str, data: &Data) -> Outcome {
     let (session, library) = (context.session()?, context.library()?);
     library.start(session, Purpose::Digest, mechanism, &mut Params::None, None)?;
     let digest = one_shot(library, session, Purpose::Digest, &data)?;
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = audit::hex(&digest);
     Ok(Answer::done(digest.clone(), json!({ "mechanism": mechanism.name, "digest": digest })))
 }
 

@@ -174,15 +174,21 @@ fn the_one(token: &Token, person: &Person, key: &str) -> Result<Handle, Failure>
     find_one(token, person, key, &[CKO_PRIVATE_KEY, CKO_SECRET_KEY])
 }
 
-/// The one key of these classes with a label or id.
-fn find_one(token: &Token, person: &Person, key: &str, classes: &[u64]) -> Result<Handle, Failure> {
+/// The objects of these classes with a label or id.
+pub fn called(token: &Token, person: &Person, name: &str, classes: &[u64]) -> Result<Vec<Handle>, Failure> {
     let mut found = Vec::new();
-    for name in [CKA_UNIQUE_ID, CKA_LABEL] {
+    for kind in [CKA_UNIQUE_ID, CKA_LABEL] {
         for class in classes {
-            let called = (name, Value::Bytes(key.as_bytes().to_vec()));
-            found.extend(token.find(person.access(), &vec![called, (CKA_CLASS, Value::Ulong(*class))])?);
+            let terms = vec![generate::text(kind, name), (CKA_CLASS, Value::Ulong(*class))];
+            found.extend(token.find(person.access(), &terms)?);
         }
     }
+    Ok(found)
+}
+
+/// The one key of these classes with a label or id.
+fn find_one(token: &Token, person: &Person, key: &str, classes: &[u64]) -> Result<Handle, Failure> {
+    let found = called(token, person, key, classes)?;
     let words: Vec<_> =
         CLASSES.iter().filter(|(_, class)| classes.contains(class)).map(|(word, _)| *word).collect();
     match found[..] {

@@ -8,6 +8,7 @@ use crate::output::{Answer, Failure, Outcome};
 use crate::parameters::hex;
 use cryptoki_sys::*;
 use serde_json::json;
+use strongroom::audit;
 use strongroom::error::Error;
 use strongroom::mechanism::all;
 use strongroom::object::attribute::{AttributeType, KNOWN};
@@ -137,7 +138,7 @@ pub fn shown(value: &Value) -> String {
     match value {
         Value::Bool(flag) => flag.to_string(),
         Value::Ulong(number) => number.to_string(),
-        Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Value::Bytes(bytes) => audit::hex(bytes),
         Value::Date(Some(day)) => {
             let day = String::from_utf8_lossy(day);
             format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..])

@@ -1,6 +1,6 @@
 //! `key info` and `key generate-file`: what a key says of itself.
 
-use super::{CLASSES, Row, attributes, described};
+use super::{Row, attributes, called, described};
 use crate::context::Person;
 use crate::output::{Answer, Failure, Outcome};
 use crate::pem;
@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
 use strongroom::crypto::{Curve, ml_dsa, ml_kem};
+use strongroom::object::Value;
 use strongroom::object::attribute::AttributeType;
-use strongroom::object::{Template, Value};
 use strongroom::token::{Handle, Token};
 
 /// What a key may be used for, as its flags say.
@@ -53,10 +53,10 @@ pub struct Info {
 }
 
 /// The attributes of one key, by their names.
-struct Seen<'a> {
-    token: &'a Token,
-    person: &'a Person,
-    key: Handle,
+pub struct Seen<'a> {
+    pub token: &'a Token,
+    pub person: &'a Person,
+    pub key: Handle,
 }
 
 impl Seen<'_> {
@@ -78,7 +78,7 @@ impl Seen<'_> {
         }
     }
 
-    fn bytes(&self, kind: AttributeType) -> Vec<u8> {
+    pub fn bytes(&self, kind: AttributeType) -> Vec<u8> {
         self.value(kind).and_then(|value| Some(value.bytes()?.to_vec())).unwrap_or_default()
     }
 
@@ -166,16 +166,10 @@ pub fn info(token: &Token, person: &Person, key: Handle) -> Outcome {
 /// SubjectPublicKeyInfo of the one key pair of a name, whichever half is there.
 pub fn public_info(token: &Token, person: &Person, name: &str) -> Result<Vec<u8>, Failure> {
     let mut found: Vec<Vec<u8>> = Vec::new();
-    for kind in [CKA_UNIQUE_ID, CKA_LABEL] {
-        for (_, class) in CLASSES.iter().filter(|(_, class)| *class != CKO_SECRET_KEY) {
-            let search: Template =
-                vec![(kind, Value::Bytes(name.as_bytes().to_vec())), (CKA_CLASS, Value::Ulong(*class))];
-            for key in token.find(person.access(), &search)? {
-                let info = Seen { token, person, key }.bytes(CKA_PUBLIC_KEY_INFO);
-                if !info.is_empty() && !found.contains(&info) {
-                    found.push(info);
-                }
-            }
+    for key in called(token, person, name, &[CKO_PRIVATE_KEY, CKO_PUBLIC_KEY])? {
+        let info = Seen { token, person, key }.bytes(CKA_PUBLIC_KEY_INFO);
+        if !info.is_empty() && !found.contains(&info) {
+            found.push(info);
         }
     }
     match &mut found[..] {

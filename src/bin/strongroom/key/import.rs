@@ -17,6 +17,7 @@ use place::{Placed, Placing, Refused};
 use read::{Encoding, Item, KeyPassword, Kind};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use strongroom::audit::hex;
 use strongroom::error::Error;
 
 #[derive(clap::Subcommand)]
@@ -95,7 +96,7 @@ impl Row {
             outcome: if placed.present { "there already" } else { "imported" },
             label: placed.label,
             objects: placed.made,
-            key_id: placed.id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            key_id: hex(&placed.id),
         }
     }
 }

@@ -7,6 +7,7 @@ use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
+use strongroom::audit::hex;
 use strongroom::error::Error;
 use strongroom::object::attribute::{
     AttributeType, CKA_STRONGROOM_MADE_AT, CKA_STRONGROOM_RETIRED, CKA_STRONGROOM_SUSPENDED,
@@ -91,8 +92,7 @@ fn read(token: &Token, person: &Person, key: Handle, kind: AttributeType) -> Res
 }
 
 fn text(token: &Token, person: &Person, key: Handle, kind: AttributeType) -> Result<String, Failure> {
-    let value = read(token, person, key, kind)?;
-    Ok(String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned())
+    Ok(String::from_utf8_lossy(&text_bytes(token, person, key, kind)?).into_owned())
 }
 
 /// What can be done with a key, in a word.
@@ -120,10 +120,7 @@ fn rotate(token: &Token, person: &Person, key: &str) -> Outcome {
         other => refused(other, key),
     })?;
     let old = text(token, person, found, CKA_LABEL)?;
-    let mut id = String::new();
-    for byte in text_bytes(token, person, rotated.key, CKA_ID)? {
-        id += &format!("{byte:02x}");
-    }
+    let id = hex(&text_bytes(token, person, rotated.key, CKA_ID)?);
     let sentence = format!(
         "{label} is version {} now, with CKA_ID {id}; the one before is {old}, and makes nothing new.",
         rotated.version

@@ -13,6 +13,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use strongroom::audit::hex;
 use strongroom::crypto::Secret;
 use strongroom::crypto::pkcs8::{self, PublicKey};
 use strongroom::mechanism::Key;
@@ -117,15 +118,14 @@ pub fn usable(token: &Token, person: &Person, name: &str) -> Result<Handle, Fail
 
 /// Both halves go: it has done its work.
 pub fn delete(context: &mut Context, person: &Person, private: Handle) -> Result<(), Failure> {
-    let public = context.ready_token()?.public_halves_of(person.access(), private)?;
-    for half in public.into_iter().chain([private]) {
-        context.library()?.destroy_object(person.session, half).map_err(|error| {
-            Failure::from(error).next(
-                "the key is imported; delete its transport key yourself: `strongroom key delete NAME --with-public`.",
-            )
-        })?;
-    }
-    Ok(())
+    let token = context.ready_token()?;
+    let mut halves = token.public_halves_of(person.access(), private)?;
+    halves.push(private);
+    token.destroy_all(person.access(), &halves).map_err(|error| {
+        Failure::from(error).next(
+            "the key is imported; delete its transport key yourself: `strongroom key delete NAME --with-public`.",
+        )
+    })
 }
 
 impl WrapFor {
@@ -177,10 +177,6 @@ impl Run for WrapFor {
         let wrap = Method::RsaAes.row()?.wrap.ok_or_else(|| Failure::new("It cannot be wrapped."))?;
         let params = Method::RsaAes.params(self.hashes.hash, self.hashes.mgf);
         let wrapped = wrap(&transport, params, &payload)?.to_vec();
-        written(
-            self.path.as_deref(),
-            wrapped,
-            |wrapped| json!({ "wrapped": wrapped.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
-        )
+        written(self.path.as_deref(), wrapped, |wrapped| json!({ "wrapped": hex(wrapped) }))
     }
 }

@@ -1,7 +1,7 @@
 //! `key wrap` and `key unwrap`: keys under keys, by the methods of CloudHSM's command.
 
 use super::find_one;
-use super::generate::{template, text, unique_id};
+use super::generate::{template, text};
 use super::import::place::{Placing, settled};
 use crate::Run;
 use crate::context::{Context, Person};
@@ -14,6 +14,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use strongroom::audit::hex;
 use strongroom::crypto::Hash;
 use strongroom::error::Error;
 use strongroom::mechanism::{Mechanism, Params};
@@ -67,14 +68,15 @@ pub enum KeyTypeClass {
 
 impl KeyTypeClass {
     /// Class and key type.
-    fn numbers(self) -> (u64, u64) {
-        match self {
+    fn terms(self) -> [(u64, Value); 2] {
+        let (class, key_type) = match self {
             KeyTypeClass::Aes => (CKO_SECRET_KEY, CKK_AES),
             KeyTypeClass::GenericSecret => (CKO_SECRET_KEY, CKK_GENERIC_SECRET),
             KeyTypeClass::RsaPrivate => (CKO_PRIVATE_KEY, CKK_RSA),
             KeyTypeClass::EcPrivate => (CKO_PRIVATE_KEY, CKK_EC),
             KeyTypeClass::Ed25519Private => (CKO_PRIVATE_KEY, CKK_EC_EDWARDS),
-        }
+        };
+        [(CKA_CLASS, Value::Ulong(class)), (CKA_KEY_TYPE, Value::Ulong(key_type))]
     }
 }
 
@@ -160,7 +162,7 @@ impl Run for Wrap {
         let mut wrapped = vec![0; length];
         wrap(&mut Output { buffer: Some(&mut wrapped), length: 0 })?;
         written(self.path.as_deref(), wrapped, |wrapped| {
-            let wrapped: String = wrapped.iter().map(|byte| format!("{byte:02x}")).collect();
+            let wrapped = hex(wrapped);
             json!({ "payload": self.payload, "wrapping": self.wrapping, "wrapped": wrapped })
         })
     }
@@ -196,38 +198,32 @@ impl Wrapped<'_> {
     }
 
     fn template(&self, base: Vec<(u64, Value)>) -> Template {
-        let (class, key_type) = self.kind.numbers();
-        let said = &self.placing.attributes;
-        let mut template = template(base, said, &self.placing.share_with);
-        template.extend([(CKA_CLASS, Value::Ulong(class)), (CKA_KEY_TYPE, Value::Ulong(key_type))]);
+        let mut template = template(base, &self.placing.attributes, &self.placing.share_with);
+        template.extend(self.kind.terms());
         template
     }
 
     /// Unwraps it into the token's file. It is opened twice: what it is, and so its CKA_ID, is seen in a
     /// session object first.
     pub fn import(&self, context: &mut Context, person: &Person, label: &str) -> Outcome {
-        let (class, key_type) = self.kind.numbers();
-        let kind = [(CKA_CLASS, Value::Ulong(class)), (CKA_KEY_TYPE, Value::Ulong(key_type))];
-        let seen = self.open(context, person, kind.to_vec())?;
+        let seen = self.open(context, person, self.kind.terms().to_vec())?;
         let token: &Token = context.ready_token()?;
         let found = settled(token, person, self.placing, seen, label);
         context.library()?.destroy_object(person.session, seen)?;
         let found = found?;
-        let session = person.session;
         let mut base = vec![text(CKA_LABEL, &found.label)];
         base.extend(found.id.clone().map(|id| (CKA_ID, Value::Bytes(id))));
         let outcome = match found.present {
             true => "is there already",
             false => {
-                let key = self.open(context, person, self.template(base))?;
-                unique_id(context, session, key)?;
+                self.open(context, person, self.template(base))?;
                 "is imported"
             }
         };
         if let Some(public) = found.public {
-            context.library()?.create_object(session, public)?;
+            context.library()?.create_object(person.session, public)?;
         }
-        let id = found.id.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let id = hex(&found.id.unwrap_or_default());
         Ok(Answer::done(
             format!("{} {outcome} ({}).", found.label, found.said),
             json!({ "label": found.label, "key_id": id, "imported": !found.present, "kind": found.said }),

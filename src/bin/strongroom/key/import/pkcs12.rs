@@ -1,6 +1,7 @@
 //! PKCS#12 (RFC 7292), by the crate p12-keystore: PBES2, and the triple DES and 40-bit RC2 of old files.
 
 use super::read::{Item, Kind, damaged};
+use super::sound::{material, public_info};
 use crate::output::Failure;
 use cryptoki_sys::CKK_AES;
 use p12_keystore::error::Error;
@@ -46,7 +47,8 @@ fn private(path: &Path, bag: &PrivateKeyBag) -> Result<Item, Failure> {
 fn belongs(path: &Path, bag: &PrivateKeyBag, archive: &Pkcs12Archive) -> Result<(), Failure> {
     let Some(id) = &bag.local_key_id else { return Ok(()) };
     let named = archive.certs.iter().filter(|cert| cert.local_key_id.as_deref() == Some(id.as_ref()));
-    let info = pkcs8::decode(bag.key.as_der()).ok().and_then(|key| super::sound::public_half(&key).ok());
+    let info = pkcs8::decode(bag.key.as_der()).ok().and_then(|key| material(&key).ok());
+    let info = info.map(|material| public_info(&material));
     for bag in named {
         let certificate = x509_parser::parse_x509_certificate(bag.cert.as_der());
         let said = certificate.as_ref().map(|(_, certificate)| certificate.public_key().raw);

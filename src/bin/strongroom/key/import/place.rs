@@ -2,9 +2,10 @@
 //! together or not at all.
 
 use super::read::{Item, Kind};
-use super::sound::{Half, half, material, public_half};
+use super::sound::{Half, half, material, public_info};
 use crate::context::Person;
 use crate::key::attributes::{Assignment, assignment};
+use crate::key::describe::Seen;
 use crate::key::generate::{template, text};
 use crate::output::Failure;
 use crate::parameters::{Bytes, hex};
@@ -89,16 +90,8 @@ fn stored(token: &Token, person: &Person, class: u64, terms: &[Assignment]) -> R
     Ok(token.find(person.access(), &[terms, &own].concat())?)
 }
 
-fn bytes_of(token: &Token, person: &Person, object: Handle, kind: u64) -> Vec<u8> {
-    let values = token.attributes(person.access(), object, &[kind]).unwrap_or_default();
-    match values.first() {
-        Some(Ok(value)) => value.bytes().unwrap_or_default().to_vec(),
-        _ => Vec::new(),
-    }
-}
-
 fn label_of(token: &Token, person: &Person, object: Handle) -> String {
-    String::from_utf8_lossy(&bytes_of(token, person, object, CKA_LABEL)).into_owned()
+    String::from_utf8_lossy(&Seen { token, person, key: object }.bytes(CKA_LABEL)).into_owned()
 }
 
 impl Placer<'_> {
@@ -119,7 +112,7 @@ impl Placer<'_> {
         }
         for class in [CKO_PRIVATE_KEY, CKO_PUBLIC_KEY] {
             for found in stored(self.token, self.person, class, std::slice::from_ref(&half.term))? {
-                let id = bytes_of(self.token, self.person, found, CKA_ID);
+                let id = Seen { token: self.token, person: self.person, key: found }.bytes(CKA_ID);
                 if !id.is_empty() {
                     return Ok(id);
                 }
@@ -138,7 +131,8 @@ impl Placer<'_> {
     }
 
     fn private(&mut self, key: &PrivateKey, name: Option<&String>) -> Result<(), Failure> {
-        let (material, half) = (material(key)?, half(&public_half(key)?)?);
+        let material = material(key)?;
+        let half = half(&public_info(&material))?;
         if self.done.iter().any(|(info, ..)| *info == half.info) {
             return Ok(());
         }
@@ -304,7 +298,7 @@ pub fn settled(
 ) -> Result<Settled, Failure> {
     let (new, made, done, present) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let placer = Placer { token, person, placing, fallback, new, made, done, present, first: None };
-    let info = bytes_of(token, person, seen, CKA_PUBLIC_KEY_INFO);
+    let info = Seen { token, person, key: seen }.bytes(CKA_PUBLIC_KEY_INFO);
     let label = placer.label(None);
     let found = match info.is_empty() {
         true => {

@@ -128,9 +128,8 @@ pub fn material(key: &PrivateKey) -> Result<Material, Failure> {
     })
 }
 
-/// SubjectPublicKeyInfo of a private key.
-pub fn public_half(key: &PrivateKey) -> Result<Vec<u8>, Failure> {
-    let material = material(key)?;
+/// SubjectPublicKeyInfo in a private key's attributes.
+pub fn public_info(material: &Material) -> Vec<u8> {
     let info = material.iter().find(|(kind, _)| *kind == CKA_PUBLIC_KEY_INFO);
-    Ok(info.and_then(|(_, value)| value.bytes()).unwrap_or_default().to_vec())
+    info.and_then(|(_, value)| value.bytes()).unwrap_or_default().to_vec()
 }
