@@ -2,14 +2,14 @@
 
 use super::c_functions;
 use super::memory::{bytes, with_output};
-use super::params::{give_message, mechanism_into, message};
+use super::params::{give_message, message};
 use crate::error::{Error, Result};
 use crate::mechanism::{Message, Params};
 use crate::session::{Library, Purpose};
 use cryptoki_sys::*;
 use std::os::raw::c_void;
 
-/// C_Message…Init of ciphers. The parameter may be that of the first message or none: each message
+/// C_Message…Init of ciphers (those of signatures are as without messages). The parameter may be that of the first message or none: each message
 /// brings its own.
 unsafe fn start(
     library: &Library,
@@ -25,23 +25,6 @@ unsafe fn start(
     let given = unsafe { super::memory::read(given)? };
     let row = crate::mechanism::find(given.mechanism)?;
     library.start(session, purpose, row, &mut Params::None, Some(key))
-}
-
-/// The same of signatures, whose parameter is that of all.
-unsafe fn start_signatures(
-    library: &Library,
-    session: CK_SESSION_HANDLE,
-    purpose: Purpose,
-    given: *const CK_MECHANISM,
-    key: CK_OBJECT_HANDLE,
-) -> Result<()> {
-    if given.is_null() {
-        return library.stop(session, purpose);
-    }
-    let mut params = Params::None;
-    // SAFETY: the caller's mechanism.
-    let row = unsafe { mechanism_into(&mut params, given)? };
-    library.start(session, purpose, row, &mut params, Some(key))
 }
 
 unsafe fn read_message(
@@ -183,7 +166,7 @@ c_functions! {
     }
 
     fn C_MessageSignInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
-        start_signatures(library, hSession, Purpose::MessageSign, pMechanism, hKey)
+        super::operations::start(library, hSession, Purpose::MessageSign, pMechanism, Some(hKey))
     }
 
     fn C_SignMessage(
@@ -195,7 +178,6 @@ c_functions! {
         pSignature: *mut CK_BYTE,
         pulSignatureLen: *mut CK_ULONG,
     ) |library| {
-        let _ = pParameter;
         nothing(ulParameterLen)?;
         with_output((pData, ulDataLen), pSignature, pulSignatureLen, |data, output| {
             library.sign_message(hSession, data, output)
@@ -203,7 +185,6 @@ c_functions! {
     }
 
     fn C_SignMessageBegin(hSession: CK_SESSION_HANDLE, pParameter: *mut c_void, ulParameterLen: CK_ULONG) |library| {
-        let _ = pParameter;
         nothing(ulParameterLen)?;
         library.begin_signed(hSession, Purpose::MessageSign)
     }
@@ -217,7 +198,6 @@ c_functions! {
         pSignature: *mut CK_BYTE,
         pulSignatureLen: *mut CK_ULONG,
     ) |library| {
-        let _ = pParameter;
         nothing(ulParameterLen)?;
         if pulSignatureLen.is_null() {
             return library.sign_next(hSession, bytes(pData, ulDataLen)?, None);
@@ -232,7 +212,7 @@ c_functions! {
     }
 
     fn C_MessageVerifyInit(hSession: CK_SESSION_HANDLE, pMechanism: *mut CK_MECHANISM, hKey: CK_OBJECT_HANDLE) |library| {
-        start_signatures(library, hSession, Purpose::MessageVerify, pMechanism, hKey)
+        super::operations::start(library, hSession, Purpose::MessageVerify, pMechanism, Some(hKey))
     }
 
     fn C_VerifyMessage(
@@ -244,13 +224,11 @@ c_functions! {
         pSignature: *mut CK_BYTE,
         ulSignatureLen: CK_ULONG,
     ) |library| {
-        let _ = pParameter;
         nothing(ulParameterLen)?;
         library.verify_message(hSession, bytes(pData, ulDataLen)?, bytes(pSignature, ulSignatureLen)?)
     }
 
     fn C_VerifyMessageBegin(hSession: CK_SESSION_HANDLE, pParameter: *mut c_void, ulParameterLen: CK_ULONG) |library| {
-        let _ = pParameter;
         nothing(ulParameterLen)?;
         library.begin_signed(hSession, Purpose::MessageVerify)
     }
@@ -264,7 +242,6 @@ c_functions! {
         pSignature: *mut CK_BYTE,
         ulSignatureLen: CK_ULONG,
     ) |library| {
-        let _ = pParameter;
         nothing(ulParameterLen)?;
         let signature = bytes(pSignature, ulSignatureLen)?;
         let last = !pSignature.is_null();

@@ -11,7 +11,7 @@ use cryptoki_sys::*;
 use std::ptr::null;
 
 /// C_…Init: a NULL mechanism ends a running operation (3.0).
-unsafe fn start(
+pub(super) unsafe fn start(
     library: &Library,
     session: CK_SESSION_HANDLE,
     purpose: Purpose,

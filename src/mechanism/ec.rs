@@ -1,12 +1,12 @@
 //! Short Weierstrass curves (PKCS#11 3.2 §6.3): P-224, P-256, P-384, P-521 and
 //! secp256k1; ECDH of X25519 too.
 
-use super::import::{ec_private_material, point_octets, public_half};
+use super::import::{ec_private_material, pair, point_octets};
 use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify};
 use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, key, montgomery, row};
 use crate::crypto::{Hash, Secret, derive, ec};
 use crate::error::{Error, Result};
-use crate::object::{Object, Value};
+use crate::object::Object;
 use cryptoki_sys::*;
 use std::sync::Arc;
 
@@ -17,10 +17,7 @@ const AGREEING: &[u64] = &[CKK_EC, CKK_EC_MONTGOMERY];
 
 fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
     let curve = key::curve(public)?;
-    let mut private = ec_private_material(curve, &ec::PrivateKey::generate(curve)?)?;
-    let public_material = public_half(&private);
-    private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
-    Ok((public_material, private))
+    Ok(pair(public, ec_private_material(curve, &ec::PrivateKey::generate(curve)?)?))
 }
 
 fn signature_length(key: &Key) -> Result<usize> {

@@ -1,12 +1,12 @@
 //! Ed25519 (PKCS#11 3.2 §6.3, RFC 8032): CKM_EDDSA pure without a parameter, or with phFlag false and no
 //! context; Ed25519ctx with a context, Ed25519ph with phFlag.
 
-use super::import::{ed_private_material, edwards_params, public_half};
+use super::import::{ed_private_material, edwards_params, pair};
 use super::operation::{Whole, WholeVerify};
 use super::{Material, Mechanism, Params, Shape, row};
 use crate::crypto::{EdScheme, ed25519};
 use crate::error::{Error, Result};
-use crate::object::{Object, Value};
+use crate::object::Object;
 use cryptoki_sys::*;
 
 const KEYS: &[u64] = &[CKK_EC_EDWARDS];
@@ -30,10 +30,7 @@ fn generate_pair(params: Params, public: &Object, _: &Object) -> Result<(Materia
         return Err(Error::MechanismParamInvalid);
     }
     edwards_params(public)?;
-    let mut private = ed_private_material(ed25519::PrivateKey::generate()?)?;
-    let public_material = public_half(&private);
-    private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
-    Ok((public_material, private))
+    Ok(pair(public, ed_private_material(ed25519::PrivateKey::generate()?)?))
 }
 
 pub const ROWS: &[Mechanism] = &[

@@ -55,11 +55,7 @@ pub fn examine(object: &Object) -> Result<Material> {
         (CKO_PRIVATE_KEY, CKK_EC_EDWARDS) => {
             edwards_params(object)?;
             let material = ed_private_material(Secret::from(object.bytes(CKA_VALUE)))?;
-            let given = object.bytes(CKA_EC_POINT);
-            if !given.is_empty() {
-                same_point(&material, edwards_point(given)?)?;
-            }
-            Ok(material)
+            beside_point(object, material)
         }
         (CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY) => {
             montgomery::params(object)?;
@@ -68,11 +64,7 @@ pub fn examine(object: &Object) -> Result<Material> {
         (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY) => {
             montgomery::params(object)?;
             let material = montgomery::private_material(Secret::from(object.bytes(CKA_VALUE)))?;
-            let given = object.bytes(CKA_EC_POINT);
-            if !given.is_empty() {
-                same_point(&material, edwards_point(given)?)?;
-            }
-            Ok(material)
+            beside_point(object, material)
         }
         (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_DSA) => ml_dsa::examine(object),
         (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_KEM) => ml_kem::examine(object),
@@ -229,10 +221,21 @@ pub(super) fn ed_private_material(seed: Secret) -> Result<Material> {
     Ok(material)
 }
 
-/// What a new private key's material tells about its public half.
-pub(super) fn public_half(private: &Material) -> Material {
-    let public = |kind| matches!(kind, CKA_EC_POINT | CKA_PUBLIC_KEY_INFO);
-    private.iter().filter(|(kind, _)| public(*kind)).cloned().collect()
+/// A private key's material, whose public half is the point that its template gives, if any.
+fn beside_point(object: &Object, material: Material) -> Result<Material> {
+    let given = object.bytes(CKA_EC_POINT);
+    if !given.is_empty() {
+        same_point(&material, edwards_point(given)?)?;
+    }
+    Ok(material)
+}
+
+/// Both halves of a new pair (public, private) on the curve that the public template names.
+pub(super) fn pair(public: &Object, mut private: Material) -> (Material, Material) {
+    let tells = |kind| matches!(kind, CKA_EC_POINT | CKA_PUBLIC_KEY_INFO);
+    let half = private.iter().filter(|(kind, _)| tells(*kind)).cloned().collect();
+    private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
+    (half, private)
 }
 
 /// Why a CKA_EC_PARAMS names no curve of ours: another one, or none at all.

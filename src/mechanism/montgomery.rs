@@ -1,6 +1,6 @@
 //! X25519 (PKCS#11 3.2 §6.3, RFC 7748): keys that agree. The agreement is ECDH's row in `ec`.
 
-use super::import::{edwards_point, public_half, short_params};
+use super::import::{edwards_point, pair, short_params};
 use super::{Key, Material, Mechanism, Params, Shape, row};
 use crate::crypto::der::{self, OCTET_STRING};
 use crate::crypto::pkcs8::{self, X25519_OID};
@@ -35,10 +35,7 @@ pub(super) fn private_material(value: Secret) -> Result<Material> {
 
 fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Material)> {
     params(public)?;
-    let mut private = private_material(Secret::random(32)?)?;
-    let public_material = public_half(&private);
-    private.push((CKA_EC_PARAMS, Value::Bytes(public.bytes(CKA_EC_PARAMS).to_vec())));
-    Ok((public_material, private))
+    Ok(pair(public, private_material(Secret::random(32)?)?))
 }
 
 /// The shared secret with a peer's 32 bytes, as they are or in an OCTET STRING.

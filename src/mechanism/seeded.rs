@@ -24,15 +24,19 @@ pub(super) fn public_material(oid: &[u8], public: Vec<u8>) -> Material {
     vec![(CKA_PUBLIC_KEY_INFO, Value::Bytes(info)), (CKA_VALUE, Value::Bytes(public))]
 }
 
-fn private_material(key: &impl Seeded, seed: Option<Secret>) -> Result<Material> {
-    let (number, oid) = key.set();
+fn private_material(
+    (number, oid): (u64, &[u8]),
+    value: Secret,
+    public: &[u8],
+    seed: Option<Secret>,
+) -> Material {
     let mut material = vec![
         (CKA_PARAMETER_SET, Value::Ulong(number)),
-        (CKA_VALUE, Value::Secret(key.expanded()?)),
-        (CKA_PUBLIC_KEY_INFO, Value::Bytes(pkcs8::public_info(&[oid], &key.public()?))),
+        (CKA_VALUE, Value::Secret(value)),
+        (CKA_PUBLIC_KEY_INFO, Value::Bytes(pkcs8::public_info(&[oid], public))),
     ];
     material.extend(seed.map(|seed| (CKA_SEED, Value::Secret(seed))));
-    Ok(material)
+    material
 }
 
 /// What an object holds of a private key.
@@ -49,15 +53,19 @@ pub(super) fn private_key<K: Seeded>(set: K::Set, parts: SeedAndValue) -> Result
         (None, None) => return Err(Error::TemplateIncomplete),
     };
     let (value, public) = (key.expanded()?, key.public()?);
-    if parts.value.is_some_and(|given| given != value) || parts.public.is_some_and(|given| given != public) {
+    if parts.value.is_some_and(|given| given != value)
+        || parts.public.as_ref().is_some_and(|given| *given != public)
+    {
         return Err(Error::AttributeValueInvalid);
     }
-    private_material(&key, parts.seed)
+    Ok(private_material(key.set(), value, &public, parts.seed))
 }
 
 /// A new pair from a random seed of `length` bytes: (public, private).
 pub(super) fn generate_pair<K: Seeded>(set: K::Set, length: usize) -> Result<(Material, Material)> {
     let seed = Secret::random(length)?;
     let key = K::from_seed(set, &seed)?;
-    Ok((public_material(key.set().1, key.public()?), private_material(&key, Some(seed))?))
+    let public = key.public()?;
+    let private = private_material(key.set(), key.expanded()?, &public, Some(seed));
+    Ok((public_material(key.set().1, public), private))
 }

@@ -1,14 +1,14 @@
 //! Keys and data derived from keys (PKCS#11 3.2 §5.18.5).
 
 use super::Library;
-use super::keys::{imposed, note, resolve};
+use super::keys::{bound, imposed, made_of, note, resolve, secret_unless_said};
 use super::operation::check_key;
 use super::sessions::Session;
 use crate::audit::Event;
 use crate::error::{Error, Result};
 use crate::mechanism::params::Input;
-use crate::mechanism::{Key, Mechanism, Params, import};
-use crate::object::template::{Asker, Draft, Origin, merge};
+use crate::mechanism::{Key, Mechanism, Params};
+use crate::object::template::{Asker, Draft, Origin};
 use crate::object::{Object, Template, Value};
 use crate::token::policy;
 use crate::token::{Access, Handle};
@@ -36,13 +36,7 @@ fn draft(
     origin: Origin,
     template: Template,
 ) -> Result<(Draft, Option<usize>)> {
-    let mut template = match imposed(base, CKA_DERIVE_TEMPLATE) {
-        Some(imposed) => merge(template, imposed)?,
-        None => template,
-    };
-    if !template.iter().any(|(kind, _)| *kind == CKA_KEY_TYPE) {
-        template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
-    }
+    let template = secret_unless_said(bound(base, CKA_DERIVE_TEMPLATE, template)?);
     let draft = Draft::new(origin, Some(CKO_SECRET_KEY), None, template, asker)?;
     policy::may_make(access, draft.attributes())?;
     let key_type = draft.attributes().key_type();
@@ -111,18 +105,16 @@ impl Library {
         let base = resolve(&session, access, base, Error::KeyHandleInvalid)?;
         check_key(&base, mechanism, CKA_DERIVE)?;
         let inputs = look_up(&session, access, mechanism, &mut params)?;
-        let any = |kind| base.object().flag(kind) || inputs.iter().any(|key| key.object().flag(kind));
-        let mut origin = Origin::Derived {
-            always_sensitive: base.object().flag(CKA_ALWAYS_SENSITIVE),
-            never_extractable: base.object().flag(CKA_NEVER_EXTRACTABLE),
+        // SP 800-108 has rules of its own (§6.42): what any of its keys is.
+        let of_all = matches!(params, Params::Kdf(_));
+        let any =
+            |kind| base.object().flag(kind) || of_all && inputs.iter().any(|key| key.object().flag(kind));
+        let origin = Origin::Derived {
+            always_sensitive: any(CKA_ALWAYS_SENSITIVE),
+            never_extractable: any(CKA_NEVER_EXTRACTABLE),
         };
         let mut templates = vec![template];
         if let Params::Kdf(kdf) = &mut params {
-            // SP 800-108 has rules of its own (§6.42).
-            origin = Origin::Derived {
-                always_sensitive: any(CKA_ALWAYS_SENSITIVE),
-                never_extractable: any(CKA_NEVER_EXTRACTABLE),
-            };
             templates.append(&mut kdf.more);
             let inherited = [CKA_SENSITIVE, CKA_EXTRACTABLE];
             templates = templates.into_iter().map(|one| completed(one, &base, &inherited)).collect();
@@ -162,10 +154,8 @@ impl Library {
 
 /// The object of a draft and the bytes that were derived for it.
 fn made(draft: Draft, bytes: &[u8]) -> Result<Object> {
-    let object = draft.attributes();
-    let material = match object.key_type() {
-        Some(key_type) => import::from_bytes(CKO_SECRET_KEY, key_type, &bytes.into())?,
-        None => vec![(CKA_VALUE, Value::Bytes(bytes.to_vec()))],
-    };
-    draft.complete(material)
+    match draft.attributes().key_type() {
+        Some(_) => made_of(draft, bytes.into()),
+        None => draft.complete(vec![(CKA_VALUE, Value::Bytes(bytes.to_vec()))]),
+    }
 }

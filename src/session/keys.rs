@@ -87,16 +87,29 @@ fn of_wrapped(error: Error) -> Error {
     }
 }
 
-/// The checked template of a key that comes out of an encapsulation; a generic secret unless it says so.
-fn shared(mut template: Template, asker: Asker) -> Result<Draft> {
+/// A template with what an attribute of a key imposes on keys that come of it.
+pub(super) fn bound(key: &Key, kind: u64, template: Template) -> Result<Template> {
+    match imposed(key, kind) {
+        Some(imposed) => merge(template, imposed),
+        None => Ok(template),
+    }
+}
+
+/// A generic secret, unless the template says otherwise.
+pub(super) fn secret_unless_said(mut template: Template) -> Template {
     if !template.iter().any(|(kind, _)| *kind == CKA_KEY_TYPE) {
         template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
     }
-    Draft::new(Origin::Unwrapped, Some(CKO_SECRET_KEY), None, template, asker)
+    template
+}
+
+/// The checked template of a key that comes out of an encapsulation.
+fn shared(template: Template, asker: Asker) -> Result<Draft> {
+    Draft::new(Origin::Unwrapped, Some(CKO_SECRET_KEY), None, secret_unless_said(template), asker)
 }
 
 /// That key, from its whole value.
-fn made_of(draft: Draft, secret: Secret) -> Result<Object> {
+pub(super) fn made_of(draft: Draft, secret: Secret) -> Result<Object> {
     let key_type = draft.attributes().key_type().ok_or(Error::TemplateIncomplete)?;
     draft.complete(import::from_bytes(CKO_SECRET_KEY, key_type, &secret)?)
 }
@@ -213,10 +226,7 @@ impl Library {
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
         let unwrapping = resolve(&session, access, unwrapping, Error::UnwrappingKeyHandleInvalid)?;
         check_key(&unwrapping, mechanism, CKA_UNWRAP).map_err(of_unwrapping)?;
-        let template = match imposed(&unwrapping, CKA_UNWRAP_TEMPLATE) {
-            Some(imposed) => merge(template, imposed)?,
-            None => template,
-        };
+        let template = bound(&unwrapping, CKA_UNWRAP_TEMPLATE, template)?;
         let draft = Draft::new(Origin::Unwrapped, None, None, template, policy::asker(login.as_ref()))?;
         policy::may_make(access, draft.attributes())?;
         session.slot.token.record_use(access, &unwrapping, "unwrap", mechanism.name)?;
@@ -246,10 +256,8 @@ impl Library {
         let public = resolve(&session, access, public, Error::KeyHandleInvalid)?;
         check_key(&public, mechanism, CKA_ENCAPSULATE)?;
         // A key that the template does not allow is one that this key does not encapsulate.
-        let template = match imposed(&public, CKA_ENCAPSULATE_TEMPLATE) {
-            Some(imposed) => merge(template, imposed).map_err(|_| Error::KeyHandleInvalid)?,
-            None => template,
-        };
+        let template =
+            bound(&public, CKA_ENCAPSULATE_TEMPLATE, template).map_err(|_| Error::KeyHandleInvalid)?;
         let draft = shared(template, policy::asker(login.as_ref()))?;
         policy::may_make(access, draft.attributes())?;
         let (ciphertext, secret) = encapsulate(&public, params)?;
@@ -278,10 +286,7 @@ impl Library {
         let decapsulate = mechanism.decapsulate.ok_or(Error::MechanismInvalid)?;
         let private = resolve(&session, access, private, Error::UnwrappingKeyHandleInvalid)?;
         check_key(&private, mechanism, CKA_DECAPSULATE).map_err(of_unwrapping)?;
-        let template = match imposed(&private, CKA_DECAPSULATE_TEMPLATE) {
-            Some(imposed) => merge(template, imposed)?,
-            None => template,
-        };
+        let template = bound(&private, CKA_DECAPSULATE_TEMPLATE, template)?;
         let draft = shared(template, policy::asker(login.as_ref()))?;
         policy::may_make(access, draft.attributes())?;
         session.slot.token.record_use(access, &private, "decapsulate", mechanism.name)?;

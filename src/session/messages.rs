@@ -8,13 +8,15 @@ use super::running::{Messages, Origin, Output, Purpose, Work};
 use super::sessions::Session;
 use crate::crypto::{Direction, Secret};
 use crate::error::{Error, Result};
-use crate::mechanism::{Key, Message, MessageShape, Transform};
+use crate::mechanism::{Key, Message, MessageShape, Params, Transform};
 use std::sync::Arc;
 
 /// A message about to begin.
 struct Begin {
     session: Session,
     origin: Origin,
+    /// Of the whole process; none for ciphers.
+    params: Params,
     key: Arc<Key>,
 }
 
@@ -62,16 +64,17 @@ impl Library {
         let mut state = self.state(session)?;
         let session = state.session()?;
         let operation = state.operations.running(purpose)?;
-        if operation.messages()?.current.is_some() {
+        let messages = operation.messages()?;
+        if messages.current.is_some() {
             return Err(Error::OperationActive);
         }
-        let origin = operation.origin;
+        let (params, origin) = (messages.params.clone(), operation.origin);
         drop(state);
         let login = session.slot.login.read();
         let key = session.slot.token.key(session.access(&login), origin.key)?;
         check_key(&key, origin.mechanism, needs(purpose).0)?;
         drop(login);
-        Ok(Begin { session, origin, key })
+        Ok(Begin { session, origin, params, key })
     }
 
     /// Work on the process's state, if it is still there.
@@ -162,7 +165,7 @@ impl Library {
             if messages.current.is_some() {
                 return Err(Error::OperationActive);
             }
-            (messages.current, messages.bytes) = (Some(Box::new(work)), 0);
+            (messages.current, messages.bytes) = (Some(work), 0);
             Ok(())
         })
     }
@@ -250,9 +253,8 @@ impl Library {
     /// The work of one signature or verification, and its use recorded.
     fn begin_signature(&self, session: u64, purpose: Purpose) -> Result<Work> {
         let begin = self.begin_message(session, purpose)?;
-        let params = self.with_messages(session, purpose, |messages| Ok(messages.params.clone()))?;
         let mechanism = begin.origin.mechanism;
-        let key = Arc::clone(&begin.key);
+        let (key, params) = (Arc::clone(&begin.key), begin.params.clone());
         let work = match purpose {
             Purpose::MessageSign => {
                 Work::Transform(mechanism.sign.ok_or(Error::MechanismInvalid)?(key, params)?)

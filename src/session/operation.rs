@@ -83,16 +83,16 @@ fn begin(purpose: Purpose, mechanism: &Mechanism, params: Params, key: Arc<Key>)
             Work::Verifier(mechanism.verify.ok_or(none)?(key, params)?)
         }
         Purpose::VerifyRecover => Work::Transform(mechanism.recover.ok_or(none)?(key, params)?),
-        Purpose::MessageEncrypt | Purpose::MessageDecrypt => Work::Messages(Messages::default()),
+        Purpose::MessageEncrypt | Purpose::MessageDecrypt => Work::Messages(Box::default()),
         // Whether the parameter is one is told now.
         Purpose::MessageSign => {
             let asks = key.always_authenticate();
             mechanism.sign.ok_or(none)?(key, params.clone())?;
-            Work::Messages(Messages { params, asks, ..Messages::default() })
+            Work::Messages(Box::new(Messages { params, asks, ..Messages::default() }))
         }
         Purpose::MessageVerify => {
             mechanism.verify.ok_or(none)?(key, params.clone())?;
-            Work::Messages(Messages { params, ..Messages::default() })
+            Work::Messages(Box::new(Messages { params, ..Messages::default() }))
         }
         Purpose::Digest => return Err(Error::GeneralError),
     })
@@ -356,8 +356,8 @@ impl Library {
         let mut state = self.state(session)?;
         let done = state.operations.step(Purpose::VerifySignature, true, |operation| {
             operation.whole()?;
-            let (verifier, signature) = operation.bound_verifier()?;
-            verifier.one_shot(data, signature).map(Some)
+            let signature = std::mem::take(&mut operation.signature);
+            operation.verifier()?.one_shot(data, &signature).map(Some)
         });
         done.map(drop)
     }
@@ -366,8 +366,8 @@ impl Library {
     pub fn verify_signature_final(&self, session: u64) -> Result<()> {
         let mut state = self.state(session)?;
         let done = state.operations.step(Purpose::VerifySignature, true, |operation| {
-            let (verifier, signature) = operation.bound_verifier()?;
-            verifier.finish(signature).map(Some)
+            let signature = std::mem::take(&mut operation.signature);
+            operation.verifier()?.finish(&signature).map(Some)
         });
         done.map(drop)
     }

@@ -69,7 +69,8 @@ impl Output<'_> {
 pub(super) enum Work {
     Transform(Box<dyn Transform>),
     Verifier(Box<dyn Verifier>),
-    Messages(Messages),
+    /// Apart: it is large, and every operation moves as its work begins.
+    Messages(Box<Messages>),
 }
 
 /// A process over many messages.
@@ -80,7 +81,7 @@ pub(super) struct Messages {
     /// The key asks for its password at each signature.
     pub asks: bool,
     /// The message whose parts are coming, and how many bytes of it came.
-    pub current: Option<Box<Work>>,
+    pub current: Option<Work>,
     pub bytes: usize,
 }
 
@@ -170,14 +171,6 @@ impl Operation {
     pub fn verifier(&mut self) -> Result<&mut dyn Verifier> {
         match &mut self.work {
             Work::Verifier(verifier) => Ok(&mut **verifier),
-            Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
-        }
-    }
-
-    /// The same, and the signature that was given first.
-    pub fn bound_verifier(&mut self) -> Result<(&mut dyn Verifier, &[u8])> {
-        match &mut self.work {
-            Work::Verifier(verifier) => Ok((&mut **verifier, &self.signature)),
             Work::Transform(_) | Work::Messages(_) => Err(Error::GeneralError),
         }
     }
