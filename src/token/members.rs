@@ -7,6 +7,7 @@
 //! the seal key can make.
 
 use super::appliance::Appliance;
+use super::custody::still_good;
 use super::policy::{Operation, may_manage};
 use super::{Access, Token, appliance};
 use crate::audit::{Event, Note, hex};
@@ -195,7 +196,9 @@ impl Token {
     pub fn found_cluster(&self, access: Access<'_>, name: &str) -> Result<()> {
         may_manage(access, Operation::ManagePeers)?;
         check_name(name)?;
+        let officer = access.login.ok_or(Error::UserNotLoggedIn)?;
         self.write_here(&*self.store()?, |change| {
+            still_good(change, officer)?;
             if change.peer_id().is_some() {
                 return Err(Error::ActionProhibited.because("this token is a member of a cluster already"));
             }
@@ -214,8 +217,10 @@ impl Token {
     /// An officer lets a host in, after comparing its fingerprint: `PublicKeyInvalid` when its keys are none.
     pub fn welcome(&self, access: Access<'_>, request: &JoinRequest) -> Result<Welcome> {
         may_manage(access, Operation::ManagePeers)?;
+        let officer = access.login.ok_or(Error::UserNotLoggedIn)?;
         let store = self.store()?;
         let members = self.write(&store, |change| {
+            still_good(change, officer)?;
             if change.peer_id().is_none() {
                 return Err(Error::ActionProhibited.because("this token is no member of a cluster"));
             }

@@ -38,6 +38,26 @@ fn all_sent(token: &Token) -> Vec<RecordRow> {
 }
 
 #[test]
+fn an_officer_who_is_gone_lets_nobody_in() {
+    let house = House::new();
+    let token = house.process();
+    let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
+    let leave = |name: &str| {
+        token.create_user(access(&officer), name, Role::Officer, b"pw-gone").unwrap();
+        let gone = token.log_in(Role::Officer, Some(name), b"pw-gone").unwrap();
+        house.process().delete_user(access(&officer), name, false).unwrap();
+        gone
+    };
+    let gone = leave("before");
+    assert_eq!(token.found_cluster(access(&gone), "one"), Err(Error::UserNotLoggedIn));
+    let gone = leave("after");
+    token.found_cluster(access(&officer), "one").unwrap();
+    let request = Joining::new("two").unwrap().request;
+    assert_eq!(token.welcome(access(&gone), &request).err(), Some(Error::UserNotLoggedIn));
+    assert_eq!(token.members().unwrap().len(), 1);
+}
+
+#[test]
 fn a_host_joins_by_an_officers_yes_and_a_code() {
     let (house, other) = (House::new(), House::new());
     let (token, foreign) = (founded(&house), founded(&other));
