@@ -162,7 +162,7 @@ impl Change<'_> {
     /// otherwise `FunctionFailed` (someone else was faster) and the transaction should end.
     /// `terms`, in the scope of `header.owner`, replace the former ones of all scopes.
     pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
-        let header = Header { author: self.author(), ..header };
+        let header = Header { author: self.author(), ..header.sealed_once() };
         let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
         if header.version != present + 1 {
             return Err(

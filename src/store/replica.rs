@@ -42,7 +42,11 @@ pub(super) fn present(connection: &Connection, id: Id) -> Result<Option<Header>>
 }
 
 /// `keys`: to compare the record with its element, unless that is still to be made.
-fn row_of(connection: &Connection, keys: Option<&Keys>, header: Header) -> Result<Option<RecordRow>> {
+pub(super) fn row_of(
+    connection: &Connection,
+    keys: Option<&Keys>,
+    header: Header,
+) -> Result<Option<RecordRow>> {
     let Some((record, element)) = select(connection, header.kind, header.id)? else { return Ok(None) };
     if let Some(keys) = keys {
         super::digest::check_element(connection, keys, &record, &element)?;
@@ -68,6 +72,19 @@ impl Change<'_> {
         self.peer = Some(peer);
         let all = "INSERT OR IGNORE INTO outbox (id) SELECT id FROM records";
         self.connection.execute(all, []).map_err(sql)?;
+        Ok(())
+    }
+
+    /// Makes the file nobody's peer: who they were stays in no row of its own, nor does what they were to get.
+    pub fn disband(&mut self) -> Result<()> {
+        for query in [
+            "DELETE FROM meta WHERE name IN ('peer', 'position')",
+            "DELETE FROM outbox",
+            "DELETE FROM overruled",
+        ] {
+            self.connection.execute(query, []).map_err(sql)?;
+        }
+        self.peer = None;
         Ok(())
     }
 
@@ -110,7 +127,7 @@ impl Change<'_> {
             version: old.version + 1,
             author: self.author(),
             owner: Id::NONE,
-            flags: old.kind as u32,
+            flags: old.flags_when_gone(),
             ..old
         };
         self.touch(Kind::Gone, old.id)?;

@@ -3,9 +3,9 @@
 //!
 //! Body: salt (16 bytes), then AES-256-GCM ciphertext and tag under HMAC(base key, salt) with a zero
 //! nonce: each salt makes a key of its own, so no nonce can repeat. Associated data: the token's id
-//! and every clear header field; of a line, the token's id, "audit" and its sequence (u64 LE).
+//! and every clear header field (what an officer brought back is sealed twice: `returned.rs`); of a line, the token's id, "audit" and its sequence (u64 LE).
 
-use super::{BodyKey, Header, Id, Record, Term};
+use super::{BodyKey, Header, Id, Record, Term, returned};
 use crate::crypto::aes::GcmKey;
 use crate::crypto::hash::Hmac;
 use crate::crypto::{Secret, derive};
@@ -108,6 +108,14 @@ fn seal_bytes(base: &Secret, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>>
 
 /// What was sealed, or `DeviceError`.
 pub fn open(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
+    match returned::inner(keys, record)? {
+        Some(inner) => open_once(keys, &inner, key),
+        None => open_once(keys, record, key),
+    }
+}
+
+/// As `open`, of what is not sealed twice.
+pub fn open_once(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
     let opened = open_bytes(base(keys, key), &associated(keys, &record.header), &record.body);
     opened
         .ok_or_else(|| Error::DeviceError.because(format_args!("record {} does not open", record.header.id)))

@@ -2,7 +2,7 @@
 //! changes travel as sealed, signed records. ARCHITECTURE.md, "The cluster", says what lies where and what
 //! must hold.
 //!
-//! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
+//! `store::merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host, `join` lets new hosts in, `status` says
 //! how all of them do. `engine` and `etcd` are the client. Nothing here knows what a record means.
 
@@ -10,7 +10,6 @@ mod doorbell;
 mod engine;
 mod etcd;
 pub mod join;
-pub mod merge;
 mod peer;
 mod run;
 pub mod status;

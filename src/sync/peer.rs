@@ -3,12 +3,12 @@
 
 use super::engine::{Engine, Fault, Put, Seen};
 use super::etcd::KeyValue;
-use super::merge::{Verdict, decide};
 use super::wire::{self, Places, Refusal, Signer};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
+use crate::store::merge::{Verdict, decide};
 use crate::store::{Change, Id, Kind, Position, RecordRow, Store};
 use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -99,6 +99,12 @@ impl<'a> Peer<'a> {
             read_again: false,
             condition,
         })
+    }
+
+    /// Whether the file is that member still: it may have been made anew, or have left.
+    pub fn is_still_one(&self) -> bool {
+        self.store.is_current().unwrap_or(false)
+            && self.store.peer().is_ok_and(|peer| peer == Some(self.signer.id))
     }
 
     fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
@@ -286,9 +292,7 @@ impl<'a> Peer<'a> {
 
     /// Where a record lies: what is left of one, where it lay.
     fn folder(&self, whole: &RecordRow) -> Kind {
-        let was_member =
-            whole.record.header.kind == Kind::Gone && whole.record.header.flags == Kind::Member as u32;
-        if was_member { Kind::Member } else { whole.record.header.kind }
+        if whole.record.header.was(Kind::Member) { Kind::Member } else { whole.record.header.kind }
     }
 
     fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {

@@ -14,6 +14,7 @@ mod lifecycle;
 mod members;
 mod races;
 mod renewal;
+mod replicate;
 mod reset;
 mod seal;
 mod shareholders;

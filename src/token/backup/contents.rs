@@ -34,6 +34,8 @@ pub struct Counts {
     pub shares: u64,
     /// Of the audit log.
     pub entries: u64,
+    /// Of the cluster that the token was in; none, when it was in none.
+    pub members: u64,
 }
 
 impl Counts {
@@ -164,8 +166,8 @@ impl Reading {
                 self.chain = Chain::whole(identity.token.to_string(), key);
                 self.audit_key = key;
             }
-            // Of a cluster that the token was in.
-            Kind::Gone | Kind::Member => {}
+            Kind::Member => self.counts.members += 1,
+            Kind::Gone => {}
         }
         Ok(())
     }
