@@ -37,7 +37,7 @@ pub struct Hosts {
     pub etcd: Etcd,
     module: Module,
     folder: tempfile::TempDir,
-    config: PathBuf,
+    pub config: PathBuf,
     pub wires: Vec<Wires>,
     agents: Vec<Option<Child>>,
     /// One session a slot, with whoever is logged in.
