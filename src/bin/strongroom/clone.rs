@@ -55,8 +55,8 @@ impl Run for Clone {
         }
         let name = name_or_host(self.name.clone());
         match &self.from_backup {
-            Some(file) => self.from_backup(context, &etcd, file, &name)?,
-            None => self.from_cluster(context, &etcd, &slot, &name)?,
+            Some(file) => self.of_backup(context, &etcd, file, &name)?,
+            None => self.of_cluster(context, &etcd, &slot, &name)?,
         }
         let info = context.ready_token()?.info()?;
         let sentence = format!(
@@ -70,7 +70,7 @@ impl Run for Clone {
 }
 
 impl Clone {
-    fn from_backup(
+    fn of_backup(
         &self,
         context: &mut Context,
         etcd: &ClusterConfig,
@@ -96,7 +96,7 @@ impl Clone {
         made.map(drop).map_err(failed)
     }
 
-    fn from_cluster(
+    fn of_cluster(
         &self,
         context: &mut Context,
         etcd: &ClusterConfig,
