@@ -1,5 +1,7 @@
 //! `strongroom crypto`: a key's work on a text or a file, in the session's one life cycle.
 
+mod signature;
+
 use crate::Run;
 use crate::context::Context;
 use crate::mechanism::named;
@@ -9,11 +11,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cryptoki_sys::*;
 use serde_json::{Value as Json, json};
+use signature::Format;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use strongroom::audit;
+use strongroom::crypto::Curve;
 use strongroom::error::Error;
 use strongroom::mechanism::{Mechanism, Params};
 use strongroom::object::Value;
@@ -22,11 +26,20 @@ use strongroom::session::{Library, Output, Purpose};
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Sign, or make a MAC.
-    Sign(Work),
+    Sign {
+        #[command(flatten)]
+        work: Work,
+        /// How an ECDSA signature is written.
+        #[arg(long, value_enum, default_value = "raw")]
+        signature_format: Format,
+    },
     /// Check a signature or a MAC.
     Verify {
         #[command(flatten)]
         work: Work,
+        /// How an ECDSA signature is written.
+        #[arg(long, value_enum, default_value = "raw")]
+        signature_format: Format,
         /// The signature in base64.
         #[arg(long, value_name = "BASE64", required_unless_present = "signature_path")]
         signature: Option<String>,
@@ -159,6 +172,7 @@ fn one_shot(library: &Library, session: u64, purpose: Purpose, input: &[u8]) -> 
 /// An operation that was started, and what it is to work on.
 struct Begun {
     session: u64,
+    key: u64,
     mechanism: &'static Mechanism,
     data: Vec<u8>,
     /// Stands before the ciphertext.
@@ -181,13 +195,39 @@ impl Work {
         };
         let key = self.key.find(library, session, &classes)?;
         library.start(session, purpose, mechanism, &mut started.params, Some(key))?;
-        Ok(Begun { session, mechanism, data, fresh_iv: started.fresh_iv })
+        Ok(Begun { session, key, mechanism, data, fresh_iv: started.fresh_iv })
     }
 
     /// Signs, encrypts or decrypts; `name` is the result's.
     fn run(&self, context: &mut Context, purpose: Purpose, name: &str) -> Outcome {
-        let Begun { session, mechanism, data, fresh_iv: mut result } = self.start(context, purpose)?;
+        let Begun { session, mechanism, data, fresh_iv: mut result, .. } = self.start(context, purpose)?;
         result.extend(one_shot(context.library()?, session, purpose, &data)?);
+        self.answer(mechanism, purpose, name, (result, ""))
+    }
+
+    fn sign(&self, context: &mut Context, format: Format) -> Outcome {
+        format.check(named(&self.mechanism)?)?;
+        let Begun { session, mechanism, data, .. } = self.start(context, Purpose::Sign)?;
+        let raw = one_shot(context.library()?, session, Purpose::Sign, &data)?;
+        let result = match (format, signature::is_ecdsa(mechanism)) {
+            (Format::Der, _) => (signature::to_der(&raw), ""),
+            (Format::Raw, true) => (
+                raw,
+                ": ECDSA's two numbers side by side, as PKCS#11 has them; for OpenSSL say --signature-format der",
+            ),
+            (Format::Raw, false) => (raw, ""),
+        };
+        self.answer(mechanism, Purpose::Sign, "signature", result)
+    }
+
+    /// The result, into a file or to the answer; `remark` is what to know of a file.
+    fn answer(
+        &self,
+        mechanism: &Mechanism,
+        purpose: Purpose,
+        name: &str,
+        (result, remark): (Vec<u8>, &str),
+    ) -> Outcome {
         let told =
             json!({ "key": self.key.told(), "mechanism": mechanism.name, name: STANDARD.encode(&result) });
         if let Some(path) = &self.out {
@@ -198,7 +238,7 @@ impl Work {
             })?;
             let (many, path) = (result.len(), path.display().to_string());
             return Ok(Answer::done(
-                format!("{many} bytes are in {path}."),
+                format!("{many} bytes are in {path}{remark}."),
                 json!({ "file": path, "bytes": many }),
             ));
         }
@@ -209,9 +249,35 @@ impl Work {
     }
 }
 
-fn verify(context: &mut Context, work: &Work, signature: &[u8]) -> Outcome {
-    let Begun { session, mechanism, data, .. } = work.start(context, Purpose::Verify)?;
-    match context.library()?.verify(session, &data, signature) {
+/// The curve of a key; of P-521 when it has none, which is the longest.
+fn curve(library: &Library, session: u64, key: u64) -> Curve {
+    let curve = match library.attributes(session, key, &[CKA_EC_PARAMS]).as_deref() {
+        Ok([Ok(Value::Bytes(params))]) => Curve::from_params(params),
+        _ => None,
+    };
+    curve.unwrap_or(Curve::P521)
+}
+
+fn verify(context: &mut Context, work: &Work, given: &[u8], format: Format) -> Outcome {
+    format.check(named(&work.mechanism)?)?;
+    let Begun { session, key, mechanism, data, .. } = work.start(context, Purpose::Verify)?;
+    let library = context.library()?;
+    let as_der = match signature::is_ecdsa(mechanism) {
+        true => signature::from_der(given, curve(library, session, key)),
+        false => None,
+    };
+    let signature = match format {
+        Format::Raw => given,
+        Format::Der => as_der.as_deref().ok_or_else(|| {
+            Failure::new("This is no ECDSA signature in DER of the key's curve.")
+                .next("leave --signature-format out for one as PKCS#11 has it.")
+        })?,
+    };
+    match library.verify(session, &data, signature) {
+        Err(Error::SignatureLenRange) if format == Format::Raw && as_der.is_some() => {
+            Err(Failure::new("This signature is in DER, and not as PKCS#11 has it.")
+                .next("say --signature-format der."))
+        }
         Ok(()) => Ok(Answer::done(
             "The signature is right.",
             json!({ "key": work.key.told(), "mechanism": mechanism.name, "valid": true }),
@@ -233,17 +299,17 @@ fn hash(context: &mut Context, mechanism: &str, data: &Data) -> Outcome {
 impl Run for Command {
     fn run(&self, context: &mut Context) -> Outcome {
         match self {
-            Command::Sign(work) => work.run(context, Purpose::Sign, "signature"),
+            Command::Sign { work, signature_format } => work.sign(context, *signature_format),
             Command::Encrypt(work) => work.run(context, Purpose::Encrypt, "ciphertext"),
             Command::Decrypt(work) => work.run(context, Purpose::Decrypt, "plaintext"),
             Command::Hash { mechanism, data } => hash(context, mechanism, data),
-            Command::Verify { work, signature, signature_path } => {
+            Command::Verify { work, signature, signature_path, signature_format } => {
                 let signature = match (signature, signature_path) {
                     (Some(text), _) => from_base64(text)?,
                     (None, Some(path)) => file(path)?,
                     (None, None) => return Err(Failure::usage("No signature was given.")),
                 };
-                verify(context, work, &signature)
+                verify(context, work, &signature, *signature_format)
             }
         }
     }

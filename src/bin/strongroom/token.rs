@@ -4,7 +4,7 @@ use crate::Run;
 use crate::context::{Context, unusable};
 use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
-use crate::reset;
+use crate::{backup, reset};
 use serde::Serialize;
 use serde_json::json;
 use strongroom::config::SealConfig;
@@ -33,6 +33,7 @@ struct Description {
     locked: usize,
     reset_policy: String,
     password_bytes: String,
+    backups: String,
 }
 
 pub fn seal(config: &SealConfig) -> String {
@@ -52,6 +53,7 @@ pub fn described(context: &mut Context) -> Outcome {
     let people = if initialized { token.users().map_err(unusable)? } else { Vec::new() };
     let policy = if initialized { Some(token.reset_policy().map_err(unusable)?) } else { None };
     let host = if initialized { token.appliance().map_err(unusable)? } else { None };
+    let backups = if initialized { backup::described(token).map_err(unusable)? } else { String::new() };
     let count = |role| people.iter().filter(|user| user.role == role).count();
     Ok(Answer::record(Description {
         slot: slot.id,
@@ -68,6 +70,7 @@ pub fn described(context: &mut Context) -> Outcome {
         locked: people.iter().filter(|user| user.locked).count(),
         reset_policy: policy.map(reset::said).unwrap_or_default(),
         password_bytes: format!("{} to {}", info.min_pin_length, info.max_pin_length),
+        backups,
     }))
 }
 
