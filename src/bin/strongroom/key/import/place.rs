@@ -11,7 +11,7 @@ use crate::output::Failure;
 use crate::parameters::{Bytes, hex};
 use cryptoki_sys::*;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use strongroom::crypto::pkcs8::PrivateKey;
 use strongroom::crypto::{Hash, Secret};
 use strongroom::error::Error;
@@ -243,8 +243,10 @@ fn there_already(label: &str) -> Failure {
 /// make one key. Given free when dropped, and by the kernel when the process dies.
 pub fn alone(token: &Token) -> Result<File, Failure> {
     let path = token.path().with_extension("import-lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    file.and_then(|file| file.lock().map(|()| file)).map_err(|e| {
+    // Whoever may write the token may import into it.
+    let mode = std::fs::metadata(token.path()).map_or(0o600, |file| file.mode() & 0o666);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(mode).open(&path);
+    file.or_else(|_| File::open(&path)).and_then(|file| file.lock().map(|()| file)).map_err(|e| {
         Failure::new(format!("{}: {e}; nothing was imported.", path.display()))
             .next("imports need a folder that this user can write to.")
     })
