@@ -6,10 +6,9 @@ use strongroom::crypto::Curve;
 use strongroom::crypto::der::{Reader, SEQUENCE, element, integer};
 use strongroom::mechanism::Mechanism;
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// As PKCS#11 has them: ECDSA's two numbers side by side, each as long as the curve's field.
-    #[default]
     Raw,
     /// ECDSA's two numbers in DER, as OpenSSL, Java and X.509 have them.
     Der,
