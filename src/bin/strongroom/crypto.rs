@@ -20,7 +20,7 @@ use strongroom::audit;
 use strongroom::crypto::Curve;
 use strongroom::error::Error;
 use strongroom::mechanism::{Mechanism, Params};
-use strongroom::object::Value;
+use strongroom::object::{Template, Value};
 use strongroom::session::{Library, Output, Purpose};
 
 #[derive(clap::Subcommand)]
@@ -125,27 +125,48 @@ impl Data {
     }
 }
 
+fn searched(library: &Library, session: u64, template: Template) -> Result<Vec<u64>, Failure> {
+    library.find_init(session, template)?;
+    let found = library.find(session, usize::MAX)?;
+    library.find_final(session)?;
+    Ok(found)
+}
+
+/// A public key with the same numbers, if the token has one.
+fn other_half(library: &Library, session: u64, private: u64) -> Result<Option<u64>, Failure> {
+    let info = library.attributes(session, private, &[CKA_PUBLIC_KEY_INFO])?.pop();
+    let Some(Ok(info)) =
+        info.filter(|info| info.as_ref().is_ok_and(|info| info.bytes().is_some_and(|b| !b.is_empty())))
+    else {
+        return Ok(None);
+    };
+    let same = vec![(CKA_CLASS, Value::Ulong(CKO_PUBLIC_KEY)), (CKA_PUBLIC_KEY_INFO, info)];
+    Ok(searched(library, session, same)?.first().copied())
+}
+
 impl KeyChoice {
-    /// The handle of the one key that is meant, of a class that can do it.
+    /// The handle of the one key that is meant, of a class that can do it. Where a public key can, a private
+    /// one stands for its other half.
     fn find(&self, library: &Library, session: u64, classes: &[u64]) -> Result<u64, Failure> {
         let mut template = Vec::new();
         template.extend(self.key_id.clone().map(|Bytes(id)| (CKA_ID, Value::Bytes(id))));
         template.extend(self.key_label.clone().map(|label| (CKA_LABEL, Value::Bytes(label.into_bytes()))));
-        library.find_init(session, template)?;
-        let found = library.find(session, usize::MAX)?;
-        library.find_final(session)?;
-        let class = |handle: &u64| match library.attributes(session, *handle, &[CKA_CLASS]).as_deref() {
-            Ok([Ok(Value::Ulong(class))]) => Some(*class),
-            _ => None,
+        let of_class = |class: &u64| {
+            searched(library, session, [&template[..], &[(CKA_CLASS, Value::Ulong(*class))]].concat())
         };
-        let fit: Vec<u64> = found
-            .into_iter()
-            .filter(|key| class(key).is_some_and(|class| classes.contains(&class)))
-            .collect();
+        let mut fit = Vec::new();
+        for class in classes {
+            fit.extend(of_class(class)?);
+        }
+        if fit.is_empty() && classes.contains(&CKO_PUBLIC_KEY) {
+            for private in of_class(&CKO_PRIVATE_KEY)? {
+                fit.extend(other_half(library, session, private)?);
+            }
+        }
         match fit[..] {
             [key] => Ok(key),
             [] => Err(Failure::new("No key of yours that could do this has that label and id.")
-                .next("look at spelling and owner; an officer (CO) sees no private keys.")),
+                .next("`strongroom key list` shows what is yours or shared with you; an officer (CO) sees no private keys.")),
             _ => Err(Failure::new(format!("{} keys have that label and id.", fit.len()))
                 .next("say which one by --key-label and --key-id together.")),
         }

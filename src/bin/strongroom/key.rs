@@ -175,7 +175,8 @@ fn refused(error: Error, key: &str) -> Failure {
             Failure::new(format!("Only the owner of {key} may do that; nothing was changed."))
                 .next("`strongroom key list` shows whose it is.")
         }
-        Error::ArgumentsBad => Failure::new("Nothing was changed."),
+        Error::ArgumentsBad | Error::AttributeValueInvalid => Failure::new("Nothing was changed.")
+            .next("`strongroom user list` shows everyone; keys are for crypto users (CU)."),
         other => other.into(),
     }
 }

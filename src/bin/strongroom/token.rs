@@ -55,7 +55,7 @@ pub fn described(context: &mut Context) -> Outcome {
     let host = if initialized { token.appliance().map_err(unusable)? } else { None };
     let backups = if initialized { backup::described(token).map_err(unusable)? } else { String::new() };
     let count = |role| people.iter().filter(|user| user.role == role).count();
-    Ok(Answer::record(Description {
+    let description = Description {
         slot: slot.id,
         file: slot.path.display().to_string(),
         initialized,
@@ -71,7 +71,16 @@ pub fn described(context: &mut Context) -> Outcome {
         reset_policy: policy.map(reset::said).unwrap_or_default(),
         password_bytes: format!("{} to {}", info.min_pin_length, info.max_pin_length),
         backups,
-    }))
+    };
+    if !initialized {
+        let sentence = format!(
+            "There is no token yet at {}.\nNext: `strongroom cluster activate` makes it and gives its first officer a \
+             password.",
+            slot.path.display()
+        );
+        return Ok(Answer::done(sentence, description));
+    }
+    Ok(Answer::record(description))
 }
 
 impl Run for Status {

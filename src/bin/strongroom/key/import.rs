@@ -269,7 +269,8 @@ impl Run for Command {
                     transport::must_be_one(token, &person, unwrapping, transport)?;
                 }
                 let (method, kind) = (Method::RsaAes, *key_type_class);
-                let wrapped = Wrapped { method, kind, hashes, unwrapping, blob: &blob, placing };
+                let name = transport;
+                let wrapped = Wrapped { method, kind, hashes, unwrapping, name, blob: &blob, placing };
                 let answer = wrapped.import(context, &person, &read::stem(file))?;
                 if *delete_transport {
                     transport::delete(context, &person, unwrapping)?;

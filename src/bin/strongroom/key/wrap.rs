@@ -155,7 +155,8 @@ impl Run for Wrap {
         let wrapping = find_one(token, &person, &self.wrapping, &[CKO_PUBLIC_KEY, CKO_SECRET_KEY])?;
         let wrap = |output: &mut Output<'_>| {
             let params = self.method.params(self.hashes.hash, self.hashes.mgf);
-            library.wrap_key(person.session, self.method.row()?, params, wrapping, key, output)?;
+            let wrapped = library.wrap_key(person.session, self.method.row()?, params, wrapping, key, output);
+            wrapped.map_err(|error| not_allowed(error, &self.wrapping, &self.payload, "wrap"))?;
             Ok::<_, Failure>(output.length)
         };
         let length = wrap(&mut Output { buffer: None, length: 0 })?;
@@ -174,8 +175,28 @@ pub struct Wrapped<'a> {
     pub kind: KeyTypeClass,
     pub hashes: &'a Hashes,
     pub unwrapping: Handle,
+    /// As the person called it.
+    pub name: &'a str,
     pub blob: &'a [u8],
     pub placing: &'a Placing,
+}
+
+/// That the attributes of the keys are the reason, in words that name the one to change.
+fn not_allowed(error: Error, key: &str, other: &str, work: &str) -> Failure {
+    match error {
+        Error::KeyFunctionNotPermitted => Failure::new(format!(
+            "{key} may not {work}: its {work} attribute is false, or it is not to be used now."
+        ))
+        .next(format!(
+            "its owner can change that: `strongroom key set-attribute {key} --name {work} --value true`; \
+                     `strongroom key info {key}` shows it all."
+        )),
+        Error::KeyUnextractable => Failure::new(format!(
+            "{other} never leaves the token: its extractable attribute is false."
+        ))
+        .next("that cannot be changed; make a new key with extractable=true, if it is to be taken out."),
+        other => other.into(),
+    }
 }
 
 fn refused(error: Error) -> Failure {
@@ -194,7 +215,10 @@ impl Wrapped<'_> {
         let (library, row) = (context.library()?, self.method.row()?);
         let params = self.method.params(self.hashes.hash, self.hashes.mgf);
         let key = library.unwrap_key(person.session, row, params, self.unwrapping, self.blob, template);
-        key.map_err(refused)
+        key.map_err(|error| match error {
+            Error::KeyFunctionNotPermitted => not_allowed(error, self.name, "", "unwrap"),
+            other => refused(other),
+        })
     }
 
     fn template(&self, base: Vec<(u64, Value)>) -> Template {
@@ -243,6 +267,8 @@ impl Run for Unwrap {
         let unwrapping = find_one(token, &person, &self.unwrapping, &[CKO_PRIVATE_KEY, CKO_SECRET_KEY])?;
         let label = super::import::read::stem(&self.path);
         let (method, kind, hashes, placing) = (self.method, self.key_type_class, &self.hashes, &self.placing);
-        Wrapped { method, kind, hashes, unwrapping, blob: &blob, placing }.import(context, &person, &label)
+        let name = &self.unwrapping;
+        Wrapped { method, kind, hashes, unwrapping, name, blob: &blob, placing }
+            .import(context, &person, &label)
     }
 }
