@@ -183,18 +183,19 @@ pub struct Wrapped<'a> {
 
 /// That the attributes of the keys are the reason, in words that name the one to change.
 fn not_allowed(error: Error, key: &str, other: &str, work: &str) -> Failure {
+    let code = error.name();
     match error {
         Error::KeyFunctionNotPermitted => Failure::new(format!(
-            "{key} may not {work}: its {work} attribute is false, or it is not to be used now."
+            "{key} may not {work}: its {work} attribute is false, or it is not to be used now. ({code})"
         ))
         .next(format!(
-            "its owner can change that: `strongroom key set-attribute {key} --name {work} --value true`; \
-                     `strongroom key info {key}` shows it all."
+            "its owner can change that: `strongroom key set-attribute {key} --name {work} --value true`; `strongroom key \
+             info {key}` shows it all."
         )),
-        Error::KeyUnextractable => Failure::new(format!(
-            "{other} never leaves the token: its extractable attribute is false."
-        ))
-        .next("that cannot be changed; make a new key with extractable=true, if it is to be taken out."),
+        Error::KeyUnextractable => {
+            Failure::new(format!("{other} never leaves the token: its extractable attribute is false. ({code})"))
+                .next("that cannot be changed; make a new key with extractable=true, if it is to be taken out.")
+        }
         other => other.into(),
     }
 }
