@@ -74,6 +74,9 @@ pub struct ClusterConfig {
     pub durability: Durability,
     /// `quorum_timeout_ms`: how long a call waits for that majority, 100..=600000. Default 5000.
     pub quorum_timeout_ms: u64,
+    /// `background`: whether a thread of the program that loads the module keeps the token in step while no
+    /// agent does. Default true; never where the program forbids threads.
+    pub background: bool,
 }
 
 /// When a change is done.
@@ -301,6 +304,7 @@ struct FileCluster {
     prefix: Option<String>,
     durability: Option<Durability>,
     quorum_timeout_ms: Option<u64>,
+    background: Option<bool>,
 }
 
 impl FileCluster {
@@ -323,6 +327,7 @@ impl FileCluster {
             prefix: self.prefix.unwrap_or_else(|| "strongroom/".into()),
             durability: self.durability.unwrap_or(Durability::Quorum),
             quorum_timeout_ms: within("quorum_timeout_ms", self.quorum_timeout_ms, 5000, 100, 600_000)?,
+            background: self.background.unwrap_or(true),
         })
     }
 }
@@ -500,6 +505,7 @@ mod tests {
             (cluster.durability, &*cluster.prefix, cluster.user),
             (Durability::Quorum, "strongroom/", None)
         );
+        assert!(cluster.background);
         for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1"] {
             assert!(parse(&format!("{text}{more}")).is_err(), "{more}");
         }

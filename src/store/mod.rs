@@ -14,6 +14,7 @@ mod format;
 pub mod keeper;
 mod local;
 mod log;
+pub mod process_lock;
 mod provider;
 mod replica;
 mod rows;

@@ -1,7 +1,7 @@
 //! Recording what happens, in the transaction that does it, and the token's signatures over it.
 //!
 //! To record something: `change.audit(access.login, Note::of(Event::…).object(id))` inside the write that
-//! does it. Writes go through [`Token::write`] (or `write_here`), never to the store alone: it adds what this
+//! does it. Writes go through [`Token::write`] (or `write_own`), never to the store alone: it adds what this
 //! process still has to say of repeated logins, and tells the system's logger after the commit.
 
 mod prune;
@@ -125,7 +125,7 @@ impl Token {
         if store.read_only() {
             return Ok(());
         }
-        self.write(&store, |change| change.audit(access.login, note))
+        self.write_own(&store, |change| change.audit(access.login, note))
     }
 
     /// Records the use of a key that asks for it; nothing at all for others.
