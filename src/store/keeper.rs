@@ -33,8 +33,20 @@ pub struct Keeper {
 /// That this process is the agent of its host; given free like [`Keeper`].
 pub struct Agent(#[allow(dead_code)] ProcessLock);
 
-fn lock_of(token: &Path) -> PathBuf {
+/// The lock's file, which is the bell as well: see [`ring`].
+pub fn lock_of(token: &Path) -> PathBuf {
     token.with_extension("sync-lock")
+}
+
+/// Tells whoever keeps the token in step that there is something for the peers: by the time of the lock's
+/// file, which he watches. That the token's own files change tells him nothing: they do so before a commit
+/// can be seen, and not after it.
+pub fn ring(token: &Path) {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    // Nobody may ever have been there.
+    let _ = utimensat(CWD, lock_of(token), &times, AtFlags::empty());
 }
 
 impl Keeper {

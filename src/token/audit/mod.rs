@@ -20,7 +20,7 @@ use crate::crypto::ed25519::PrivateKey;
 use crate::error::Result;
 use crate::mechanism::Key;
 use crate::object::{Object, Value};
-use crate::store::{Change, Header, Id, Store};
+use crate::store::{Change, Header, Id, Store, keeper};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -94,7 +94,7 @@ pub(super) fn seed_in(fields: &Object) -> Option<Secret> {
 
 impl Token {
     /// One transaction, as [`Store::write_counted`], on this host's disk; what it records is told to the
-    /// system's logger after it. [`Token::write`] waits for the peers besides.
+    /// system's logger after it, and what is for peers to whoever takes it there. [`Token::write`] waits for the peers besides.
     pub(super) fn write_here<T>(
         &self,
         store: &Store,
@@ -110,6 +110,9 @@ impl Token {
             }
             Ok(result)
         });
+        if result.as_ref().is_ok_and(|(_, outgoing)| !outgoing.is_empty()) {
+            keeper::ring(&self.config.path);
+        }
         match (&result, &self.config.audit_syslog) {
             (Err(_), _) => self.repeats.write().add(repeats),
             (Ok(_), Some(socket)) if !lines.is_empty() => syslog::send(socket, &lines),
