@@ -6,8 +6,8 @@
 //! goes on. A forked child has no such thread and forgets its parent's; nothing of it is shared but locks
 //! that belong to the parent alone (`store::process_lock`).
 
-use super::on_this_thread;
 use super::run::{Agent, keep};
+use super::{carry, on_this_thread};
 use crate::config::SlotConfig;
 use crate::error::Result;
 use crate::store::keeper::{self, Keeper};
@@ -81,8 +81,9 @@ pub fn start(slot: &SlotConfig) {
     }
 }
 
-/// Stops all of this process, and waits for their end.
+/// Stops all of this process, and waits for their end; closes what a caller's changes left open.
 pub fn stop() {
+    carry::forget();
     let threads = locked(&THREADS).clone();
     threads.iter().for_each(|thread| thread.tell(|state| state.stop = true));
     let until = Instant::now() + PATIENCE;
