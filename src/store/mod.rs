@@ -16,6 +16,7 @@ mod local;
 mod log;
 pub mod merge;
 mod opening;
+pub mod process_lock;
 mod provider;
 mod record;
 mod replica;

@@ -30,6 +30,7 @@ mod progress;
 mod replicate;
 mod reset;
 mod seal;
+mod service;
 mod slot;
 mod token;
 mod user;
