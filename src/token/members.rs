@@ -176,6 +176,11 @@ impl Joined<'_> {
         self.token
     }
 
+    /// Whether the officer let this host in as a member; else as a clone.
+    pub fn as_member(&self) -> bool {
+        self.members.iter().any(|member| member.record.header.id == self.joining.request.member.id)
+    }
+
     /// Makes the token's file here, with the members and nothing else yet; its seal is this host's own.
     /// `ActionProhibited` when there is a token already.
     pub fn make(self, config: &SlotConfig) -> Result<()> {

@@ -151,6 +151,10 @@ fn ask_to_join(context: &mut Context, name: Option<String>, wait: u64) -> Outcom
     }
     let joining = Joining::new(&name_or_host(name)).map_err(bad_name)?;
     let joined = answered(&joining, &engine, wait, "")?;
+    if !joined.as_member() {
+        return Err(Failure::new("The officer approved a clone, and this host asks to join; nothing was made.")
+            .next("join again, and have it approved without --as-clone."));
+    }
     joined.make(&slot)?;
     let token = context.ready_token()?;
     let mut progress = Progress::new("records");

@@ -204,6 +204,9 @@ impl Token {
             (Some(Ok(store)), _) if !store.is(&contents.identity) => {
                 Some(Err("the present token is another one, and never overwritten".to_owned()))
             }
+            (Some(Ok(store)), _) if store.peer()?.is_some() => {
+                Some(Err("it is a member of a cluster: --merge or --new-cluster says what is to be done".to_owned()))
+            }
             (Some(_), Some(comparing)) => Some(
                 comparing
                     .finish(contents.tip)?
