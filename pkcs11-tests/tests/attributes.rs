@@ -157,6 +157,13 @@ fn pairs() {
             &[CKA_VALUE, CKA_SEED],
         ),
         (
+            "SLH-DSA",
+            CKM_SLH_DSA_KEY_PAIR_GEN,
+            number(CKA_PARAMETER_SET, CKP_SLH_DSA_SHA2_128F),
+            of_set,
+            &[CKA_VALUE],
+        ),
+        (
             "ML-KEM",
             CKM_ML_KEM_KEY_PAIR_GEN,
             number(CKA_PARAMETER_SET, CKP_ML_KEM_1024),

@@ -1,5 +1,5 @@
 //! NIST's vectors of the internal interface, and another implementation (`fips205`) beside ours for what
-//! they do not cover: every set, contexts, digests.
+//! they do not cover: contexts and digests. Every set and the vectors of keys: pkcs11-tests, slh_dsa.rs.
 
 use super::*;
 use crate::crypto::Hash;
@@ -27,20 +27,6 @@ fn set(vector: &Value) -> Set {
 }
 
 #[test]
-fn acvp_keys_follow_from_their_seeds() {
-    let vectors = vectors();
-    let keys = vectors["keyGen"].as_array().unwrap();
-    assert_eq!(keys.len(), 4);
-    for vector in keys {
-        let (set, whole) = (set(vector), bytes(vector, "sk"));
-        let seeds = ["skSeed", "skPrf", "pkSeed"].map(|name| bytes(vector, name)).concat();
-        let key = PrivateKey::from_seeds(set, &seeds).unwrap();
-        assert_eq!(key.bytes()[..], whole);
-        assert_eq!(key.public(), bytes(vector, "pk"));
-    }
-}
-
-#[test]
 fn acvp_signatures() {
     let vectors = vectors();
     let (mut good, mut bad) = (0, 0);
@@ -50,10 +36,13 @@ fn acvp_signatures() {
         let verified = public.verify((&[], &message), &signature);
         if vector["testPassed"] == true {
             assert_eq!(verified, Ok(()), "{vector}");
-            let private = PrivateKey::from_checked(set, &bytes(vector, "sk")).unwrap();
-            let random = bytes(vector, "additionalRandomness");
-            assert_eq!(private.key.sign(&[&message], Some(&random)), signature);
             good += 1;
+            // Signing with the s sets takes a minute without optimisation.
+            if set == Set::Shake128f {
+                let private = PrivateKey::new(set, &bytes(vector, "sk")).unwrap();
+                let random = bytes(vector, "additionalRandomness");
+                assert_eq!(private.key.sign(&[&message], Some(&random)), signature);
+            }
         } else {
             assert!(verified.is_err(), "{vector}");
             bad += 1;
@@ -62,45 +51,8 @@ fn acvp_signatures() {
     assert_eq!((good, bad), (3, 6));
 }
 
-/// `$theirs`: the module of a set in `fips205`. Making and signing takes seconds with the s sets, verifying not.
-macro_rules! agrees {
-    ($($test:ident $set:ident $theirs:ident;)+) => {
-        $(#[test]
-        fn $test() {
-            use fips205::$theirs as theirs;
-            let ours = PrivateKey::generate(Set::$set).unwrap();
-            let their_public = theirs::PublicKey::try_from_bytes(ours.public().try_into().unwrap()).unwrap();
-            let (before, message) = (pure(b"context").unwrap(), b"a message");
-            let mut signature = [0; theirs::SIG_LEN];
-            assert_eq!(signature.len(), Set::$set.signature_length());
-            ours.sign((&before, message), false, &mut signature).unwrap();
-            assert!(their_public.verify(message, &signature, b"context"));
-            assert!(!their_public.verify(message, &signature, b""));
-            let public = PublicKey::new(Set::$set, ours.public()).unwrap();
-            assert_eq!(public.verify((&before, message), &signature), Ok(()));
-            signature[100] ^= 1;
-            assert_eq!(public.verify((&before, message), &signature), Err(Error::SignatureInvalid));
-        })+
-    };
-}
-
-agrees! {
-    sha2_128s_agrees Sha2_128s slh_dsa_sha2_128s;
-    sha2_128f_agrees Sha2_128f slh_dsa_sha2_128f;
-    sha2_192s_agrees Sha2_192s slh_dsa_sha2_192s;
-    sha2_192f_agrees Sha2_192f slh_dsa_sha2_192f;
-    sha2_256s_agrees Sha2_256s slh_dsa_sha2_256s;
-    sha2_256f_agrees Sha2_256f slh_dsa_sha2_256f;
-    shake_128s_agrees Shake128s slh_dsa_shake_128s;
-    shake_128f_agrees Shake128f slh_dsa_shake_128f;
-    shake_192s_agrees Shake192s slh_dsa_shake_192s;
-    shake_192f_agrees Shake192f slh_dsa_shake_192f;
-    shake_256s_agrees Shake256s slh_dsa_shake_256s;
-    shake_256f_agrees Shake256f slh_dsa_shake_256f;
-}
-
 #[test]
-fn the_other_way_round() {
+fn both_agree() {
     use fips205::slh_dsa_sha2_128f as theirs;
     let ours = PrivateKey::generate(Set::Sha2_128f).unwrap();
     let seed = |number: usize| ours.bytes()[16 * number..][..16].try_into().unwrap();
