@@ -132,7 +132,7 @@ fn pairs() {
     let rsa: &[CK_ATTRIBUTE_TYPE] = &[CKA_MODULUS, CKA_PUBLIC_EXPONENT];
     let ec: &[CK_ATTRIBUTE_TYPE] = &[CKA_EC_PARAMS];
     let of_set: &[CK_ATTRIBUTE_TYPE] = &[CKA_PARAMETER_SET];
-    let kinds: [Kind<'_>; 6] = [
+    let kinds: [Kind<'_>; 7] = [
         ("RSA", CKM_RSA_PKCS_KEY_PAIR_GEN, number(CKA_MODULUS_BITS, 2048), rsa, &private_parts),
         ("P-256", CKM_EC_KEY_PAIR_GEN, bytes(CKA_EC_PARAMS, P256), ec, &[CKA_VALUE]),
         (

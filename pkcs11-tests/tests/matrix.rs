@@ -23,6 +23,7 @@ struct Bench {
     ec: Pair,
     ed: Pair,
     ml_dsa: Pair,
+    slh_dsa: Pair,
     aes: CK_OBJECT_HANDLE,
     chacha: CK_OBJECT_HANDLE,
     secret: CK_OBJECT_HANDLE,
