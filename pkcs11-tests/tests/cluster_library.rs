@@ -96,6 +96,15 @@ fn the_caller_does_it_alone(hosts: &Hosts) {
     let user = hosts.user(A);
     soon("all are on A", || hosts.find(user, "alone-forbidden-6").first().copied());
     assert_eq!(hosts.find(user, "alone-allowed-6").len(), 1);
+    // Many at once: one after the other is the one who connects, and takes along what waits.
+    let patient = hosts.alone(B, "background = false\nquorum_timeout_ms = 30000");
+    let mut roles: Vec<_> = (0..6).map(|_| program(&patient, "allowed")).collect();
+    let begun = Instant::now();
+    roles.iter_mut().enumerate().for_each(|(n, role)| role.begin(&format!("pair crowd-{n}")));
+    let answers: Vec<_> = roles.iter_mut().map(Role::answer).collect();
+    println!("6 programs at once, each by itself: {:?}", begun.elapsed());
+    assert!(answers.iter().all(|answer| answer.starts_with("0:")), "{answers:?}");
+    roles.into_iter().for_each(Role::end);
     // Honest errors, as with an agent.
     hosts.wires[B].cut();
     let mut role = program(&never, "allowed");
