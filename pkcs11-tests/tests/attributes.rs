@@ -175,7 +175,7 @@ fn pairs() {
         let pair = module.generate_pair(session, kind, &[public], &[]).expect(what);
         let extra: &[CK_ATTRIBUTE_TYPE] = match what {
             "RSA" => &[CKA_MODULUS_BITS],
-            "ML-DSA" | "ML-KEM" => &[CKA_VALUE],
+            "ML-DSA" | "SLH-DSA" | "ML-KEM" => &[CKA_VALUE],
             _ => &[CKA_EC_POINT],
         };
         answers(what, pair.public, &[STORAGE, KEY, PUBLIC, own, extra], &[]);

@@ -189,7 +189,7 @@ fn the_command_has_them() {
             .expect("strongroom");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     };
-    let set = ["--parameter-set", "sha2-128f", "--label", "hashes"];
+    let set = ["--parameter-set", "sha2-128f", "--public-label", "hashes", "--private-label", "hashes"];
     strongroom(&[&["key", "generate-asymmetric-pair", "slh-dsa"][..], &set].concat());
     let (data, out) = (data.to_str().expect("path"), signature.to_str().expect("path"));
     let how = ["-m", "slh-dsa", "--key-label", "hashes", "--context", "context", "--data-path", data];

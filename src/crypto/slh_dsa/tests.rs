@@ -4,7 +4,7 @@
 use super::*;
 use crate::crypto::Hash;
 use fips205::pre_hash;
-use fips205::traits::{KeyGen, SerDes, Signer, Verifier};
+use fips205::traits::{KeyGen, Signer, Verifier};
 use serde_json::Value;
 
 fn vectors() -> Value {
