@@ -16,6 +16,7 @@ mod local;
 mod log;
 mod provider;
 mod replica;
+mod ring;
 mod rows;
 mod seal;
 mod seals;
@@ -31,6 +32,7 @@ pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
 pub use replica::{Fate, Position};
+pub use ring::{Mark, Ring};
 pub use rows::{Check, Identity, RecordRow, Row};
 pub use seals::{Rotation, SealInfo, SealState};
 pub use wrapping::{Opened, Wrapping};
@@ -88,10 +90,12 @@ pub enum Kind {
     Gone = 4,
     /// A peer of the cluster.
     Member = 5,
+    /// The beginning of an epoch: its secret, sealed to each member.
+    Epoch = 6,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member];
+    pub const ALL: [Kind; 6] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member, Kind::Epoch];
 
     fn from_row(number: i64) -> Result<Kind> {
         match number {
@@ -100,6 +104,7 @@ impl Kind {
             3 => Ok(Kind::Object),
             4 => Ok(Kind::Gone),
             5 => Ok(Kind::Member),
+            6 => Ok(Kind::Epoch),
             _ => Err(Error::DeviceError.because("a record of an unknown kind")),
         }
     }
@@ -112,6 +117,7 @@ pub struct Header {
     pub id: Id,
     /// Counts the changes of this record, from 1.
     pub version: u64,
+    /// Whose secret the body is sealed under (`BodyKey::Seal`), or under which it was written; given by the store.
     pub epoch: u32,
     /// Who wrote this version (a peer; the token's own id on a single host).
     pub author: Id,
@@ -133,7 +139,7 @@ pub struct Record {
 /// What a body is sealed under.
 #[derive(Clone, Copy)]
 pub enum BodyKey<'a> {
-    /// The token's seal key.
+    /// The token's, of the record's epoch.
     Seal,
     /// A data key of 32 bytes, wrapped elsewhere for those who may open it.
     Data(&'a Secret),
@@ -305,7 +311,7 @@ impl Store {
         self.keys.token
     }
 
-    /// A secret that only this token has, separate for each `purpose`: HKDF of the seal key.
+    /// A secret that only this token has, separate for each `purpose` and the same in all epochs.
     pub fn derived_secret(&self, purpose: &[u8]) -> Secret {
         self.keys.derived(purpose)
     }
@@ -372,6 +378,7 @@ impl Store {
 
     /// Unseals a body: `DeviceError` if it does not open.
     pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
+        self.know_epoch_of(record)?;
         seal::open(&self.keys, record, key)
     }
 

@@ -4,11 +4,14 @@
 //!
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host, `join` lets new hosts in, `status` says
-//! how all of them do. `engine` and `etcd` are the client. Nothing here knows what a record means.
+//! how all of them do, `epochs` shuts a removed host out, `history` throws
+//! etcd's past away. `engine` and `etcd` are the client. Nothing here knows what a record means.
 
 mod doorbell;
 mod engine;
+pub mod epochs;
 mod etcd;
+mod history;
 pub mod join;
 pub mod merge;
 mod peer;

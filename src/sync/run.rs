@@ -31,6 +31,7 @@ pub trait Agent {
 /// Keeps a token in step on this thread until `agent` is stopped. `ActionProhibited`: the token is no member
 /// of a cluster. `CantLock`: another process of this host does it already.
 pub fn run(token: &Token, config: &ClusterConfig, agent: &impl Agent) -> Result<()> {
+    token.publish_receiving_key()?;
     let mut peer = Peer::new(token, &config.prefix)?;
     let taken = || Error::CantLock.because("another process of this host keeps this token in step");
     let keeper = Keeper::become_for(token.path())?.ok_or_else(taken)?;
@@ -55,11 +56,15 @@ pub fn run(token: &Token, config: &ClusterConfig, agent: &impl Agent) -> Result<
                     peer.read_again |= fault == Fault::Compacted;
                     fault.to_string()
                 }
+                stop @ (Stop::Removed | Stop::WrongEpoch(..)) => stop.to_string(),
             };
             peer.condition.connected = false;
             peer.condition.last_error = why;
             keeper.tell(&peer.condition)?;
             agent.changed(false, &peer.condition.last_error);
+            if peer.progress.removed {
+                return Err(Error::ActionProhibited);
+            }
             pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {
                 () = sleep(pause) => {}
@@ -97,7 +102,9 @@ impl<A: Agent> Round<'_, '_, A> {
         let mut pulse = tokio::time::interval(PULSE);
         loop {
             // A batch at a time: a host that writes without end must hear of the others, too.
+            peer.check_epoch()?;
             let more = peer.send(&mut engine).await?;
+            let turns = peer.turn(&mut engine).await?;
             if peer.read_again {
                 peer.catch_up(&mut engine, &mut |_, _| {}).await?;
                 continue;
@@ -115,11 +122,12 @@ impl<A: Agent> Round<'_, '_, A> {
                     peer.take(news)?;
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
-                () = std::future::ready(()), if more => {}
+                () = std::future::ready(()), if more || turns => {}
                 () = self.doorbell.rung() => {}
                 _ = pulse.tick() => {
                     let position = peer.position;
                     peer.save(position)?;
+                    peer.compact(&mut engine).await?;
                     status::tell(peer, &mut engine, &mut said, STATUS).await?;
                 }
             }
