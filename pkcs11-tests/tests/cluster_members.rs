@@ -3,6 +3,7 @@
 //! compaction of etcd.
 
 #[path = "cluster/hosts.rs"]
+#[allow(dead_code, reason = "shared by several tests")]
 mod hosts;
 
 use cryptoki_sys::*;
@@ -18,13 +19,10 @@ fn kept(hosts: &Hosts, below: &str) -> Vec<(String, Vec<u8>)> {
 
 /// Until a host has closed every epoch before this one, as its own log says.
 fn closed(hosts: &Hosts, host: usize, before: u64) {
+    let ended = format!("\"{}\"", before - 1);
     soon("the earlier epochs are closed", || {
         let log = hosts.strongroom(host, &["audit", "list", "--json"], "");
-        let log: Value = serde_json::from_str(&log).expect("JSON");
-        let text = log.to_string();
-        let ended = format!("\"epoch\":\"{}\"", before - 1);
-        (text.contains("epoch-ended") && text.split("epoch-ended").skip(1).any(|rest| rest.contains(&ended)))
-            .then_some(())
+        log.lines().any(|line| line.contains("epoch-ended") && line.contains(&ended)).then_some(())
     });
     let status = hosts.status(host);
     assert_eq!((status["epoch"].as_u64(), status["to_seal_anew"].as_u64()), (Some(before), Some(0)));
@@ -39,7 +37,7 @@ fn a_host_leaves() {
     }
     let by_b = hosts.user(B);
     hosts.pair(by_b, "by-b");
-    let notes: Vec<String> = (0..150).map(|number| format!("note-{number}")).collect();
+    let notes: Vec<String> = (0..30).map(|number| format!("note-{number}")).collect();
     let user = hosts.user(A);
     for note in &notes {
         let public =
@@ -75,7 +73,7 @@ fn removed(hosts: &mut Hosts) {
         hosts.start_agent(A);
     }
     let user = hosts.user(A);
-    hosts.pair(user, "after");
+    soon("the agent is back", || hosts.try_pair(user, "after").ok());
     let list = hosts.strongroom(A, &["cluster", "list"], "");
     assert!(!list.contains(" b "), "{list}");
 }
@@ -109,7 +107,7 @@ fn what_the_removed_host_kept_is_refused(hosts: &Hosts, everything: &[(String, V
     assert!(own > 0 && others > 0);
     // He puts some of it back, his own membership too, and rubbish where the epoch's key lies.
     let mut attacked: Vec<(String, Vec<u8>)> =
-        everything.iter().filter(|(key, _)| key.contains("/r/")).step_by(40).cloned().collect();
+        everything.iter().filter(|(key, _)| key.contains("/r/")).step_by(12).cloned().collect();
     let member = everything.iter().filter(|(key, _)| key.contains("/m/"));
     let gone = member.filter(|(key, value)| hosts.etcd.get(key) != *value);
     attacked.extend(gone.cloned());

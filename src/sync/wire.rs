@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 const SEALED: &str = "strongroom cluster";
-const SIGNED: &[u8] = b"strongroom cluster 1\n";
+/// What is signed begins so; of a value that says its epoch with the second.
+const SIGNED: [&[u8]; 2] = [b"strongroom cluster 1\n", b"strongroom cluster 2\n"];
 /// Of a record.
 const FORM: u8 = 1;
 const SIGNER: usize = 16;
@@ -122,8 +123,9 @@ pub struct Signer {
     pub key: PrivateKey,
 }
 
-fn statement(token: Id, key: &[u8], sealed: &[u8]) -> Vec<u8> {
-    [SIGNED, &token.0, &(key.len() as u32).to_le_bytes(), key, sealed].concat()
+fn statement(token: Id, key: &[u8], tail: &[u8], says_epoch: bool) -> Vec<u8> {
+    let begin = SIGNED[usize::from(says_epoch)];
+    [begin, &token.0, &(key.len() as u32).to_le_bytes(), key, tail].concat()
 }
 
 /// Whether what lies there is of no epoch.
@@ -136,12 +138,12 @@ fn is_standing(key: &[u8]) -> bool {
 pub fn pack(store: &Store, signer: &Signer, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let epoch = (!is_standing(key)).then(|| store.ring().present());
     let sealed = store.seal_for((SEALED, epoch), key, plain)?;
-    let tail = match epoch {
-        Some(number @ 2..) => [&number.to_le_bytes()[..], &sealed].concat(),
-        _ => sealed,
+    let (tail, says_epoch) = match epoch {
+        Some(number @ 2..) => ([&number.to_le_bytes()[..], &sealed].concat(), true),
+        _ => (sealed, false),
     };
     let mut signature = [0; SIGNATURE];
-    signer.key.sign(&statement(store.token_id(), key, &tail), &mut signature)?;
+    signer.key.sign(&statement(store.token_id(), key, &tail, says_epoch), &mut signature)?;
     Ok([&signer.id.0[..], &signature, &tail].concat())
 }
 
@@ -157,12 +159,14 @@ pub fn is_present(store: &Store, key: &[u8], value: &[u8]) -> bool {
     is_standing(key) || present == 1 || marked(tail) == Some(present)
 }
 
-fn open(store: &Store, key: &[u8], tail: &[u8]) -> Option<Secret> {
+/// What is sealed, and whether the value says its epoch.
+fn open(store: &Store, key: &[u8], tail: &[u8]) -> Option<(Secret, bool)> {
     if is_standing(key) {
-        return store.open_for((SEALED, None), key, tail);
+        return Some((store.open_for((SEALED, None), key, tail)?, false));
     }
     let marked = marked(tail).and_then(|number| store.open_for((SEALED, Some(number)), key, &tail[4..]));
-    marked.or_else(|| store.open_for((SEALED, Some(1)), key, tail))
+    let first = || store.open_for((SEALED, Some(1)), key, tail).map(|plain| (plain, false));
+    marked.map(|plain| (plain, true)).or_else(first)
 }
 
 /// A record as it is sealed: its form (1), then its bytes.
@@ -181,8 +185,8 @@ pub fn unpack(
     let (signer, rest) = value.split_first_chunk::<SIGNER>().ok_or(short.clone())?;
     let (signature, tail) = rest.split_at_checked(SIGNATURE).ok_or(short)?;
     let signer = Id(*signer);
-    let is_signed = |public: &[u8; 32]| {
-        let statement = statement(store.token_id(), key, tail);
+    let is_signed = |public: &[u8; 32], says_epoch| {
+        let statement = statement(store.token_id(), key, tail, says_epoch);
         PublicKey::new(public).and_then(|public| public.verify(&statement, signature)).is_ok()
     };
     let public = signers.get(&signer);
@@ -190,15 +194,15 @@ pub fn unpack(
         return Err(Refusal::Removed(signer));
     }
     // A foreigner's bytes do not open, either: that says more than an id that means nothing.
-    let Some(plain) = open(store, key, tail) else {
+    let Some((plain, says_epoch)) = open(store, key, tail) else {
         let later = marked(tail).filter(|number| *number > store.ring().present());
-        return Err(match later.filter(|_| public.is_some_and(is_signed)) {
+        return Err(match later.filter(|_| public.is_some_and(|public| is_signed(public, true))) {
             Some(number) => Refusal::Later(number),
             None => Refusal::Broken("altered, of an epoch that is over, or not of this cluster and place"),
         });
     };
     let public = public.ok_or(Refusal::Stranger(signer))?;
-    if !is_signed(public) {
+    if !is_signed(public, says_epoch) {
         return Err(Refusal::Broken("its signature is wrong"));
     }
     Ok(plain)

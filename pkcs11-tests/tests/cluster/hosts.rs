@@ -103,7 +103,6 @@ impl Hosts {
     }
 
     /// The same of one that fails: what it says.
-    #[allow(dead_code, reason = "one of the tests that share this")]
     pub fn failing(&self, host: usize, words: &[&str]) -> String {
         let password = std::str::from_utf8(PIN).expect("text");
         let output = self.command(host, words).env("STRONGROOM_PASSWORD", password).output();
@@ -155,7 +154,6 @@ impl Hosts {
     }
 
     /// An agent that ends by itself; what it said.
-    #[allow(dead_code, reason = "one of the tests that share this")]
     pub fn ended(&mut self, host: usize) -> String {
         let mut agent = self.agents[host].take().expect("an agent");
         let status = soon("the agent ends", || agent.try_wait().expect("agent"));
@@ -199,7 +197,6 @@ impl Hosts {
     }
 
     /// The same of those that are still members.
-    #[allow(dead_code, reason = "one of the tests that share this")]
     pub fn same(&self, members: &[usize]) {
         soon("all hold the same", || {
             let said = self.strongroom(members[0], &["cluster", "status", "--json"], "");
@@ -258,7 +255,6 @@ impl Hosts {
         self.try_pair(session, label).expect("a pair");
     }
 
-    #[allow(dead_code, reason = "one of the tests that share this")]
     pub fn create(&self, session: CK_SESSION_HANDLE, object: &[Attribute]) -> CK_OBJECT_HANDLE {
         self.module.create(session, object).expect("an object")
     }

@@ -282,6 +282,7 @@ static AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 pub fn log_at_once() {
     AT_ONCE.store(true, Ordering::Relaxed);
+    log::set_max_level(log::LevelFilter::Info);
 }
 
 /// What was logged since the last time.
