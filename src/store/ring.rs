@@ -126,6 +126,11 @@ impl Keys {
         if is_standing(header) { Some(&self.standing) } else { self.known().bodies.get(&header.epoch) }
     }
 
+    /// Whether a body is under an earlier epoch than the present one.
+    fn is_stale(&self, header: &Header) -> bool {
+        follows_epoch(header) && header.epoch < self.ring().present()
+    }
+
     fn ring_key(&self) -> Secret {
         derive::hkdf_sha256(&self.token.0, &self.file, b"strongroom key ring", 32)
     }
@@ -212,14 +217,20 @@ impl Change<'_> {
     pub fn reseal(&mut self, from: Mark, most: usize) -> Result<Option<Mark>> {
         let present = self.keys.ring().present();
         let found = stale(self.connection, from, present, most)?;
-        for (_, kind, id) in &found {
-            let Some(record) = self.load(*kind, *id)? else { continue };
-            let header = Header { epoch: present, ..record.header };
-            let plain = seal::open(self.keys, &record, super::BodyKey::Seal)?;
-            self.touch(*kind, *id)?;
-            self.insert(&header, &seal::seal_again(self.keys, &header, &plain)?)?;
-        }
+        found.iter().try_for_each(|(_, kind, id)| self.seal_anew(*kind, *id))?;
         Ok(found.last().map(|(row, ..)| Mark(*row)))
+    }
+
+    /// The same of one record, if its body is of an earlier epoch.
+    pub fn seal_anew(&mut self, kind: Kind, id: Id) -> Result<()> {
+        let Some(record) = self.load(kind, id)? else { return Ok(()) };
+        if !self.keys.is_stale(&record.header) {
+            return Ok(());
+        }
+        let header = Header { epoch: self.keys.ring().present(), ..record.header };
+        let plain = seal::open(self.keys, &record, super::BodyKey::Seal)?;
+        self.touch(kind, id)?;
+        self.insert(&header, &seal::seal_again(self.keys, &header, &plain)?)
     }
 
     /// Throws the secrets of earlier epochs away; which. None while a record here needs one.
@@ -287,6 +298,16 @@ impl Store {
                 connection.query_row(&query, [self.keys.ring().present()], |row| row.get::<_, i64>(0));
             count.map(|count| count as u64).map_err(sql)
         })
+    }
+
+    /// Whether a record's body is under an earlier epoch than the present one.
+    pub fn is_stale(&self, header: &Header) -> bool {
+        self.keys.is_stale(header)
+    }
+
+    /// Whether this file has the key of the epoch that a record's body is under.
+    pub fn has_epoch_of(&self, header: &Header) -> bool {
+        !follows_epoch(header) || self.keys.bodies(header).is_some()
     }
 
     /// Before a body is opened: somebody else may have begun its epoch.

@@ -336,6 +336,21 @@ impl<'a> Peer<'a> {
     }
 
     fn batch(&mut self) -> Result<Vec<RecordRow>> {
+        loop {
+            let batch = self.waiting()?;
+            let headers = batch.iter().map(|whole| whole.record.header);
+            let stale: Vec<Header> = headers.filter(|header| self.store.is_stale(header)).collect();
+            if stale.is_empty() {
+                return Ok(batch);
+            }
+            // Those who closed the earlier epoch could not open it.
+            self.write(|change| {
+                stale.iter().try_for_each(|header| change.seal_anew(header.kind, header.id))
+            })?;
+        }
+    }
+
+    fn waiting(&mut self) -> Result<Vec<RecordRow>> {
         let mut bytes = 0;
         let waiting = self.store.outgoing(BATCH + self.skipped.len())?;
         let waiting = waiting.into_iter().filter(|whole| !self.skipped.contains(&whole.record.header.id));
@@ -380,6 +395,10 @@ impl<'a> Peer<'a> {
     async fn send_one(&mut self, engine: &mut Engine, whole: RecordRow) -> std::result::Result<(), Stop> {
         let id = whole.record.header.id;
         for _ in 0..TRIES {
+            if self.store.is_stale(&whole.record.header) {
+                // An epoch began meanwhile: the next batch has it anew.
+                return Ok(());
+            }
             let put = self.packed(&whole)?;
             let key = put.key.clone();
             match engine.swap(vec![put]).await {

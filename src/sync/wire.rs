@@ -222,6 +222,9 @@ pub fn unpack_record(
     if places.id(key) != Some(id) || (kind != Kind::Gone && places.of(kind, id) != key) {
         return Err(Refusal::Broken("a record of another place"));
     }
+    if !store.has_epoch_of(&whole.record.header) {
+        return Err(Refusal::Broken("a record of an epoch that is over"));
+    }
     if (kind == Kind::Token) != (id == store.token_id()) {
         return Err(Refusal::Broken("the description of another token"));
     }
@@ -350,6 +353,16 @@ mod tests {
         assert_eq!(unpack(&kept, &his_view, &key, &present), Err(Refusal::Later(2)));
         let members = pack(&store, &member, &standing, b"").unwrap();
         assert!(unpack(&kept, &his_view, &standing, &members).is_ok());
+        // A member's value with a body of an epoch that is over: nobody could open the record.
+        let taken = |plain: &[u8]| {
+            let value = pack(&store, &member, &key, plain).unwrap();
+            unpack_record(&store, &signers, (&places, &key), &value)
+        };
+        let object = store.load(Kind::Object, out.id).unwrap().unwrap();
+        let mut row = RecordRow { record: object, keys: Vec::new(), terms: Vec::new() };
+        assert_eq!(taken(&super::plain(&row)), Ok(row.clone()));
+        row.record.header.epoch = 1;
+        assert_eq!(taken(&super::plain(&row)), Err(Refusal::Broken("a record of an epoch that is over")));
         // Nobody's later epoch is junk.
         let mut claimed = present.clone();
         claimed[SIGNER + SIGNATURE] = 9;
