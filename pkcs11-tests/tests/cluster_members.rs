@@ -87,7 +87,7 @@ fn the_removed_host_serves_on_alone(hosts: &mut Hosts) {
     assert!(hosts.find(user, "after").is_empty());
     assert_eq!(hosts.try_pair(user, "more").err(), Some(CKR_TOKEN_WRITE_PROTECTED));
     let said = hosts.failing(B, &["user", "create", "carl", "--role", "CU"]);
-    assert!(said.contains("removed from its cluster"), "{said}");
+    assert!(said.contains("removed from the cluster"), "{said}");
     for words in [&["cluster", "rotate"][..], &["cluster", "remove", "a"], &["agent"]] {
         let said = hosts.failing(B, words);
         assert!(said.contains("removed"), "{words:?}: {said}");

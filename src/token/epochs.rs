@@ -107,12 +107,6 @@ pub(crate) fn learn(change: &mut Change<'_>) -> Result<Learned> {
     Ok(learned)
 }
 
-/// Whether this host was a member of a cluster, and is none any more.
-pub(super) fn is_out(change: &mut Change<'_>) -> Result<bool> {
-    let Some(peer) = change.peer_id() else { return Ok(false) };
-    Ok(change.load(Kind::Gone, peer)?.is_some())
-}
-
 /// Who began the present epoch; nobody the first one.
 pub(crate) fn begun_by(store: &Store) -> Result<Option<Id>> {
     let id = id_of(store.token_id(), store.ring().present());
