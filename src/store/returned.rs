@@ -6,8 +6,10 @@
 //! opens for its holders alone. So such a one is sealed twice: as it was, with the header of then, and both under
 //! the seal key with the header of now. Its next change by a holder seals it once again.
 
+use super::ring::follows_epoch;
 use super::seal::{self, Keys};
 use super::{BodyKey, Change, Header, Id, Kind, Record, RecordRow, Store, replica};
+use crate::crypto::Secret;
 use crate::error::{Error, Result};
 
 const RETURNS: u32 = 20;
@@ -42,6 +44,11 @@ impl Header {
         self.returns() << RETURNS | self.kind as u32
     }
 
+    /// The outer seal is of no epoch: nobody seals it anew, and what it shows is sealed for the holders.
+    pub(super) fn is_sealed_twice(&self) -> bool {
+        self.flags & TWICE != 0
+    }
+
     pub(super) fn sealed_once(self) -> Header {
         Header { flags: self.flags & !TWICE, ..self }
     }
@@ -50,7 +57,7 @@ impl Header {
 /// What is inside a record that is sealed twice; `None` of all others. `DeviceError` when it was altered.
 pub(super) fn inner(keys: &Keys, record: &Record) -> Result<Option<Record>> {
     let outer = record.header;
-    if outer.flags & TWICE == 0 {
+    if !outer.is_sealed_twice() {
         return Ok(None);
     }
     let plain = seal::open_once(keys, record, BodyKey::Seal)?;
@@ -58,7 +65,7 @@ pub(super) fn inner(keys: &Keys, record: &Record) -> Result<Option<Record>> {
     let inner = inner.and_then(|(header, body)| Some((Header::from_bytes(header).ok()?, body)));
     let same = |header: &Header| {
         (header.kind, header.id, header.owner) == (outer.kind, outer.id, outer.owner)
-            && header.flags & TWICE == 0
+            && !header.is_sealed_twice()
     };
     match inner.filter(|(header, _)| same(header)) {
         Some((header, body)) => Ok(Some(Record { header, body: body.to_vec() })),
@@ -101,7 +108,8 @@ impl Change<'_> {
         let private = was.kind == Kind::Object && was.owner != Id::NONE;
         let twice = if private { TWICE } else { 0 };
         let flags = returns << RETURNS | twice | was.strictness();
-        let header = Header { version, author: self.author(), flags, ..was };
+        let epoch = self.keys.epoch_of_new(&was);
+        let header = Header { version, epoch, author: self.author(), flags, ..was };
         let plain = if private {
             let inside = inner(self.keys, &row.record)?;
             let Record { header, body } = inside.as_ref().unwrap_or(&row.record);
@@ -123,9 +131,31 @@ impl Store {
         })
     }
 
-    /// Whether records of the other open here as they are: one token, one seal key.
-    pub fn opens_what_is_of(&self, other: &Store) -> bool {
-        self.keys.token == other.keys.token && self.keys.seal == other.keys.seal
+    /// Whether records of the other are of the same token: one id, one root of all secrets.
+    pub fn is_clone_of(&self, other: &Store) -> bool {
+        self.keys.token == other.keys.token && self.keys.ring().root == other.keys.ring().root
+    }
+
+    /// A record of this token from elsewhere, sealed as this file seals it now; `open` opens it as it was. Where it
+    /// opens here, or is sealed for its holders, nothing changes; made twice it has the same bytes.
+    pub fn sealed_here(
+        &self,
+        row: &RecordRow,
+        open: impl FnOnce(&Record) -> Result<Secret>,
+    ) -> Result<RecordRow> {
+        let was = row.record.header;
+        let epoch = self.keys.epoch_of_new(&was);
+        let opens = || was.epoch == epoch && self.opens(&row.record);
+        if !follows_epoch(&was) || opens() {
+            return Ok(row.clone());
+        }
+        let header = Header { epoch, ..was };
+        let body = seal::seal_again(&self.keys, &header, &open(&row.record)?)?;
+        Ok(RecordRow { record: Record { header, body }, ..row.clone() })
+    }
+
+    fn opens(&self, record: &Record) -> bool {
+        seal::tried(&self.keys, record).is_some()
     }
 }
 
@@ -133,7 +163,6 @@ impl Store {
 mod tests {
     use super::*;
     use crate::config::SlotConfig;
-    use crate::crypto::Secret;
     use crate::store::merge::{Verdict, decide};
 
     /// A member's file with one private object, and its row.

@@ -11,6 +11,7 @@ mod cache;
 mod clone;
 mod custody;
 mod deletion;
+pub(crate) mod epochs;
 mod handles;
 mod keychain;
 mod lifecycle;

@@ -70,6 +70,7 @@ impl Token {
         let row = way.from.0.whole(id)?.filter(|row| row.record.header.kind == Kind::Object);
         let row = row.ok_or_else(|| Error::ArgumentsBad.because(format_args!("there is no object {id}")))?;
         let owner = whose(&row.record, |record| way.from.0.open_body(record, BodyKey::Seal))?;
+        let row = way.sealed_there(&row)?;
         let private = row.record.header.owner != Id::NONE;
         for access in [access, there] {
             policy::may_to_record(access, Operation::Replicate, owner, private)?;
@@ -113,7 +114,7 @@ impl Token {
         let way = self.way(access, to, there)?;
         let user = self.find_user(&way.from.0, name)?.ok_or_else(|| nobody(name))?;
         let id = user.header.id;
-        let row = way.from.0.whole(id)?.ok_or_else(|| nobody(name))?;
+        let row = way.sealed_there(&way.from.0.whole(id)?.ok_or_else(|| nobody(name))?)?;
         let present = way.there.0.whole(id)?;
         // Its record may be another one there: it was settled in at its first coming.
         if way.verdict(present.as_ref(), &row)? == Replicated::Same {
@@ -147,7 +148,7 @@ impl Token {
         if path(self) == path(to) {
             return Err(refused("from a token to itself nothing is replicated"));
         }
-        if !there_store.opens_what_is_of(&from_store) {
+        if !there_store.is_clone_of(&from_store) {
             return Err(refused(
                 "the tokens have different seal keys: what one sealed does not open at the other. Only clones of \
                  one token replicate (`strongroom cluster clone`)",
@@ -239,6 +240,11 @@ impl Way<'_> {
             Verdict::Ours => Err(refused("what is there of it is newer, and stays")),
             Verdict::Foreign => Err(refused("there is another kind of record with this id there")),
         }
+    }
+
+    /// The record under the epoch of there: each cluster has its own.
+    fn sealed_there(&self, row: &RecordRow) -> Result<RecordRow> {
+        self.there.0.sealed_here(row, |record| self.from.0.open_body(record, BodyKey::Seal))
     }
 
     /// Whoever acts there sees that it is whole, as far as that one can open it.

@@ -107,8 +107,10 @@ impl Clone {
         let joining = Joining::new(name).map_err(bad_name)?;
         let joined = answered(&joining, &source, self.wait, " --as-clone")?;
         if joined.as_member() {
-            return Err(Failure::new("The officer approved a member, and this host asks for a clone; nothing was made.")
-                .next("have it approved with --as-clone; `cluster list` there shows a member that is none."));
+            return Err(Failure::new(
+                "The officer approved a member, and this host asks for a clone; nothing was made.",
+            )
+            .next("have it approved with --as-clone; `cluster list` there shows a member that is none."));
         }
         is_free(etcd, joined.token())?;
         // What is read is a file of the other cluster's until all of it is there.

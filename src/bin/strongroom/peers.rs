@@ -1,4 +1,7 @@
-//! `strongroom cluster init|join|approve|list|status`: tokens on several hosts that hold the same.
+//! `strongroom cluster init|join|approve|list|status`: tokens on several hosts that hold the same. `epochs` has
+//! `remove` and `rotate`.
+
+mod epochs;
 
 use crate::Run;
 use crate::context::Context;
@@ -43,6 +46,17 @@ pub enum Command {
         #[arg(long)]
         as_clone: bool,
     },
+    /// Take a host out of the cluster. Needs an officer, on a member that stays.
+    ///
+    /// What it writes is refused from then on, and a new epoch begins: nothing written later opens with what it has.
+    /// It keeps its own copy of what there was, and serves on alone.
+    Remove {
+        /// Its name or id, as `cluster list` shows it.
+        #[arg(value_name = "MEMBER")]
+        member: String,
+    },
+    /// Begin a new epoch: new keys for all that the members send each other. Needs an officer.
+    Rotate,
     /// The members, and hosts that ask to join. Needs no login.
     List,
     /// How the members do: who has what, and who lags behind. Needs no login.
@@ -59,6 +73,8 @@ impl Run for Command {
             Command::Init { name } => init(context, name.clone()),
             Command::Join { name, wait } => ask_to_join(context, name.clone(), *wait),
             Command::Approve { fingerprint, as_clone } => approve(context, fingerprint, *as_clone),
+            Command::Remove { member } => epochs::remove(context, member),
+            Command::Rotate => epochs::rotate(context),
             Command::List => list(context),
             Command::Status { watch: true } => watch(context),
             Command::Status { watch: false } => show(context),
@@ -82,13 +98,16 @@ pub fn stopped(what: &str, stop: Stop) -> Failure {
         Stop::Engine(fault) => Failure::new(what)
             .because(fault)
             .next("look at [slot.cluster] in the configuration, and at etcd."),
+        Stop::Removed | Stop::WrongEpoch(..) => Failure::new(what).because(stop),
     }
 }
 
 fn no_member(error: Error) -> Failure {
     match error {
-        Error::ActionProhibited => Failure::new("This token is no member of a cluster.")
-            .next("`strongroom cluster init` makes it the first one."),
+        Error::ActionProhibited => {
+            Failure::new("This token is no member of a cluster, or was removed from it.")
+                .next("`strongroom cluster init` makes it the first one.")
+        }
         other => other.into(),
     }
 }
@@ -152,8 +171,10 @@ fn ask_to_join(context: &mut Context, name: Option<String>, wait: u64) -> Outcom
     let joining = Joining::new(&name_or_host(name)).map_err(bad_name)?;
     let joined = answered(&joining, &engine, wait, "")?;
     if !joined.as_member() {
-        return Err(Failure::new("The officer approved a clone, and this host asks to join; nothing was made.")
-            .next("join again, and have it approved without --as-clone."));
+        return Err(Failure::new(
+            "The officer approved a clone, and this host asks to join; nothing was made.",
+        )
+        .next("join again, and have it approved without --as-clone."));
     }
     joined.make(&slot)?;
     let token = context.ready_token()?;
@@ -289,6 +310,8 @@ struct Shown {
     records: u64,
     same_digest: bool,
     pending: u64,
+    epoch: u32,
+    to_seal_anew: u64,
     refused: u64,
     last_error: String,
 }
@@ -314,6 +337,8 @@ fn shown(overview: &status::Overview) -> Vec<Shown> {
             records: said.records,
             same_digest: said.digest == overview.here.digest,
             pending: said.pending,
+            epoch: said.epoch,
+            to_seal_anew: said.stale,
             refused: said.refused,
             last_error: said.last_error,
             last_seen: said.time,

@@ -168,7 +168,7 @@ impl Reading {
                 self.audit_key = key;
             }
             Kind::Member => self.counts.members += 1,
-            Kind::Gone => {}
+            Kind::Gone | Kind::Epoch => {}
         }
         Ok(())
     }
@@ -205,7 +205,8 @@ impl Token {
                 Some(Err("the present token is another one, and never overwritten".to_owned()))
             }
             (Some(Ok(store)), _) if store.peer()?.is_some() => {
-                Some(Err("it is a member of a cluster: --merge or --new-cluster says what is to be done".to_owned()))
+                Some(Err("it is a member of a cluster: --merge or --new-cluster says what is to be done"
+                    .to_owned()))
             }
             (Some(_), Some(comparing)) => Some(
                 comparing

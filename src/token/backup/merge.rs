@@ -61,12 +61,13 @@ impl<'a> Plan<'a> {
     fn take(&mut self, reading: &Reading, row: &Row) -> Result<()> {
         let Row::Record(row) = row else { return Ok(()) };
         let header = row.record.header;
-        // Who is a member, the members say.
-        if header.kind == Kind::Member || header.was(Kind::Member) {
+        // Who is a member, and what an epoch is, the members say.
+        if [Kind::Member, Kind::Epoch].iter().any(|kind| header.kind == *kind || header.was(*kind)) {
             return Ok(());
         }
+        let here = self.store.sealed_here(row, |record| reading.check.open(record))?;
         let ours = self.store.whole(header.id)?;
-        match decide(ours.as_ref(), row) {
+        match decide(ours.as_ref(), &here) {
             Verdict::Same => self.merged.same += 1,
             Verdict::Foreign => self.left_out += 1,
             Verdict::Ours if ours.as_ref().is_some_and(|ours| ours.record.header.kind == Kind::Gone) => {
@@ -119,7 +120,7 @@ impl<'a> Plan<'a> {
             // Of another cluster's it would bring that one's reset key and schedule.
             Kind::Token => Ok(self.members.contains(&row.record.header.author)),
             Kind::Object | Kind::Gone => Ok(true),
-            Kind::Member => Ok(false),
+            Kind::Member | Kind::Epoch => Ok(false),
         }
     }
 }
@@ -161,12 +162,12 @@ impl Token {
             batch: Vec::new(),
             restored: Restored { merged, left_out, ..Restored::default() },
         };
-        let again = read(path, secrets, watch, &mut |_, row| match row {
+        let again = read(path, secrets, watch, &mut |reading, row| match row {
             Row::Record(row) if wanted.contains_key(&row.record.header.id) => {
                 if wanted[&row.record.header.id] != hash(&row.encode()) {
                     return Err(Error::FunctionFailed.because("the backup was exchanged meanwhile"));
                 }
-                putting.add(row)
+                putting.add(store.sealed_here(row, |record| reading.check.open(record))?)
             }
             _ => Ok(()),
         })?;
@@ -180,8 +181,8 @@ impl Token {
 }
 
 impl Putting<'_> {
-    fn add(&mut self, row: &RecordRow) -> Result<()> {
-        self.batch.push(row.clone());
+    fn add(&mut self, row: RecordRow) -> Result<()> {
+        self.batch.push(row);
         if self.batch.len() < BATCH { Ok(()) } else { self.put(false) }
     }
 

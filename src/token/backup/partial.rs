@@ -59,23 +59,24 @@ impl Token {
         let contents = self.looked_through(store, path, secrets, watch, &mut |reading, row| {
             let Row::Record(row) = row else { return Ok(()) };
             let id = row.record.header.id;
+            let here = || store.sealed_here(row, |record| reading.check.open(record));
             match (row.record.header.kind, what) {
                 (Kind::User, What::User(name))
                     if reading.people.get(&id).is_some_and(|user| user.name == name) =>
                 {
-                    user = Some(row.clone());
+                    user = Some(here()?);
                 }
                 (Kind::Object, What::User(_)) => {
                     let Some(user) = user.as_ref().map(|user: &RecordRow| user.record.header.id) else {
                         return Ok(());
                     };
                     if whose(&row.record, |record| reading.check.open(record))? == user {
-                        objects.push(row.clone());
+                        objects.push(here()?);
                     } else if row.keys.iter().any(|(holder, _)| *holder == user) {
                         shared.push(row.clone());
                     }
                 }
-                (Kind::Object, What::Key(wanted)) if id == wanted => objects.push(row.clone()),
+                (Kind::Object, What::Key(wanted)) if id == wanted => objects.push(here()?),
                 _ => {}
             }
             Ok(())
@@ -250,7 +251,7 @@ fn put_some(
                 let keys = row.keys.iter().filter(|(holder, _)| people.contains(holder));
                 change.put_back(&RecordRow { keys: keys.cloned().collect(), ..row.clone() })
             }
-            Kind::User | Kind::Object | Kind::Gone | Kind::Member => Ok(()),
+            Kind::User | Kind::Object | Kind::Gone | Kind::Member | Kind::Epoch => Ok(()),
         }
     })?;
     Ok((restored, contents))

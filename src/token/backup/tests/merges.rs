@@ -213,6 +213,72 @@ fn a_user_brought_back_wins_on_every_host() {
     assert!(token.log_in(Role::User, Some("bob"), b"pw-bob").is_err());
 }
 
+/// A new epoch, everything sealed anew, the secrets of before thrown away.
+fn rotate(token: &Token) {
+    let (store, secret) = (token.store().unwrap(), Secret::random(32).unwrap());
+    let next = store.ring().present() + 1;
+    store
+        .write(|change| {
+            change.learn_epochs([(next, secret)])?;
+            change.reseal(Default::default(), 10_000)?;
+            change.drop_epochs()
+        })
+        .unwrap();
+    store.refresh().unwrap();
+    assert_eq!(store.ring().epochs.len(), 1);
+}
+
+#[test]
+fn a_backup_of_an_earlier_epoch_opens_and_what_came_back_outlives_the_next() {
+    let site = Site::new();
+    let token = site.house.process();
+    founded(&token);
+    let alice = person(&token, "alice");
+    for (label, private) in [("hers", true), ("open", false)] {
+        insert(&token, access(&alice), key(label, private)).unwrap();
+    }
+    let ids = ["hers", "open"].map(|label| id_of_object(&token, &alice, label));
+    let file = site.back_up(&token);
+    rotate(&token);
+    let merge = site.restore_as(&token, &file, What::Whole, terms(Cluster::Merge)).unwrap();
+    assert_eq!((merge.users, merge.objects, merge.merged.updated), (0, 0, 0), "{merge:?}");
+    assert!(merge.merged.same >= 5, "sealed anew it is the same: {merge:?}");
+    token.delete_user(access(&officer(&token)), "bob", true).unwrap();
+    for (label, id) in ["hers", "open"].iter().zip(ids) {
+        let found = token.find(access(&alice), &named(label)).unwrap()[0];
+        token.destroy(access(&alice), found).unwrap();
+        site.restore_as(&token, &file, What::Key(id), terms(Cluster::Merge)).unwrap();
+    }
+    site.restore_as(&token, &file, What::User("bob"), terms(Cluster::Merge)).unwrap();
+    rotate(&token);
+    let all = |token: &Token| {
+        let alice = person(token, "alice");
+        assert_eq!([value(token, &alice, "hers"), value(token, &alice, "open")], [VALUE, VALUE]);
+        person(token, "bob");
+        whole(token);
+    };
+    all(&token);
+    // Of it a clone, which goes on by epochs of its own; and what is made at either is taken to the other.
+    let (_folder, config) = elsewhere();
+    let clone = Token::new(config);
+    clone.clone_of(&token, "far").unwrap();
+    rotate(&clone);
+    rotate(&token);
+    all(&clone);
+    let alice = person(&token, "alice");
+    let made = insert(&token, access(&alice), key("later", false)).unwrap();
+    let there = person(&clone, "alice");
+    token.replicate(access(&alice), made, &clone, access(&there)).unwrap();
+    assert_eq!(value(&clone, &there, "later"), VALUE);
+    let again = token.replicate(access(&alice), made, &clone, access(&there));
+    assert_eq!(again, Ok(crate::token::Replicated::Same));
+    let (boss, chief) = (officer(&token), officer(&clone));
+    token.create_user(access(&boss), "carol", Role::User, b"pw-carol").unwrap();
+    token.replicate_user(access(&boss), "carol", &clone, access(&chief)).unwrap();
+    person(&clone, "carol");
+    whole(&clone);
+}
+
 #[test]
 fn a_backup_of_a_member_is_a_new_cluster_or_a_merge_and_nothing_else() {
     let site = Site::new();
@@ -286,7 +352,7 @@ fn a_clone_has_everything_and_members_of_its_own() {
         assert_eq!(clone.peer().unwrap(), Some(members[0].id));
         assert!(token.members().unwrap().iter().all(|other| other.id != members[0].id));
         assert_eq!(value(clone, &person(clone, "alice"), "hers"), VALUE);
-        assert!(clone.store().unwrap().opens_what_is_of(&token.store().unwrap()));
+        assert!(clone.store().unwrap().is_clone_of(&token.store().unwrap()));
         whole(clone);
         let again = clone.clone_of(&token, "far");
         assert_eq!(again, Err(Error::ActionProhibited));
