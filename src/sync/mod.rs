@@ -3,25 +3,34 @@
 //! must hold.
 //!
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
-//! loop that does so for as long as a process is the one of its host, `join` lets new hosts in, `status` says
-//! how all of them do. `engine` and `etcd` are the client. Nothing here knows what a record means.
+//! loop that does so for as long as a process is the one of its host, `join` lets new hosts in. `status` says
+//! how all of them do, `sightings` judges it, `news` has the lines of the log and the numbers, `compare` looks at
+//! every record. `engine` and `etcd` are the client. Nothing here knows what a record means.
 
+pub mod compare;
 mod doorbell;
 mod engine;
 mod etcd;
 pub mod join;
 pub mod merge;
+mod news;
 mod peer;
 mod run;
+mod sightings;
 pub mod status;
 mod wire;
 
 pub use engine::Fault;
+pub use news::Numbers;
 pub use peer::Stop;
 pub use run::{Agent, run};
 
 /// The one thread on which everything here runs: the caller's.
 fn on_this_thread<T>(work: impl Future<Output = T>) -> crate::error::Result<T> {
+    Ok(runtime()?.block_on(work))
+}
+
+fn runtime() -> crate::error::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.map_err(|e| crate::error::Error::HostMemory.because(e))?.block_on(work))
+    runtime.map_err(|e| crate::error::Error::HostMemory.because(e))
 }
