@@ -209,7 +209,7 @@ mod tests {
     fn nobody_is_silent_while_this_host_was_cut_off() {
         let (begun, wall) = (Instant::now(), UNIX_EPOCH);
         let mut sightings = Sightings::default();
-        let mut look = |sightings: &mut Sightings, seconds: u64| {
+        let look = |sightings: &mut Sightings, seconds: u64| {
             let all = [Heard { id: Id([1; 16]), name: "b", said: Some((1, said(1, "one", 0))) }];
             sightings.look(&all, &said(1, "one", 0), 1, (begun + Duration::from_secs(seconds), wall));
             sightings.public()[0].standing

@@ -6,7 +6,7 @@ use super::sightings::{Heard, SILENT, standing};
 use super::{etcd, news, wire};
 use crate::audit::{hex, time};
 use crate::config::ClusterConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::keeper::{self, Condition, Sighting, Standing};
 use crate::store::{Id, Store};
 use crate::token::{Member, Token};
@@ -126,7 +126,7 @@ fn said_by(peer: &Peer<'_>, values: &[etcd::KeyValue], member: Id) -> Option<(i6
 }
 
 /// A host by its file alone.
-pub fn here(store: &Store) -> Result<Said> {
+fn here(store: &Store) -> Result<Said> {
     let (digest, records) = store.summary()?;
     Ok(Said {
         time: time(SystemTime::now()),
@@ -213,15 +213,7 @@ fn judged(row: &Row, here: &Said, newest: i64) -> Standing {
     standing(row.said.as_ref(), silent, here, newest)
 }
 
-/// Asks once.
-pub fn overview(token: &Token, config: &ClusterConfig) -> Result<Overview> {
-    Observer::new(token, config)?.look()
-}
-
-/// The token's file, for those who measure it while another thread keeps it in step. `ActionProhibited`: it is
-/// no member of a cluster.
-pub fn measured(token: &Token) -> Result<std::sync::Arc<Store>> {
-    let store = token.store()?;
-    store.peer()?.ok_or_else(|| Error::ActionProhibited.because("this token is no member of a cluster"))?;
-    Ok(store)
+/// A host by its file, for those who measure while another thread keeps it in step.
+pub fn measured(token: &Token) -> Result<Said> {
+    here(&*token.store()?)
 }
