@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::etcd::KeyValue;
 use super::merge::{Verdict, decide};
 use super::peer::{PAGE, Peer, Stop};
-use super::{on_this_thread, wire};
+use super::{on_this_thread, status, wire};
 use crate::config::ClusterConfig;
 use crate::error::Result;
 use crate::store::keeper::{self, Keeper};
@@ -231,7 +231,7 @@ pub fn resync(
         peer.read_again = true;
         peer.catch_up(&mut engine, watch).await?;
         while peer.send(&mut engine).await? {}
-        Ok(())
+        status::tell(&mut peer, &mut engine, &mut None, Duration::ZERO).await
     })?;
     drop(keeper);
     done?;

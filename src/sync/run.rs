@@ -11,7 +11,7 @@ use crate::store::keeper::Keeper;
 use crate::token::Token;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, sleep};
 
 /// How often the engine is asked whether it has a majority, when nothing else happens.
 const PULSE: Duration = Duration::from_secs(1);
@@ -111,6 +111,7 @@ impl<A: Agent> Round<'_, '_, A> {
         let mut watch = engine.watch(&peer.places.all(), peer.position.revision + 1).await?;
         let (mut said, mut told) = (None, None);
         let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // A batch at a time: a host that writes without end must hear of the others, too.
             let more = self.peer.send(&mut engine).await?;
@@ -122,6 +123,7 @@ impl<A: Agent> Round<'_, '_, A> {
             peer.condition.connected = true;
             peer.numbers.connected = true;
             peer.numbers.applied = peer.position.revision;
+            peer.numbers.engine = peer.numbers.engine.max(peer.position.revision);
             self.agent.numbers(&peer.numbers);
             if told.as_ref() != Some(&peer.condition) {
                 self.keeper.tell(&peer.condition)?;
@@ -129,27 +131,38 @@ impl<A: Agent> Round<'_, '_, A> {
                 told = Some(peer.condition.clone());
             }
             tokio::select! {
+                // In this order: the pulse is heard however much there is to read and to send, and each turn
+                // sends a batch.
+                biased;
+                _ = pulse.tick() => self.pulse(&mut engine, &mut said).await?,
                 news = watch.next() => {
                     let news = news?;
                     let newest = news.iter().map(|seen| seen.revision).max();
                     peer.take(news)?;
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
-                () = std::future::ready(()), if more => {}
                 () = self.doorbell.rung() => {}
-                _ = pulse.tick() => {
-                    let position = peer.position;
-                    peer.save(position)?;
-                    status::tell(peer, &mut engine, &mut said, STATUS).await?;
-                    if let Some(request) = self.keeper.asked_to_read_again() {
-                        peer.news.read_again_because("`strongroom cluster resync` asked for it");
-                        peer.read_again = true;
-                        self.read(&mut engine).await?;
-                        self.peer.condition.resynced = request;
-                    }
-                }
+                () = std::future::ready(()), if more => {}
             }
         }
+    }
+
+    /// Once a second, whatever else happens.
+    async fn pulse(
+        &mut self,
+        engine: &mut Engine,
+        said: &mut Option<(Instant, status::Said)>,
+    ) -> std::result::Result<(), Stop> {
+        let position = self.peer.position;
+        self.peer.save(position)?;
+        status::tell(self.peer, engine, said, STATUS).await?;
+        if let Some(request) = self.keeper.asked_to_read_again() {
+            self.peer.news.read_again_because("`strongroom cluster resync` asked for it");
+            self.peer.read_again = true;
+            self.read(engine).await?;
+            self.peer.condition.resynced = request;
+        }
+        Ok(())
     }
 
     /// Reads what this host missed, and says how far it is. What it has already is of use meanwhile.

@@ -37,9 +37,27 @@ struct Seen {
     revision: i64,
     heard: Instant,
     since: Instant,
+    mark: Mark,
     /// What the log has of it.
     told: Standing,
     public: Sighting,
+}
+
+/// What a host that is behind has to come past: one that reads on and sends on while others write is no news.
+#[derive(Clone, Default)]
+struct Mark {
+    newest: i64,
+    pending: u64,
+    digest: String,
+    time: u64,
+}
+
+impl Mark {
+    /// Whether the host has read all that was there then, and whether it sent something, too, if it had to.
+    fn is_passed(&self, said: &Said) -> (bool, bool) {
+        let sends = said.pending == 0 || said.pending != self.pending || said.digest != self.digest;
+        (said.revision >= self.newest, sends)
+    }
 }
 
 /// Of all other hosts.
@@ -85,6 +103,7 @@ impl Sightings {
             revision: 0,
             heard: now,
             since: now,
+            mark: Mark::default(),
             told: Standing::Unheard,
             public: Sighting {
                 peer: heard.id.to_string(),
@@ -104,14 +123,24 @@ impl Sightings {
         }
         let silent = now.duration_since(seen.heard) >= SILENT;
         let standing = standing(said.map(|(_, said)| said), silent, here, newest);
-        if standing != seen.public.standing {
+        let was_in_step = seen.public.in_step;
+        let mut begins = standing != seen.public.standing;
+        if standing == Standing::InStep {
+            seen.public.in_step = time;
+        } else if let Some((_, said)) = said.filter(|_| standing == Standing::Behind) {
+            let (read, sent) = seen.mark.is_passed(said);
+            if read && !begins {
+                seen.public.in_step = seen.public.in_step.max(seen.mark.time);
+                begins = sent;
+            }
+            if read || begins {
+                seen.mark = Mark { newest, time, pending: said.pending, digest: said.digest.clone() };
+            }
+        }
+        if begins {
             seen.since = now;
             seen.public.since = time;
             seen.public.standing = standing;
-        }
-        let was_in_step = seen.public.in_step;
-        if standing == Standing::InStep {
-            seen.public.in_step = time;
         }
         if standing == seen.told || now.duration_since(seen.since) < patience(standing) {
             return None;
@@ -203,6 +232,32 @@ mod tests {
         assert_eq!(line, "b went silent: no word of it for 15 s");
         assert_eq!((public.standing, public.heard), (Standing::Silent, 1_052));
         assert!(look(111, said(10, "one", 0), 68).0.starts_with("b is in step again"));
+    }
+
+    #[test]
+    fn a_host_that_keeps_up_while_others_write_is_not_told_of() {
+        let (begun, wall) = (Instant::now(), UNIX_EPOCH + Duration::from_secs(1_000));
+        let mut sightings = Sightings::default();
+        let mut look = |peer: Said, newest: i64, seconds: u64| {
+            let all = [Heard { id: Id([1; 16]), name: "b", said: Some((seconds as i64 + 1, peer)) }];
+            let now = (begun + Duration::from_secs(seconds), wall + Duration::from_secs(seconds));
+            let lines = sightings.look(&all, &said(newest, "one", 0), newest, now);
+            (lines.len(), sightings.public()[0].clone())
+        };
+        assert_eq!(look(said(0, "one", 0), 0, 0).0, 1);
+        for seconds in 1..100 {
+            let newest = seconds as i64 * 10;
+            let (lines, seen) = look(said(newest - 10, &format!("at {seconds}"), 2), newest, seconds);
+            assert_eq!((lines, seen.standing), (0, Standing::Behind));
+            assert!(seconds == 1 || seen.in_step >= 1_000 + seconds - 2, "{seen:?} at {seconds}");
+        }
+        // It reads no more.
+        let late: usize = (100..140).map(|seconds| look(said(980, "other", 2), 2_000, seconds).0).sum();
+        assert_eq!(late, 1);
+        // It reads, and sends nothing.
+        assert_eq!(look(said(2_000, "one", 0), 2_000, 140).0, 1);
+        let stuck: usize = (141..180).map(|seconds| look(said(2_000, "two", 1), 2_000, seconds).0).sum();
+        assert_eq!(stuck, 1);
     }
 
     #[test]

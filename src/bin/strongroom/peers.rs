@@ -2,6 +2,7 @@
 //! on several hosts that hold the same.
 
 mod records;
+mod report;
 mod status;
 
 use crate::Run;

@@ -4,7 +4,7 @@
 use crate::output::Failure;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -128,14 +128,13 @@ impl Source {
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused = answer(StatusCode::METHOD_NOT_ALLOWED, String::new());
-            refused.headers_mut().insert(ALLOW, "GET, HEAD".parse().unwrap_or_else(|_| unreachable!()));
+            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
         match self.text() {
             Ok(text) => {
                 let mut shown = answer(StatusCode::OK, text);
-                let kind = hyper::header::HeaderValue::from_static(OPENMETRICS);
-                shown.headers_mut().insert(CONTENT_TYPE, kind);
+                shown.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS));
                 shown
             }
             Err(why) => answer(StatusCode::SERVICE_UNAVAILABLE, why + "\n"),

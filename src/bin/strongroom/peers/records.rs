@@ -62,18 +62,18 @@ fn found(finding: Finding) -> Found {
 
 /// Digests mean something of hosts that have everything only.
 fn digests(overview: &Overview) -> Vec<Digest> {
-    let row = |row: &strongroom::sync::status::Row| Digest {
-        name: row.member.name.clone(),
-        digest: match row.this_host {
-            true => overview.here.digest.clone(),
+    let row = |row: &strongroom::sync::status::Row| {
+        let here = &overview.here.digest;
+        let digest = match row.this_host {
+            true => here.clone(),
             false => row.said.as_ref().map(|said| said.digest.clone()).unwrap_or_default(),
-        },
-        same_digest: match row.standing {
-            _ if row.this_host => Some(true),
-            Some(Standing::InStep) => Some(true),
+        };
+        let same_digest = match row.standing {
+            _ if digest == *here => Some(true),
             Some(Standing::Differs) => Some(false),
             _ => None,
-        },
+        };
+        Digest { name: row.member.name.clone(), digest, same_digest }
     };
     overview.members.iter().map(row).collect()
 }
