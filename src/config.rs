@@ -85,6 +85,9 @@ pub struct ClusterConfig {
     /// `metrics`: the address on which `strongroom agent` shows its numbers (OpenMetrics), of loopback unless
     /// `metrics_from_network` is true. Absent: none.
     pub metrics: Option<SocketAddr>,
+    /// `background`: whether a thread of the program that loads the module keeps the token in step while no
+    /// agent does. Default true; never where the program forbids threads.
+    pub background: bool,
 }
 
 /// When a change is done.

@@ -75,6 +75,7 @@ struct FileCluster {
     metrics: Option<SocketAddr>,
     #[serde(default)]
     metrics_from_network: bool,
+    background: Option<bool>,
 }
 
 impl FileCluster {
@@ -101,6 +102,7 @@ impl FileCluster {
             durability: self.durability.unwrap_or(Durability::Quorum),
             quorum_timeout_ms: within("quorum_timeout_ms", self.quorum_timeout_ms, 5000, 100, 600_000)?,
             metrics: self.metrics,
+            background: self.background.unwrap_or(true),
         })
     }
 }
