@@ -213,12 +213,12 @@ pub fn records_are_compared_and_read_again(hosts: &mut Hosts) {
     hosts.pair(alone, "on-c-alone");
     let (code, said) = ask(hosts, C, &["cluster", "verify"]);
     assert_eq!(code, 1);
-    let findings = findings(&said);
-    let about = |record: &str| findings.iter().find(|one| one["record"] == record).expect("a finding");
-    assert_eq!((findings.len(), &about(&altered)["difference"]), (5, &"refused".into()), "{said}");
+    let found = findings(&said);
+    let about = |record: &str| found.iter().find(|one| one["record"] == record).expect("a finding");
+    assert_eq!((found.len(), &about(&altered)["difference"]), (5, &"refused".into()), "{said}");
     assert_eq!(about(&deleted)["difference"], "missing in etcd");
     assert_eq!((&about(&foreign)["difference"], &about(&foreign)["kind"]), (&"refused".into(), &"".into()));
-    let pending = findings.iter().filter(|one| one["pending"] == true);
+    let pending = found.iter().filter(|one| one["pending"] == true);
     assert_eq!(pending.count(), 2, "both halves of a pair that waits in the outbox");
     assert!(
         said["shown"]["members"].as_array().expect("members").iter().all(|row| row["same_digest"] != false)
