@@ -102,6 +102,7 @@ async fn look_at_everything(
         Ok(())
     };
     look(members.kvs)?;
+    look(engine.all(&peer.places.epochs()).await?.kvs)?;
     let (prefix, mut from) = (peer.places.records(), peer.places.records());
     let (mut read, mut more) = (0, true);
     while more {

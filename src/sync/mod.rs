@@ -4,10 +4,11 @@
 //!
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host: an agent, or by `background` a program
-//! with the module; `carry` takes one change to the majority where nobody runs it. `join` lets new hosts in.
-//! `status` says how all of them do, `sightings` judges it, `news` has the lines of the log and the numbers,
-//! `compare` looks at every record. `engine`, `etcd` and `line` are the client, `descriptors` what it has open.
-//! Nothing here knows what a record means.
+//! with the module; `carry` takes one change to the majority where nobody runs it. `join` lets new hosts in,
+//! `epochs` shuts a removed host out, `history` throws etcd's past away. `status` says how all of them do,
+//! `sightings` judges it, `news` has the lines of the log and the numbers, `compare` looks at every record.
+//! `engine`, `etcd` and `line` are the client, `descriptors` what it has open. Nothing here knows what a record
+//! means.
 
 pub mod background;
 mod carry;
@@ -15,7 +16,9 @@ pub mod compare;
 pub mod descriptors;
 mod doorbell;
 mod engine;
+pub mod epochs;
 mod etcd;
+mod history;
 pub mod join;
 mod line;
 pub mod merge;

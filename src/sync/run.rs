@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often a long reading says how far it is.
 const PROGRESS: Duration = Duration::from_millis(200);
 /// How often an agent looks whether whoever is before it is gone.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// How long an agent waits for one that should make room before it says so: longer than it takes.
 const SHOULD_BE_GONE: Duration = Duration::from_secs(2);
 
@@ -96,6 +96,7 @@ pub(super) async fn keep(
     keeper: Keeper,
     mut stopped: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<()> {
+    token.publish_receiving_key()?;
     let mut peer = Peer::new(token, &config.prefix)?;
     keeper.tell(&peer.condition)?;
     let doorbell = Doorbell::new(token.path())?;
@@ -119,6 +120,7 @@ pub(super) async fn keep(
                 }
                 fault.to_string()
             }
+            stop @ (Stop::Removed | Stop::WrongEpoch(..)) => stop.to_string(),
         };
         peer.news.cut_off(&why);
         peer.numbers.cut_off += u64::from(was_connected);
@@ -129,6 +131,9 @@ pub(super) async fn keep(
         peer.condition.last_error = why;
         keeper.tell(&peer.condition)?;
         agent.changed(false, &peer.condition.last_error);
+        if peer.progress.removed {
+            return Err(Error::ActionProhibited);
+        }
         pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
         tokio::select! {
             () = sleep(pause) => {}
@@ -168,7 +173,9 @@ impl<A: Agent> Round<'_, '_, A> {
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // A batch at a time: a host that writes without end must hear of the others, too.
+            self.peer.check_epoch()?;
             let more = self.peer.send(&mut engine).await?;
+            let turns = self.peer.turn(&mut engine).await?;
             if self.peer.read_again {
                 self.read(&mut engine).await?;
                 continue;
@@ -196,7 +203,7 @@ impl<A: Agent> Round<'_, '_, A> {
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
                 () = self.doorbell.rung() => {}
-                () = std::future::ready(()), if more => {}
+                () = std::future::ready(()), if more || turns => {}
             }
         }
     }
@@ -209,6 +216,7 @@ impl<A: Agent> Round<'_, '_, A> {
     ) -> std::result::Result<(), Stop> {
         let position = self.peer.position;
         self.peer.save(position)?;
+        self.peer.compact(engine).await?;
         status::tell(self.peer, engine, said, STATUS).await?;
         if let Some(request) = self.keeper.asked_to_read_again() {
             self.peer.news.read_again_because("`strongroom cluster resync` asked for it");

@@ -165,6 +165,12 @@ impl Source {
             numbers.applied.max(here.revision),
         );
         gauge("etcd_revision", "The revision of etcd when it last answered", numbers.engine);
+        gauge("epoch", "The epoch under whose keys this host writes", here.epoch.into());
+        gauge(
+            "stale_records",
+            "Records that are still to be sealed under this epoch's keys",
+            here.stale as i64,
+        );
         if let Some(lag) = numbers.lag() {
             gauge("lag_revisions", "Revisions of records that this host does not have yet", lag);
         }

@@ -25,6 +25,8 @@ struct Shown {
     digest: String,
     same_digest: bool,
     pending: u64,
+    epoch: u32,
+    to_seal_anew: u64,
     refused: u64,
     last_error: String,
     peer: String,
@@ -40,6 +42,7 @@ struct Line {
     records: u64,
     digest: &'static str,
     outbox: u64,
+    epoch: String,
     refused: u64,
     last_seen: String,
 }
@@ -158,6 +161,8 @@ fn shown(overview: &Overview, row: &Row, now: u64) -> Shown {
         same_digest: said.digest == overview.here.digest,
         digest: said.digest,
         pending: said.pending,
+        epoch: said.epoch,
+        to_seal_anew: said.stale,
         refused: said.refused,
         last_error,
         peer: row.member.id.to_string(),
@@ -240,6 +245,10 @@ fn line(row: &Shown) -> Line {
             (false, false, false) => "other",
         },
         outbox: row.pending,
+        epoch: match row.to_seal_anew {
+            0 => row.epoch.to_string(),
+            left => format!("{} ({left} to seal anew)", row.epoch),
+        },
         refused: row.refused,
         last_seen: match (row.here, seen) {
             (true, _) => "here".into(),
