@@ -42,11 +42,7 @@ pub(super) fn present(connection: &Connection, id: Id) -> Result<Option<Header>>
 }
 
 /// `keys`: to compare the record with its element, unless that is still to be made.
-pub(super) fn row_of(
-    connection: &Connection,
-    keys: Option<&Keys>,
-    header: Header,
-) -> Result<Option<RecordRow>> {
+fn row_of(connection: &Connection, keys: Option<&Keys>, header: Header) -> Result<Option<RecordRow>> {
     let Some((record, element)) = select(connection, header.kind, header.id)? else { return Ok(None) };
     if let Some(keys) = keys {
         super::digest::check_element(connection, keys, &record, &element)?;
@@ -262,6 +258,22 @@ impl Store {
                 }
             }
             Ok(out)
+        })
+    }
+
+    /// What is here of this id, of whatever kind, checked against its element.
+    pub fn whole(&self, id: Id) -> Result<Option<RecordRow>> {
+        self.read(|connection| {
+            let Some(header) = present(connection, id)? else { return Ok(None) };
+            row_of(connection, Some(&self.keys), header)
+        })
+    }
+
+    /// Whether the peers are still to get what is here of this id.
+    pub fn is_pending(&self, id: Id) -> Result<bool> {
+        self.read(|connection| {
+            let mut waits = connection.prepare_cached("SELECT 1 FROM outbox WHERE id = ?").map_err(sql)?;
+            waits.exists([id.0]).map_err(sql)
         })
     }
 

@@ -123,14 +123,6 @@ impl Change<'_> {
 }
 
 impl Store {
-    /// What is here of this id, of whatever kind.
-    pub fn whole(&self, id: Id) -> Result<Option<RecordRow>> {
-        self.read(|connection| match replica::present(connection, id)? {
-            Some(header) => replica::row_of(connection, Some(&self.keys), header),
-            None => Ok(None),
-        })
-    }
-
     /// Whether records of the other are of the same token: one id, one root of all secrets.
     pub fn is_clone_of(&self, other: &Store) -> bool {
         self.keys.token == other.keys.token && self.keys.ring().root == other.keys.ring().root
