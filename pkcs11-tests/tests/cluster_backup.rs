@@ -26,7 +26,7 @@ fn backups_and_clones_of_a_cluster() {
     what_a_lost_host_had_is_merged(&hosts, safe.path());
     an_officer_brings_back_by_name(&hosts, &stale);
     let far = Far::new(&hosts);
-    a_clone_at_another_etcd(&hosts, &far);
+    let _agent = a_clone_at_another_etcd(&hosts, &far);
     keys_and_users_are_taken_there(&hosts, &far);
     a_clone_of_a_backup(&far, &stale);
     hosts.all_the_same();
@@ -228,8 +228,8 @@ impl Drop for Agent {
     }
 }
 
-/// As a host that joins, and it is none.
-fn a_clone_at_another_etcd(hosts: &Hosts, far: &Far) {
+/// As a host that joins, and it is none; with its agent.
+fn a_clone_at_another_etcd(hosts: &Hosts, far: &Far) -> Agent {
     let near = hosts.config.to_str().expect("text");
     let words = ["cluster", "clone", "--from-config", near, "--from-slot", "1", "--name", "far"];
     let mut clone = far.command(0, &words);
@@ -251,7 +251,7 @@ fn a_clone_at_another_etcd(hosts: &Hosts, far: &Far) {
     // All of it, with members of its own on both sides.
     far.signs(0, "kept");
     far.signs(0, "only-on-c");
-    let _agent = far.agent(0);
+    let agent = far.agent(0);
     soon("everything is in the far etcd", || {
         let status = json(&said(&mut far.command(0, &["cluster", "status", "--json"])));
         let rows = status["data"]["members"].as_array().expect("rows").clone();
@@ -267,10 +267,10 @@ fn a_clone_at_another_etcd(hosts: &Hosts, far: &Far) {
     assert!(log.contains("clone-approved"));
     assert!(said(&mut far.command(0, &["audit", "list", "--json"])).contains("cluster-cloned"));
     assert!(said(&mut far.command(0, &["verify"])).contains(" 0 faults"));
+    agent
 }
 
 fn keys_and_users_are_taken_there(hosts: &Hosts, far: &Far) {
-    let _agent = far.agent(0);
     let user = hosts.user(A);
     hosts.pair(user, "later");
     assert!(!far.labels(0).contains("later"), "nothing goes by itself");
