@@ -4,7 +4,7 @@
 //!
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host, `join` lets new hosts in, `status` says
-//! how all of them do. `engine` and `etcd` are the client. Nothing here knows what a record means.
+//! how all of them do, `witness` tells an etcd that was put back. `engine` and `etcd` are the client. Nothing here knows what a record means.
 
 mod doorbell;
 mod engine;
@@ -15,6 +15,7 @@ mod peer;
 mod run;
 pub mod status;
 mod wire;
+mod witness;
 
 pub use engine::Fault;
 pub use peer::Stop;

@@ -2,9 +2,10 @@
 //! etcd is opened, its signature checked and its place compared before it touches the file.
 
 use super::engine::{Engine, Fault, Put, Seen};
-use super::etcd::KeyValue;
+use super::etcd::{Header, KeyValue};
 use super::merge::{Verdict, decide};
 use super::wire::{self, Places, Refusal, Signer};
+use super::witness::Witness;
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
@@ -39,6 +40,8 @@ pub struct Peer<'a> {
     pub read_again: bool,
     /// Read up to here, the file may say less.
     pub position: Position,
+    /// The newest value that is known to be in etcd; the file may have an older one.
+    witness: Option<Witness>,
     pub condition: Condition,
 }
 
@@ -89,6 +92,7 @@ impl<'a> Peer<'a> {
         Ok(Peer {
             places: Places::new(prefix, store.token_id()),
             position: store.position()?,
+            witness: Witness::load(&store)?,
             token,
             store,
             signer,
@@ -112,8 +116,9 @@ impl<'a> Peer<'a> {
         self.condition.last_error = what;
     }
 
-    /// Reads what etcd has (since the position; everything when it is nothing or of another engine), takes
-    /// it, and after everything sends what etcd lacks. `watch`: how many of how many records are read.
+    /// Reads what etcd has (since the position; everything when it is nothing, or of another engine, or of a
+    /// state that etcd was put back from), takes it, and after everything sends what etcd lacks. `watch`: how
+    /// many of how many records are read.
     pub async fn catch_up(
         &mut self,
         engine: &mut Engine,
@@ -121,33 +126,76 @@ impl<'a> Peer<'a> {
     ) -> std::result::Result<(), Stop> {
         let first = engine.all(&self.places.members()).await?;
         let header = first.header.unwrap_or_default();
-        let everything = std::mem::take(&mut self.read_again)
-            || self.position.engine != header.cluster_id
-            || self.position.revision > header.revision
-            || self.position.revision == 0;
+        let (members, mut seen) = (first.kvs.len() as u64, HashSet::new());
+        let everything = self.must_read_everything(engine, &header).await?;
         if everything {
+            (self.witness, self.position) = (None, Position::default());
             self.known.clear();
         }
-        let upto = Position { engine: header.cluster_id, revision: header.revision };
-        let mut seen = HashSet::new();
         self.take_page(first.kvs, &mut seen)?;
+        let count = self.read_pages(engine, header.revision, &mut seen, watch).await?;
+        if everything {
+            self.send_what_lacks(&seen)?;
+        } else if self.store.summary()?.1 > members + count + self.store.pending()? {
+            // Whoever deleted there was seen by nobody of us.
+            self.notice("etcd lacks records that it had: everything is compared".into());
+            self.read_again = true;
+        }
+        self.save(Position { engine: header.cluster_id, revision: header.revision })?;
+        Ok(())
+    }
+
+    async fn must_read_everything(
+        &mut self,
+        engine: &mut Engine,
+        now: &Header,
+    ) -> std::result::Result<bool, Stop> {
+        let Position { engine: id, revision } = self.position;
+        if std::mem::take(&mut self.read_again) || id != now.cluster_id || revision == 0 {
+            return Ok(true);
+        }
+        let holds = match &self.witness {
+            _ if revision > now.revision => false,
+            Some(witness) => witness.holds(engine).await?,
+            None => true,
+        };
+        if !holds {
+            self.notice("etcd is not as it was (put back, or long compacted): everything is compared".into());
+        }
+        Ok(!holds)
+    }
+
+    /// Takes what changed since the position, as it was at a revision; the number of records there.
+    async fn read_pages(
+        &mut self,
+        engine: &mut Engine,
+        revision: i64,
+        seen: &mut HashSet<Id>,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> std::result::Result<u64, Stop> {
         let (prefix, mut from) = (self.places.records(), self.places.records());
-        let (mut read, mut more, since) = (0, true, if everything { 0 } else { self.position.revision + 1 });
+        // What came between the witness and the position is nothing of ours, unless etcd was put back.
+        let upto = self.witness.as_ref().map_or(i64::MAX, |witness| witness.revision);
+        let since = self.position.revision.min(upto) + 1;
+        let (mut read, mut more, mut limit, mut count) = (0, true, PAGE, None);
         while more {
-            let page = engine.changed((&prefix, &from), PAGE, since, header.revision).await?;
+            let page = match engine.changed((&prefix, &from), limit, since, revision).await {
+                Err(Fault::TooMuch) if limit > 1 => {
+                    limit = (limit / 8).max(1);
+                    continue;
+                }
+                page => page?,
+            };
+            count.get_or_insert(page.count as u64);
             more = page.more;
             if let Some(last) = page.kvs.last() {
                 from = [&last.key[..], &[0]].concat();
             }
             read += page.kvs.len() as u64;
             watch(read, read - page.kvs.len() as u64 + page.count as u64);
-            self.take_page(page.kvs, &mut seen)?;
+            self.take_page(page.kvs, seen)?;
         }
-        if everything {
-            self.send_what_lacks(&seen)?;
-        }
-        self.save(upto)?;
-        Ok(())
+        Ok(count.unwrap_or_default())
     }
 
     fn take_page(&mut self, page: Vec<KeyValue>, seen: &mut HashSet<Id>) -> Result<()> {
@@ -165,10 +213,20 @@ impl<'a> Peer<'a> {
         self.write(|change| lacks.iter().try_for_each(|id| change.send(*id)))
     }
 
+    /// A value that is in etcd.
+    fn witness(&mut self, key: &[u8], value: &[u8], revision: i64) {
+        if self.witness.as_ref().is_none_or(|newest| newest.revision < revision) {
+            self.witness = Some(Witness::new(key, value, revision));
+        }
+    }
+
     /// Remembers how far everything was read.
     pub fn save(&mut self, position: Position) -> Result<()> {
         if self.store.position()? != position {
-            self.write(|change| change.set_position(position))?;
+            self.write(|change| {
+                self.witness.as_ref().map_or(Ok(()), |newest| newest.save(change))?;
+                change.set_position(position)
+            })?;
         }
         self.position = position;
         Ok(())
@@ -191,6 +249,7 @@ impl<'a> Peer<'a> {
                 self.write(|change| resend(change, id))?;
                 continue;
             };
+            self.witness(&key, &value, revision);
             let place = (&self.places, &key[..]);
             let record = wire::unpack_record(&self.store, &self.signers, place, &value);
             if let Err(refusal) = &record {
@@ -247,9 +306,10 @@ impl<'a> Peer<'a> {
             return Ok(false);
         }
         let puts = batch.iter().map(|whole| self.packed(whole)).collect::<Result<Vec<_>>>()?;
+        let first = puts.first().map(|put| (put.key.clone(), put.value.clone())).unwrap_or_default();
         match engine.swap(puts).await {
-            Ok(Ok(revision)) => self.sent(&batch, revision)?,
-            Ok(Err(_)) | Err(Fault::Refused(_)) => {
+            Ok(Ok(revision)) => self.sent(&batch, first, revision)?,
+            Ok(Err(_)) | Err(Fault::Unfit(_)) => {
                 for whole in batch {
                     self.send_one(engine, whole).await?;
                 }
@@ -291,8 +351,13 @@ impl<'a> Peer<'a> {
         if was_member { Kind::Member } else { whole.record.header.kind }
     }
 
-    fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {
-        self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
+    /// `first`: the key and value of one of them.
+    fn sent(&mut self, batch: &[RecordRow], first: (Vec<u8>, Vec<u8>), revision: i64) -> Result<()> {
+        self.witness(&first.0, &first.1, revision);
+        self.write(|change| {
+            self.witness.as_ref().map_or(Ok(()), |newest| newest.save(change))?;
+            batch.iter().try_for_each(|whole| change.sent(whole))
+        })?;
         self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
         Ok(())
     }
@@ -302,10 +367,10 @@ impl<'a> Peer<'a> {
         let id = whole.record.header.id;
         for _ in 0..TRIES {
             let put = self.packed(&whole)?;
-            let key = put.key.clone();
+            let (key, value) = (put.key.clone(), put.value.clone());
             match engine.swap(vec![put]).await {
                 Ok(Ok(revision)) => {
-                    self.sent(&[whole], revision)?;
+                    self.sent(&[whole], (key, value), revision)?;
                     return Ok(());
                 }
                 Ok(Err(None)) => drop(self.known.insert(id, 0)),
@@ -313,7 +378,7 @@ impl<'a> Peer<'a> {
                     true => return Ok(()),
                     false => continue,
                 },
-                Err(Fault::Refused(why)) => {
+                Err(Fault::Unfit(why)) => {
                     self.skipped.insert(id);
                     self.notice(format!("etcd does not take record {id}: {why}"));
                     return Ok(());

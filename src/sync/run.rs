@@ -102,6 +102,10 @@ impl<A: Agent> Round<'_, '_, A> {
                 peer.catch_up(&mut engine, &mut |_, _| {}).await?;
                 continue;
             }
+            if said.is_none() {
+                // Who cannot write there is not connected: it may be full.
+                status::tell(peer, &mut engine, &mut said, STATUS).await?;
+            }
             peer.condition.connected = true;
             if told.as_ref() != Some(&peer.condition) {
                 self.keeper.tell(&peer.condition)?;
