@@ -18,8 +18,7 @@ pub struct Etcd {
     ports: Vec<u16>,
     peers: Vec<u16>,
     members: Vec<Option<Child>>,
-    /// More options of each member, from its next start on.
-    pub options: Vec<String>,
+    options: Vec<String>,
 }
 
 fn free_port() -> u16 {
@@ -54,11 +53,16 @@ fn certificates(folder: &Path) {
 impl Etcd {
     /// Starts them and waits until they have a leader and ask for a password.
     pub fn start(folder: &Path) -> Etcd {
+        Etcd::start_with(folder, &[])
+    }
+
+    /// The same, with more options for each.
+    pub fn start_with(folder: &Path, options: &[&str]) -> Etcd {
         certificates(folder);
         std::fs::write(folder.join("engine.pw"), PASSWORD).expect("password");
         let ports = (0..3).map(|_| free_port()).collect();
         let peers = (0..3).map(|_| free_port()).collect();
-        let (members, options) = (vec![None, None, None], Vec::new());
+        let (members, options) = (vec![None, None, None], options.iter().map(|o| (*o).to_owned()).collect());
         let mut etcd = Etcd { folder: folder.to_owned(), ports, peers, members, options };
         (0..3).for_each(|member| etcd.start_member(member));
         etcd.wait();
@@ -125,16 +129,6 @@ impl Etcd {
 
     pub fn thaw_member(&self, member: usize) {
         self.signal(member, libc::SIGCONT);
-    }
-
-    /// All of them anew with these options, one after the other.
-    pub fn restart_with(&mut self, options: &[&str]) {
-        self.options = options.iter().map(|option| (*option).to_owned()).collect();
-        for member in 0..3 {
-            self.kill_member(member);
-            self.start_member(member);
-            self.wait();
-        }
     }
 
     /// A snapshot of what is there now.

@@ -53,7 +53,11 @@ impl Keeper {
         let text = serde_json::to_vec(condition).map_err(|e| Error::GeneralError.because(e))?;
         let draft = draft_of(&self.path);
         let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &self.path));
-        written.map_err(|e| io(&self.path, &e))
+        written.map_err(|e| {
+            // What was said before may be true no more.
+            let _ = std::fs::remove_file(&self.path);
+            io(&self.path, &e)
+        })
     }
 }
 

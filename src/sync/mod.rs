@@ -9,6 +9,8 @@
 mod doorbell;
 mod engine;
 mod etcd;
+#[cfg(test)]
+mod histories;
 pub mod join;
 pub mod merge;
 mod peer;

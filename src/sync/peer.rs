@@ -234,10 +234,10 @@ impl<'a> Peer<'a> {
 
     /// Takes what was written, each by its own merit; what is refused stays out and is said.
     pub fn take(&mut self, seen: Vec<Seen>) -> Result<()> {
-        let mut news = Vec::new();
+        let (mut news, mut nameless) = (Vec::new(), Vec::new());
         for Seen { key, value, revision } in seen {
             let Some(id) = self.places.id(&key) else {
-                self.refuse(&key, &Refusal::Broken("no name of ours"));
+                nameless.extend(value.map(|_| key));
                 continue;
             };
             if self.known.get(&id).is_some_and(|known| *known >= revision) {
@@ -262,6 +262,7 @@ impl<'a> Peer<'a> {
             }
             news.push(Incoming { id, revision, record });
         }
+        self.refuse_nameless(&nameless);
         if news.is_empty() {
             return Ok(());
         }
@@ -277,6 +278,16 @@ impl<'a> Peer<'a> {
         }
         self.known.extend(news.iter().filter(|one| one.record.is_ok()).map(|one| (one.id, one.revision)));
         Ok(())
+    }
+
+    /// Keys of others, of which there may be very many: one line says it.
+    fn refuse_nameless(&mut self, keys: &[Vec<u8>]) {
+        let Some((last, more)) = keys.split_last() else { return };
+        self.condition.refused += more.len() as u64;
+        self.refuse(last, &Refusal::Broken("no name of ours"));
+        if !more.is_empty() {
+            log::warn!("cluster: and {} more keys like it", more.len());
+        }
     }
 
     fn refuse(&mut self, key: &[u8], refusal: &Refusal) {
@@ -447,5 +458,18 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
             }
             change.adopt(theirs)
         }
+    }
+}
+
+/// What a history does to a host besides: its letters go to everybody, and nobody answers.
+#[cfg(test)]
+impl Peer<'_> {
+    /// Key and value for a record.
+    pub fn letter(&self, whole: &RecordRow) -> Result<(Vec<u8>, Vec<u8>)> {
+        self.packed(whole).map(|put| (put.key, put.value))
+    }
+
+    pub fn posted(&self, sent: &[RecordRow]) -> Result<()> {
+        self.write(|change| sent.iter().try_for_each(|whole| change.sent(whole)))
     }
 }

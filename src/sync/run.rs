@@ -58,7 +58,8 @@ pub fn run(token: &Token, config: &ClusterConfig, agent: &impl Agent) -> Result<
             };
             peer.condition.connected = false;
             peer.condition.last_error = why;
-            keeper.tell(&peer.condition)?;
+            // On a full disk it cannot even say so, and goes on when there is room.
+            let _ = keeper.tell(&peer.condition);
             agent.changed(false, &peer.condition.last_error);
             pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {

@@ -1,14 +1,17 @@
 //! Three hosts: slots of one configuration, with an agent each.
 
+mod contents;
+
 use cryptoki_sys::*;
-use pkcs11_tests::etcd::{Etcd, USER, Wires};
+use pkcs11_tests::etcd::{Etcd, USER};
 use pkcs11_tests::keys::{Attribute, P256, bytes, number, template, yes};
 use pkcs11_tests::params::mechanism;
+use pkcs11_tests::wires::Wires;
 use pkcs11_tests::{Module, PIN, RW, Result, SO_PIN, call, check, tool_path};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -35,10 +38,14 @@ pub fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 pub struct Hosts {
     pub etcd: Etcd,
-    module: Module,
+    pub module: Module,
     folder: tempfile::TempDir,
-    config: PathBuf,
+    pub config: PathBuf,
     pub wires: Vec<Wires>,
+    /// What the agent and the commands of each host run under.
+    pub environments: [Vec<(String, String)>; 3],
+    /// What B and C asked to join with, as it lay in etcd: fingerprint and bytes.
+    pub requests: Vec<(String, Vec<u8>)>,
     agents: Vec<Option<Child>>,
     /// One session a slot, with whoever is logged in.
     sessions: Mutex<[CK_SESSION_HANDLE; 3]>,
@@ -62,14 +69,21 @@ fn configuration(wires: &[Wires]) -> String {
 impl Hosts {
     /// A founds the cluster, B and C join it; the user exists, and all have an agent.
     pub fn new() -> Hosts {
+        Hosts::with(&[])
+    }
+
+    /// The same, with more options for the members of etcd.
+    pub fn with(options: &[&str]) -> Hosts {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let etcd = Etcd::start(folder.path());
+        let etcd = Etcd::start_with(folder.path(), options);
         let wires: Vec<Wires> = (0..3).map(|_| etcd.wires()).collect();
         let config = folder.path().join("config.toml");
         std::fs::write(&config, configuration(&wires)).expect("configuration");
         let module = Module::load();
         let (agents, sessions) = (vec![None, None, None], Mutex::new([0; 3]));
-        let mut hosts = Hosts { etcd, module, folder, config, wires, agents, sessions };
+        let (environments, requests) = Default::default();
+        let mut hosts =
+            Hosts { etcd, module, folder, config, wires, environments, requests, agents, sessions };
         hosts.strongroom(A, &["cluster", "activate"], "");
         hosts.strongroom(
             A,
@@ -86,30 +100,55 @@ impl Hosts {
         hosts
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A host's token.
+    pub fn file(&self, host: usize) -> PathBuf {
+        self.folder().join(format!("host-{host}/token.db"))
+    }
+
+    /// C_Finalize, something with the files, and C_Initialize.
+    pub fn without_module(&self, work: impl FnOnce()) {
+        assert_eq!(call!(self.module, C_Finalize, null_mut()), CKR_OK);
+        *self.sessions.lock().expect("sessions") = [0; 3];
+        work();
+        self.module.initialize(&self.config).expect("C_Initialize");
+    }
+
     fn command(&self, host: usize, words: &[&str]) -> Command {
         let mut command = Command::new(tool_path());
         command.args(words).arg("--config").arg(&self.config).args(["--slot", &host.to_string()]);
         command.env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"));
+        command.envs(self.environments[host].iter().cloned());
         command
     }
 
     /// The command on a host; `password`: STRONGROOM_PASSWORD (empty: the user's).
     pub fn strongroom(&self, host: usize, words: &[&str], password: &str) -> String {
-        let password = if password.is_empty() { std::str::from_utf8(PIN).expect("text") } else { password };
-        let output =
-            self.command(host, words).env("STRONGROOM_PASSWORD", password).output().expect("strongroom");
+        let output = self.try_strongroom(host, words, password);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
 
-    fn join(&self, host: usize, name: &str) {
+    /// The same, whatever comes of it.
+    pub fn try_strongroom(&self, host: usize, words: &[&str], password: &str) -> Output {
+        let password = if password.is_empty() { std::str::from_utf8(PIN).expect("text") } else { password };
+        self.command(host, words).env("STRONGROOM_PASSWORD", password).output().expect("strongroom")
+    }
+
+    fn join(&mut self, host: usize, name: &str) {
         let mut join = self.command(host, &["cluster", "join", "--name", name]);
         join.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut join = join.spawn().expect("strongroom");
         let mut lines = BufReader::new(join.stderr.take().expect("stderr")).lines();
         let fingerprint = lines.by_ref().map(|line| line.expect("line").trim().to_owned());
         let fingerprint = fingerprint.skip_while(|line| !line.is_empty()).nth(1).expect("a fingerprint");
-        let approved = soon("the request is there", || {
+        let place = format!("strongroom/join/{fingerprint}");
+        soon("the request is there", || self.etcd.keys(&place).pop());
+        self.requests.push((fingerprint.clone(), self.etcd.get(&place)));
+        let approved = soon("it is approved", || {
             let approve = self.command(A, &["cluster", "approve", &fingerprint, "--json"]).output();
             let approve = approve.expect("strongroom");
             approve.status.success().then(|| String::from_utf8(approve.stdout).expect("text"))
@@ -122,19 +161,52 @@ impl Hosts {
     }
 
     pub fn start_agent(&mut self, host: usize) {
-        let log = self.folder.path().join(format!("agent-{host}.log"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("log");
-        let agent = self.command(host, &["agent"]).stderr(log).spawn().expect("agent");
-        self.agents[host] = Some(agent);
+        self.begin_agent(host);
         self.connected(host);
     }
 
-    fn connected(&self, host: usize) {
-        let said = self.folder.path().join(format!("host-{host}/token.sync"));
-        soon("the agent is connected", || {
-            let said: Value = serde_json::from_slice(&std::fs::read(&said).ok()?).ok()?;
-            (said["connected"] == true).then_some(())
-        });
+    /// Starts it, and waits for nothing.
+    pub fn begin_agent(&mut self, host: usize) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_of(host)).expect("log");
+        let agent = self.command(host, &["agent"]).stderr(log).spawn().expect("agent");
+        self.agents[host] = Some(agent);
+    }
+
+    fn log_of(&self, host: usize) -> PathBuf {
+        self.folder().join(format!("agent-{host}.log"))
+    }
+
+    /// What a host's agent wrote to its standard error.
+    pub fn log(&self, host: usize) -> String {
+        std::fs::read_to_string(self.log_of(host)).unwrap_or_default()
+    }
+
+    /// Whether the agent is dead; then it is waited for.
+    pub fn is_dead(&mut self, host: usize) -> bool {
+        let dead = self.agents[host].as_mut().is_none_or(|agent| agent.try_wait().expect("agent").is_some());
+        if dead {
+            self.agents[host] = None;
+        }
+        dead
+    }
+
+    /// What whoever keeps a host in step says of itself; nothing while nobody does.
+    pub fn said(&self, host: usize) -> Value {
+        let said = std::fs::read(self.file(host).with_extension("sync")).ok();
+        said.and_then(|said| serde_json::from_slice(&said).ok()).unwrap_or(Value::Null)
+    }
+
+    pub fn connected(&self, host: usize) {
+        soon("the agent is connected", || (self.said(host)["connected"] == true).then_some(()));
+    }
+
+    /// Waits until the agent knows that it is not, and why.
+    pub fn cut_off(&self, host: usize) -> String {
+        soon("the agent knows", || {
+            let said = self.said(host);
+            let why = said["last_error"].as_str().filter(|why| !why.is_empty())?.to_owned();
+            (said["connected"] == false).then_some(why)
+        })
     }
 
     pub fn kill_agent(&mut self, host: usize) {
@@ -182,6 +254,7 @@ impl Hosts {
             let same = |row: &Value| row["same_digest"] == true && row["pending"] == 0;
             (rows.len() == 3 && rows.iter().all(same)).then_some(())
         });
+        self.the_same_bytes();
         for host in [A, B, C] {
             assert!(self.strongroom(host, &["verify"], "").contains(" 0 faults"));
         }
@@ -273,8 +346,7 @@ impl Drop for Hosts {
         (0..3).for_each(|host| self.kill_agent(host));
         if std::thread::panicking() {
             for host in 0..3 {
-                let log = self.folder.path().join(format!("agent-{host}.log"));
-                eprintln!("agent {host}:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+                eprintln!("agent {host}:\n{}", self.log(host));
             }
         }
     }

@@ -194,6 +194,14 @@ fn approve(context: &mut Context, fingerprint: &str) -> Outcome {
         )
     })?;
     let token = context.ready_token()?;
+    // Approved, and the answer lost: then it may be given again. One that was heard of has it.
+    let here = status::overview(token, &engine).map_err(no_member)?.members;
+    if here.iter().any(|row| row.member.id == request.member.id && (row.this_host || row.said.is_some())) {
+        let name = &request.member.name;
+        return Err(Failure::new(format!("{name} is a member already; it gets nothing again.")).next(
+            "nothing: somebody left its old request in etcd. `strongroom cluster list` shows who asks.",
+        ));
+    }
     let welcome = token.welcome(officer.access(), &request).map_err(no_member)?;
     join::answer(&engine, &request.fingerprint(), welcome.sealed).map_err(failed)?;
     let sentence = format!(
@@ -214,6 +222,7 @@ struct Listed {
 fn list(context: &mut Context) -> Outcome {
     let engine = engine(context)?;
     let members = context.ready_token()?.members()?;
+    let known: Vec<_> = members.iter().map(|member| member.id).collect();
     let mut rows: Vec<Listed> = members
         .into_iter()
         .map(|member| Listed {
@@ -225,7 +234,7 @@ fn list(context: &mut Context) -> Outcome {
         .collect();
     let asks = join::waiting(&engine).map_err(|stop| stopped("Who asks to join is not known.", stop))?;
     rows.extend(asks.into_iter().map(|request: JoinRequest| Listed {
-        state: "asks to join",
+        state: if known.contains(&request.member.id) { "asks again" } else { "asks to join" },
         fingerprint: request.fingerprint(),
         peer: request.member.id.to_string(),
         name: request.member.name,
