@@ -81,6 +81,9 @@ pub struct ClusterConfig {
     pub durability: Durability,
     /// `quorum_timeout_ms`: how long a call waits for that majority, 100..=600000. Default 5000.
     pub quorum_timeout_ms: u64,
+    /// `background`: whether a thread of the program that loads the module keeps the token in step while no
+    /// agent does. Default true; never where the program forbids threads.
+    pub background: bool,
 }
 
 /// When a change is done.

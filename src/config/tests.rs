@@ -74,6 +74,7 @@ fn a_cluster_is_mutual_tls_and_quorum() {
         (cluster.durability, &*cluster.prefix, cluster.user),
         (Durability::Quorum, "strongroom/", None)
     );
+    assert!(cluster.background);
     for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1"] {
         assert!(parse(&format!("{text}{more}")).is_err(), "{more}");
     }

@@ -15,6 +15,7 @@ pub mod keeper;
 mod local;
 mod log;
 mod opening;
+pub mod process_lock;
 mod provider;
 mod record;
 mod replica;

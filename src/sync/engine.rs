@@ -2,6 +2,7 @@
 //! revisions, nothing of records.
 
 use super::etcd::*;
+use super::line::Dial;
 use crate::config::ClusterConfig;
 use std::path::Path;
 use std::time::Duration;
@@ -117,10 +118,10 @@ impl Engine {
         let reached = Endpoint::from_shared(endpoint.to_owned())
             .and_then(|endpoint| endpoint.tls_config(tls))
             .map_err(broken)?
-            .tcp_nodelay(true);
+            .connect_timeout(CONNECT);
         // Of its TLS, too: whoever takes the connection and says nothing would hold us for ever.
         let silent = |_| Fault::CutOff(format!("{endpoint}: no answer in {} s", CONNECT.as_secs()));
-        let channel = tokio::time::timeout(CONNECT, reached.connect()).await;
+        let channel = tokio::time::timeout(CONNECT, reached.connect_with_connector(Dial)).await;
         let channel = channel.map_err(silent)?.map_err(broken)?;
         let grpc = Grpc::new(channel).max_decoding_message_size(LARGEST);
         let mut engine = Engine { grpc, token: None };

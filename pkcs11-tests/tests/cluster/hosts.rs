@@ -51,19 +51,22 @@ pub struct Hosts {
     sessions: Mutex<[CK_SESSION_HANDLE; 3]>,
 }
 
+/// A host as a slot; `more`: lines of [slot.cluster].
+fn slot(host: usize, id: usize, wires: &Wires, more: &str) -> String {
+    let endpoints: Vec<String> =
+        wires.ports.iter().map(|port| format!("\"https://127.0.0.1:{port}\"")).collect();
+    let durability = if host == C { "local" } else { "quorum" };
+    format!(
+        "[[slot]]\nid = {id}\npath = \"host-{host}/token.db\"\n[slot.kdf]\nmemory_kib = 8192\npasses = 1\n\
+         [slot.cluster]\nendpoints = [{}]\nca = \"ca.pem\"\ncertificate = \"host.pem\"\nkey = \"host.key\"\n\
+         user = \"{USER}\"\npassword_file = \"engine.pw\"\ndurability = \"{durability}\"\n{more}\n",
+        endpoints.join(", ")
+    )
+}
+
+/// All hosts, in one process that keeps none of them in step.
 fn configuration(wires: &[Wires]) -> String {
-    let slot = |(host, wires): (usize, &Wires)| {
-        let endpoints: Vec<String> =
-            wires.ports.iter().map(|port| format!("\"https://127.0.0.1:{port}\"")).collect();
-        let durability = if host == C { "local" } else { "quorum" };
-        format!(
-            "[[slot]]\nid = {host}\npath = \"host-{host}/token.db\"\n[slot.kdf]\nmemory_kib = 8192\npasses = 1\n\
-             [slot.cluster]\nendpoints = [{}]\nca = \"ca.pem\"\ncertificate = \"host.pem\"\nkey = \"host.key\"\n\
-             user = \"{USER}\"\npassword_file = \"engine.pw\"\ndurability = \"{durability}\"\n",
-            endpoints.join(", ")
-        )
-    };
-    wires.iter().enumerate().map(slot).collect()
+    wires.iter().enumerate().map(|(host, wires)| slot(host, host, wires, "background = false")).collect()
 }
 
 impl Hosts {
@@ -190,23 +193,36 @@ impl Hosts {
         dead
     }
 
-    /// What whoever keeps a host in step says of itself; nothing while nobody does.
-    pub fn said(&self, host: usize) -> Value {
-        let said = std::fs::read(self.file(host).with_extension("sync")).ok();
-        said.and_then(|said| serde_json::from_slice(&said).ok()).unwrap_or(Value::Null)
-    }
-
     pub fn connected(&self, host: usize) {
-        soon("the agent is connected", || (self.said(host)["connected"] == true).then_some(()));
+        soon("the agent is connected", || (self.keeper(host)?["connected"] == true).then_some(()));
     }
 
     /// Waits until the agent knows that it is not, and why.
     pub fn cut_off(&self, host: usize) -> String {
         soon("the agent knows", || {
-            let said = self.said(host);
+            let said = self.keeper(host)?;
             let why = said["last_error"].as_str().filter(|why| !why.is_empty())?.to_owned();
             (said["connected"] == false).then_some(why)
         })
+    }
+
+    /// A configuration with this host alone, as slot 0, for other processes on it.
+    pub fn alone(&self, host: usize, more: &str) -> PathBuf {
+        let name: String = more.chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = self.folder.path().join(format!("host-{host}-{name}.toml"));
+        std::fs::write(&path, slot(host, 0, &self.wires[host], more)).expect("configuration");
+        path
+    }
+
+    /// What whoever keeps a host in step says; `None`: nobody did, or was killed.
+    pub fn keeper(&self, host: usize) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.file(host).with_extension("sync")).ok()?).ok()
+    }
+
+    /// Starts an agent that is no part of this: it has to be stopped by whoever starts it.
+    pub fn other_agent(&self, host: usize, words: &[&str]) -> Child {
+        let words = [&["agent"], words].concat();
+        self.command(host, &words).stderr(Stdio::piped()).spawn().expect("agent")
     }
 
     pub fn kill_agent(&mut self, host: usize) {

@@ -164,7 +164,7 @@ pub fn full(hosts: &mut Hosts) {
     let user = hosts.user(A);
     hosts.pair(user, "among-foreign-keys");
     everywhere(hosts, &["among-foreign-keys"]);
-    let said = hosts.said(B)["last_error"].to_string();
+    let said = hosts.keeper(B).expect("a keeper")["last_error"].to_string();
     assert!(said.contains("refused: no name of ours"), "{said}");
     let list = hosts.strongroom(A, &["cluster", "list", "--json"], "");
     assert!(list.contains("\"c\"") && list.len() < 10_000, "{list}");

@@ -134,7 +134,7 @@ pub fn the_agent(hosts: &mut Hosts) {
                 return Some(false);
             }
             let there = hosts.user(B);
-            let all = hosts.said(C)["connected"] == true
+            let all = hosts.keeper(C).expect("a keeper")["connected"] == true
                 && !hosts.find(there, &format!("{label}-sent")).is_empty()
                 && hosts.status(C)["pending"] == 0;
             all.then_some(true)

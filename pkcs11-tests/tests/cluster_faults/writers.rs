@@ -86,5 +86,5 @@ pub fn many_and_forking(hosts: &mut Hosts) {
             soon(&label, || hosts.find(there, &label).first().copied());
         }
     }
-    assert_eq!(hosts.said(A)["connected"], true);
+    assert_eq!(hosts.keeper(A).expect("a keeper")["connected"], true);
 }

@@ -17,6 +17,9 @@ pub struct Agent {
     /// Print a unit file for systemd instead.
     #[arg(long)]
     print_unit: bool,
+    /// While another agent does so already, wait until it ends.
+    #[arg(long)]
+    standby: bool,
 }
 
 impl Run for Agent {
@@ -27,11 +30,11 @@ impl Run for Agent {
         let engine = engine(context)?;
         let token = context.ready_token()?;
         output::log_at_once();
-        sync::run(token, &engine, &Service::default()).map_err(|error| match error {
+        sync::run(token, &engine, &Service::default(), self.standby).map_err(|error| match error {
             Error::ActionProhibited => Failure::new("This token is no member of a cluster.")
                 .next("`strongroom cluster init` makes it the first one, `cluster join` one of several."),
-            Error::CantLock => Failure::new("Another process of this host keeps this token in step already.")
-                .next("nothing; or stop that one first."),
+            Error::CantLock => Failure::new("Another agent keeps this token in step already.")
+                .next("nothing; or stop that one first; or --standby, to take over when it ends."),
             other => other.into(),
         })?;
         Ok(Answer::silence())
@@ -64,6 +67,13 @@ impl sync::Agent for Service {
             // Cut off it serves, too: what happens here goes to the others later.
             states.push(sd_notify::NotifyState::Ready);
         }
+        let _ = sd_notify::notify(&states);
+    }
+
+    fn waits(&self, why: &str) {
+        eprintln!("strongroom agent: {why}");
+        // It runs as it should: whoever starts it need not wait.
+        let states = [sd_notify::NotifyState::Status(why), sd_notify::NotifyState::Ready];
         let _ = sd_notify::notify(&states);
     }
 
