@@ -131,6 +131,14 @@ impl Etcd {
         self.signal(member, libc::SIGCONT);
     }
 
+    /// Thaws it, or starts it if it was killed.
+    pub fn revive(&mut self, member: usize) {
+        match self.members[member] {
+            Some(_) => self.thaw_member(member),
+            None => self.start_member(member),
+        }
+    }
+
     /// A snapshot of what is there now.
     pub fn save(&self, name: &str) {
         let mut command = self.command(&["snapshot", "save", name], true);

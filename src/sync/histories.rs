@@ -1,5 +1,5 @@
-//! Whole tokens through random histories: people make, change, share, give away and destroy objects, lose and get
-//! passwords, on three hosts that hear of each other in any order, late, twice or not at all. At the end all hear
+//! Whole tokens through random histories: people make, change, share, give away and destroy objects, are locked,
+//! unlocked and given new passwords, on three hosts that hear of each other in any order, late, twice or not at all. At the end all hear
 //! everything: then all files hold the same bytes, what was destroyed is gone, and what is left opens.
 //!
 //! Each history has a number, which is its seed. `HISTORIES` in the environment: how many.
@@ -165,7 +165,10 @@ impl<'a> World<'a> {
         match self.dice.below(40) {
             0 => self.wrong_passwords(host, name),
             1 => self.officer_resets(host, name, &format!("reset-{}", self.revision)),
-            2 => self.own_password(host, name, &format!("own-{}", self.revision)),
+            2 => {
+                let officer = self.officer(host);
+                self.tokens[host].unlock(access(&officer), name).unwrap();
+            }
             3..12 => self.post(host),
             12..20 => {
                 if let Some(last) = self.mail.len().checked_sub(1) {
@@ -189,19 +192,6 @@ impl<'a> World<'a> {
         let officer = self.officer(host);
         self.tokens[host].reset_password(access(&officer), name, password.as_bytes()).unwrap();
         self.passwords.entry(name).or_default().push(password.to_owned());
-    }
-
-    /// The first own one after a reset brings new keys.
-    fn own_password(&mut self, host: usize, name: &'static str, new: &str) {
-        let Some(login) = self.login(host, name) else { return };
-        let passwords = self.passwords.entry(name).or_default();
-        for old in passwords.clone().iter().rev().take(3) {
-            let changed = self.tokens[host].set_pin(access(&login), old.as_bytes(), new.as_bytes());
-            if changed.is_ok() {
-                passwords.push(new.to_owned());
-                return;
-            }
-        }
     }
 
     fn make(&mut self, host: usize, name: &'static str, history: &str) {
@@ -291,13 +281,24 @@ impl<'a> World<'a> {
                     );
                     let owner = crate::object::attribute::CKA_STRONGROOM_OWNER;
                     let owner = token.attributes(access, handle, &[owner]).unwrap().remove(0).unwrap();
-                    open += usize::from(owner.bytes() == Some(name.as_bytes()));
+                    if owner.bytes() == Some(name.as_bytes()) {
+                        open += 1;
+                    }
                 }
             }
+            let headers = || -> Vec<String> {
+                let store = &self.peers[host].store;
+                let all = objects
+                    .iter()
+                    .map(|id| (store.load(Kind::Object, *id).unwrap(), store.holders(*id).unwrap()));
+                all.map(|(record, holders)| format!("{:?} held by {holders:?}", record.map(|r| r.header)))
+                    .collect()
+            };
             assert_eq!(
                 open,
                 objects.len(),
-                "history {seed}: on host {host} some have no owner who opens them"
+                "history {seed}: on host {host} some have no owner who opens them: {:#?}",
+                headers()
             );
         }
     }

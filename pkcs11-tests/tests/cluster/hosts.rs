@@ -1,13 +1,13 @@
 //! Three hosts: slots of one configuration, with an agent each.
 
 mod contents;
+mod programs;
 
 use cryptoki_sys::*;
 use pkcs11_tests::etcd::{Etcd, USER};
-use pkcs11_tests::keys::{Attribute, P256, bytes, number, template, yes};
-use pkcs11_tests::params::mechanism;
 use pkcs11_tests::wires::Wires;
-use pkcs11_tests::{Module, PIN, RW, Result, SO_PIN, call, check, tool_path};
+use pkcs11_tests::{PIN, RW, Result, SO_PIN, call, check, tool_path};
+pub use programs::Programs;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 pub struct Hosts {
     pub etcd: Etcd,
-    pub module: Module,
+    pub programs: Programs,
     folder: tempfile::TempDir,
     pub config: PathBuf,
     pub wires: Vec<Wires>,
@@ -82,11 +82,11 @@ impl Hosts {
         let wires: Vec<Wires> = (0..3).map(|_| etcd.wires()).collect();
         let config = folder.path().join("config.toml");
         std::fs::write(&config, configuration(&wires)).expect("configuration");
-        let module = Module::load();
+        let programs = Programs::load();
         let (agents, sessions) = (vec![None, None, None], Mutex::new([0; 3]));
         let (environments, requests) = Default::default();
         let mut hosts =
-            Hosts { etcd, module, folder, config, wires, environments, requests, agents, sessions };
+            Hosts { etcd, programs, folder, config, wires, environments, requests, agents, sessions };
         hosts.strongroom(A, &["cluster", "activate"], "");
         hosts.strongroom(
             A,
@@ -311,49 +311,19 @@ impl Hosts {
         assert_eq!(call!(self.module, C_Logout, session), CKR_OK);
     }
 
-    pub fn try_pair(&self, session: CK_SESSION_HANDLE, label: &str) -> Result<()> {
-        let own = [yes(CKA_TOKEN), bytes(CKA_LABEL, label.as_bytes())];
-        let public = [&own[..], &[bytes(CKA_EC_PARAMS, P256)]].concat();
-        self.module.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &own).map(drop)
-    }
-
-    pub fn pair(&self, session: CK_SESSION_HANDLE, label: &str) {
-        self.try_pair(session, label).expect("a pair");
-    }
-
-    /// Private keys of a label.
-    pub fn find(&self, session: CK_SESSION_HANDLE, label: &str) -> Vec<CK_OBJECT_HANDLE> {
-        let wanted = [bytes(CKA_LABEL, label.as_bytes()), number(CKA_CLASS, CKO_PRIVATE_KEY)];
-        self.module.find(session, &wanted).expect("find")
-    }
-
-    pub fn sign(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-        let begun = call!(self.module, C_SignInit, session, &mut mechanism(CKM_ECDSA), key);
-        if begun != CKR_OK {
-            return begun;
-        }
-        let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
-        call!(self.module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
-    }
-
-    pub fn set(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, values: &[Attribute]) -> CK_RV {
-        let mut list = template(values);
-        call!(self.module, C_SetAttributeValue, session, key, list.as_mut_ptr(), list.len() as CK_ULONG)
-    }
-
-    pub fn destroy(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-        call!(self.module, C_DestroyObject, session, key)
-    }
-
-    pub fn id_of(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> Vec<u8> {
-        self.module.attribute(session, key, CKA_ID).expect("an id")
-    }
-
     /// CKA_UNIQUE_ID of a key that A's user sees.
     pub fn unique_id(&self, key: CK_OBJECT_HANDLE) -> String {
         let session = self.sessions.lock().expect("sessions")[A];
         let id = self.module.attribute(session, key, CKA_UNIQUE_ID).expect("an id");
         String::from_utf8(id).expect("text")
+    }
+}
+
+/// A program does the same on each host's slot.
+impl std::ops::Deref for Hosts {
+    type Target = Programs;
+    fn deref(&self) -> &Programs {
+        &self.programs
     }
 }
 

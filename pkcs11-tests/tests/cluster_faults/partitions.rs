@@ -13,12 +13,16 @@ pub fn one_way(hosts: &mut Hosts) {
     let (users, there) = ([hosts.user(A), hosts.user(B)], hosts.user(C));
     // Their logins were counted, and are no news any more.
     hosts.all_the_same();
-    hosts.wires[A].hold(Way::Back);
+    let before = hosts.etcd.keys(&hosts.prefix()).len();
+    // Time to hold A's answer before it arrives.
+    hosts.wires[A].slow(Duration::from_secs(1));
     hosts.wires[B].hold(Way::There);
     std::thread::scope(|scope| {
         let write = |host: usize| hosts.try_pair(users[host], &format!("one-way-{host}"));
         let writers = [A, B].map(|host| scope.spawn(move || write(host)));
-        soon("A's request arrived", || hosts.find(there, "one-way-0").first().copied());
+        soon("A's request arrives", || (hosts.etcd.keys(&hosts.prefix()).len() > before).then_some(()));
+        hosts.wires[A].hold(Way::Back);
+        soon("C hears of it", || hosts.find(there, "one-way-0").first().copied());
         for writer in writers {
             assert_eq!(writer.join().expect("a writer"), Err(CKR_PENDING), "nobody can know");
         }

@@ -1,26 +1,31 @@
 //! Programs on host A: twenty at once, one that forks, one that is struck.
 
-use crate::hosts::{A, C, Hosts, soon};
+use crate::hosts::{A, C, Hosts, Programs, soon};
 use cryptoki_sys::*;
-use pkcs11_tests::keys::{P256, bytes, yes};
 use pkcs11_tests::role::{Role, play};
-use pkcs11_tests::{Module, PIN, RW, Result, call, check, steps};
+use pkcs11_tests::{PIN, RW, Result, call, check, steps};
 use std::ptr::null_mut;
 
 const PROCESSES: usize = 20;
-const EACH: usize = 3;
+const EACH: usize = 2;
+
+/// The module in this process, and a session on host A with the user.
+fn program() -> (Programs, CK_SESSION_HANDLE) {
+    let programs = Programs::load();
+    assert_eq!(call!(programs.module, C_Initialize, null_mut()), CKR_OK);
+    let session = programs.module.session(RW).expect("session");
+    programs.module.login(session, CKU_USER, PIN).expect("login");
+    (programs, session)
+}
 
 /// A role: a process of host A. `make LABEL` and `fork LABEL` make pairs; the answer is the code.
 #[test]
 #[ignore = "a role of the cluster's tests"]
 fn role_writer() {
-    let module = Module::load();
-    assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_USER, PIN).expect("login");
+    let (programs, session) = program();
     let several = |label: &str| {
         let made: Result<Vec<()>> =
-            (0..EACH).map(|n| pair(&module, session, &format!("{label}-{n}"))).collect();
+            (0..EACH).map(|n| programs.try_pair(session, &format!("{label}-{n}"))).collect();
         made.err().unwrap_or(CKR_OK)
     };
     play(|word, label| {
@@ -45,26 +50,17 @@ fn role_writer() {
     });
 }
 
-pub fn pair(module: &Module, session: CK_SESSION_HANDLE, label: &str) -> Result<()> {
-    let own = [yes(CKA_TOKEN), bytes(CKA_LABEL, label.as_bytes())];
-    let public = [&own[..], &[bytes(CKA_EC_PARAMS, P256)]].concat();
-    module.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &own).map(drop)
-}
-
 /// A role: makes the pair LABEL on host A and is struck by MODE at STEP; says `result CODE STEPS`.
 #[test]
 #[ignore = "a role of the cluster's tests"]
 fn role_struck() {
     let said = |name: &str| std::env::var(name).expect("the environment");
-    let module = Module::load();
-    assert_eq!(call!(module, C_Initialize, null_mut()), CKR_OK);
-    let session = module.session(RW).expect("session");
-    module.login(session, CKU_USER, PIN).expect("login");
+    let (programs, session) = program();
     steps::arm(&said("MODE"), said("STEP").parse().expect("a number"));
-    let made = pair(&module, session, &said("LABEL"));
+    let made = programs.try_pair(session, &said("LABEL"));
     let steps = steps::disarm();
     println!("result {} {steps}", made.err().unwrap_or(CKR_OK));
-    check(call!(module, C_Finalize, null_mut())).expect("C_Finalize");
+    check(call!(programs.module, C_Finalize, null_mut())).expect("C_Finalize");
 }
 
 pub fn many_and_forking(hosts: &mut Hosts) {
