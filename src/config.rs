@@ -1,6 +1,6 @@
 //! Configuration file and environment, read once into one plain [`Config`].
 //!
-//! Every option is documented at its field; the README's table is checked against this file.
+//! Every option is documented at its field; the README's example is checked against this file.
 //! Order of search: the string given to C_Initialize, `STRONGROOM_CONFIG`,
 //! `$XDG_CONFIG_HOME/strongroom/config.toml` (default `~/.config`), `/etc/strongroom/config.toml`,
 //! else the defaults below: one slot, number 0, under `$XDG_DATA_HOME/strongroom/`.

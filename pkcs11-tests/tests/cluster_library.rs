@@ -44,6 +44,13 @@ fn program(config: &Path, threads: &str) -> Role {
     role
 }
 
+/// What a process has in memory, in MiB.
+fn memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    line.split_whitespace().nth(1).expect("KiB").parse::<u64>().expect("a number") / 1024
+}
+
 /// Makes a key there; how long it took.
 fn made(role: &mut Role, label: &str) -> Duration {
     let answer = role.ask(&format!("pair {label}"));
@@ -120,7 +127,9 @@ fn a_caller_survives_a_broken_line(hosts: &Hosts) {
 fn one_thread_after_the_other(hosts: &Hosts) {
     let config = hosts.alone(B, "");
     let mut first = program(&config, "allowed");
+    let before = memory(first.process());
     println!("C_Initialize, and a thread is connected after {:?}", kept_by(hosts, first.process()));
+    println!("memory of the program before and after: {before} and {} MiB", memory(first.process()));
     let blocked = u64::from_str_radix(&first.ask("blocked -"), 16).expect("a mask");
     let all = (1..32).filter(|signal| ![4, 5, 7, 8, 9, 11, 19, 31].contains(signal));
     assert!(all.into_iter().all(|signal| blocked & (1 << (signal - 1)) != 0), "{blocked:x}");
@@ -129,6 +138,7 @@ fn one_thread_after_the_other(hosts: &Hosts) {
     println!("a quorum write by the program's own thread: {:?}", median(times));
     let times: Vec<_> = (0..7).map(|n| made(&mut second, &format!("others-thread-{n}"))).collect();
     println!("a quorum write by another program's thread: {:?}", median(times));
+    println!("8 threads that make 5 pairs each: {}", second.ask("storm 8"));
     let user = hosts.user(A);
     soon("they are on A", || hosts.find(user, "others-thread-6").first().copied());
     hosts.pair(user, "for-b");
@@ -310,9 +320,13 @@ impl Program {
     }
 
     fn pair(&self, label: &str) -> CK_RV {
+        self.pair_by(self.session, label)
+    }
+
+    fn pair_by(&self, session: CK_SESSION_HANDLE, label: &str) -> CK_RV {
         let own = [yes(CKA_TOKEN), bytes(CKA_LABEL, label.as_bytes())];
         let public = [&own[..], &[bytes(CKA_EC_PARAMS, P256)]].concat();
-        let made = self.module().generate_pair(self.session, CKM_EC_KEY_PAIR_GEN, &public, &own);
+        let made = self.module().generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &own);
         made.err().unwrap_or(CKR_OK)
     }
 
@@ -326,6 +340,7 @@ impl Program {
                 let wanted = [bytes(CKA_LABEL, rest.as_bytes()), yes(CKA_PRIVATE)];
                 self.module().find(self.session, &wanted).expect("find").len().to_string()
             }
+            "storm" => self.storm(rest.parse().expect("a number")),
             "threads" => format!("{}:{}", tasks().0.len(), tasks().1 - self.before),
             "blocked" => blocked(),
             "sigpipe" => {
@@ -337,6 +352,21 @@ impl Program {
             "end" => self.end(rest),
             other => panic!("{other}?"),
         }
+    }
+
+    /// Pairs by so many threads at once: how long it took, and of the processor.
+    fn storm(&self, threads: usize) -> String {
+        let (begun, used) = (Instant::now(), processor());
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                scope.spawn(move || {
+                    let session = self.module().session(RW).expect("a session");
+                    let pair = |n| self.pair_by(session, &format!("storm-{thread}-{n}"));
+                    assert!((0..5).all(|n| pair(n) == CKR_OK));
+                });
+            }
+        });
+        format!("{:?},processor:{:?}", begun.elapsed(), processor() - used)
     }
 
     /// The child lives until it is killed.
@@ -369,6 +399,14 @@ impl Program {
         }
         std::process::exit(0)
     }
+}
+
+/// Processor time of this process so far.
+fn processor() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut now) };
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// The folders of our threads in /proc, and how many others there are.

@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 use std::fs::{File, OpenOptions};
+use std::os::fd::IntoRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -22,7 +23,17 @@ struct Held {
     /// A forked child inherits the list, and none of the locks.
     process: u32,
     is: (u64, u64),
-    _file: File,
+    file: Option<File>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A host that closes every descriptor may have given the number to a file of its own.
+        let ours = |file: &File| file.metadata().is_ok_and(|now| (now.dev(), now.ino()) == self.is);
+        if let Some(file) = self.file.take().filter(|file| !ours(file)) {
+            let _ = file.into_raw_fd();
+        }
+    }
 }
 
 /// Given free when dropped.
@@ -59,7 +70,7 @@ impl ProcessLock {
         }
         let is = file.metadata().map(|file| (file.dev(), file.ino())).map_err(|e| io(path, &e))?;
         let process = std::process::id();
-        held.push(Held { process, is, _file: file });
+        held.push(Held { process, is, file: Some(file) });
         Ok(Some(ProcessLock { process, is }))
     }
 

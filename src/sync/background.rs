@@ -126,9 +126,9 @@ pub fn forget_parents() {
 }
 
 /// Runs a part of the thread: a panic is logged and costs a pause.
-fn guarded(work: impl FnOnce() -> Result<Duration>) -> Option<Duration> {
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(pause)) => Some(pause),
+        Ok(Ok(done)) => Some(done),
         Ok(Err(_)) => None,
         Err(panic) => {
             // Dropping what was thrown could throw again.
@@ -155,17 +155,22 @@ impl Thread {
                     pause
                 }
                 None => {
+                    self.close();
                     after_failure = (after_failure * 2).min(LONGEST_PAUSE);
                     after_failure
                 }
             };
         }
-        let _ = guarded(|| {
-            self.token.close();
-            Ok(LOOK)
-        });
+        self.close();
         locked(&THREADS).retain(|thread| !std::ptr::eq(&**thread, self));
         self.tell(|state| state.ended = true);
+    }
+
+    fn close(&self) {
+        guarded(|| {
+            self.token.close();
+            Ok(())
+        });
     }
 
     /// Whether its state is so, at the latest by `until`.
@@ -191,8 +196,13 @@ impl Thread {
 
     /// Keeps the token in step if nobody else does, and returns how long to rest when that is over.
     fn attempt(&self) -> Result<Duration> {
-        let Some(cluster) = &self.token.config().cluster else { return Ok(LONGEST_PAUSE) };
-        if !self.token.is_made() {
+        let (Some(cluster), true) = (&self.token.config().cluster, self.token.is_made()) else {
+            return Ok(LOOK_AGAIN);
+        };
+        // The file first: another copy of this library in the process, which may not have it open, may not
+        // look at its locks either.
+        if self.token.peer()?.is_none() {
+            self.token.close();
             return Ok(LOOK_AGAIN);
         }
         let path = self.token.path();
@@ -200,18 +210,11 @@ impl Thread {
             return Ok(LOOK);
         }
         let Some(keeper) = Keeper::become_for(path)? else { return Ok(LOOK) };
-        let done = self.token.peer().and_then(|peer| {
-            if peer.is_none() {
-                return Ok(LOOK_AGAIN);
-            }
-            on_this_thread(async {
-                let stopped = std::pin::pin!(self.stopped());
-                keep(self.token, cluster, self, keeper, stopped).await
-            })??;
-            Ok(LOOK)
-        });
-        self.token.close();
-        done
+        on_this_thread(async {
+            let stopped = std::pin::pin!(self.stopped());
+            keep(self.token, cluster, self, keeper, stopped).await
+        })??;
+        Ok(LOOK)
     }
 }
 
@@ -240,7 +243,7 @@ mod tests {
     #[test]
     fn a_panic_and_an_error_cost_a_pause() {
         assert_eq!(guarded(|| Ok(LOOK)), Some(LOOK));
-        assert_eq!(guarded(|| Err(Error::DeviceError)), None);
-        assert_eq!(guarded(|| panic!("on purpose")), None);
+        assert_eq!(guarded::<()>(|| Err(Error::DeviceError)), None);
+        assert_eq!(guarded::<()>(|| panic!("on purpose")), None);
     }
 }

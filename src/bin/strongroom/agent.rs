@@ -4,6 +4,7 @@ use crate::Run;
 use crate::context::Context;
 use crate::output::{self, Answer, Failure, Outcome};
 use crate::peers::engine;
+use crate::service::{command_line, exec_start};
 use std::sync::atomic::{AtomicU8, Ordering};
 use strongroom::error::Error;
 use strongroom::sync;
@@ -25,7 +26,7 @@ pub struct Agent {
 impl Run for Agent {
     fn run(&self, context: &mut Context) -> Outcome {
         if self.print_unit {
-            return Ok(Answer::text(unit()));
+            return Ok(Answer::text(unit(context)));
         }
         let engine = engine(context)?;
         let token = context.ready_token()?;
@@ -92,13 +93,13 @@ impl sync::Agent for Service {
     }
 }
 
-fn unit() -> String {
-    let program = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/strongroom".into());
+/// For this host's configuration and slot, which a service finds as little as other programs do.
+fn unit(context: &Context) -> String {
     format!(
         "[Unit]\nDescription=Strongroom: keeps this host's token in step with its peers\n\
          After=network-online.target\nWants=network-online.target\n\n[Service]\nType=notify\n\
-         ExecStart={} agent\nRestart=always\nRestartSec=1\nNoNewPrivileges=yes\nProtectSystem=full\n\
+         ExecStart={}\nRestart=always\nRestartSec=1\nNoNewPrivileges=yes\nProtectSystem=full\n\
          PrivateTmp=yes\n\n[Install]\nWantedBy=multi-user.target\n",
-        program.display()
+        exec_start(&command_line(context, &["agent"]))
     )
 }
