@@ -155,7 +155,24 @@ fn one_thread_after_the_other(hosts: &Hosts) {
     // In the gap between two, the next write does not fail.
     first.kill();
     println!("the first write after a kill: {:?}", made(&mut second, "in-the-gap"));
-    second.end();
+    // Killed with changes in its hands: whoever waits takes them there, by a thread or alone.
+    let first = orphaned(hosts, second, program(&config, "allowed"), "by-its-thread");
+    let alone = program(&hosts.alone(B, "background = false"), "allowed");
+    orphaned(hosts, first, alone, "by-itself").end();
+}
+
+/// `waits` makes a key while whoever keeps B in step stands still, and is killed then.
+fn orphaned(hosts: &Hosts, keeps: Role, mut waits: Role, label: &str) -> Role {
+    kept_by(hosts, keeps.process());
+    send(keeps.process(), libc::SIGSTOP);
+    waits.begin(&format!("pair {label}"));
+    std::thread::sleep(Duration::from_millis(300));
+    let killed = Instant::now();
+    keeps.kill();
+    let answer = waits.answer();
+    println!("killed before it sent a change, which was sent {label} {:?} later", killed.elapsed());
+    assert!(answer.starts_with("0:"), "{answer}");
+    waits
 }
 
 /// What a process has open, as links of /proc.
@@ -208,9 +225,13 @@ fn a_child_shares_nothing_with_the_dead(hosts: &Hosts) {
     end(child);
 }
 
+fn send(process: u32, signal: i32) {
+    // SAFETY: to a process that this test or a role of it started, and that lives until we end it.
+    assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
+}
+
 fn end(child: u32) {
-    // SAFETY: a signal to a process that a role of ours forked, and that lives until we end it.
-    assert_eq!(unsafe { libc::kill(child as i32, libc::SIGKILL) }, 0);
+    send(child, libc::SIGKILL);
 }
 
 /// Reads an agent's words until one line holds this.

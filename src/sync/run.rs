@@ -22,7 +22,7 @@ const STATUS: Duration = Duration::from_secs(15);
 /// The longest pause between two attempts to reach etcd.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often an agent looks whether whoever is before it is gone.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// How long an agent waits for one that should make room before it says so: longer than it takes.
 const SHOULD_BE_GONE: Duration = Duration::from_secs(2);
 
