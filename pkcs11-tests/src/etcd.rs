@@ -141,9 +141,7 @@ impl Etcd {
 
     /// A snapshot of what is there now.
     pub fn save(&self, name: &str) {
-        let mut command = self.command(&["snapshot", "save", name], true);
-        command.env("ETCDCTL_ENDPOINTS", "").args(["--endpoints", &url(self.ports[0])]);
-        run(&mut command);
+        run(&mut self.command_to(&self.ports[..1], &["snapshot", "save", name], true));
     }
 
     /// Puts all members back to a snapshot, as its operator would: the cluster's id stays.
@@ -164,13 +162,18 @@ impl Etcd {
 
     /// The newest revision.
     pub fn revision(&self) -> i64 {
-        let said = self.control(&["get", "strongroom/", "--write-out=json"]).stdout;
-        let said: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
-        said["header"]["revision"].as_i64().expect("a revision")
+        let said = self.control(&["get", "strongroom/", "--write-out=fields"]).stdout;
+        let said = String::from_utf8(said).expect("text");
+        let revision = said.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
+        revision.expect("a revision").parse().expect("a number")
     }
 
     fn command(&self, words: &[&str], as_root: bool) -> Command {
-        let endpoints: Vec<String> = self.ports.iter().map(|port| url(*port)).collect();
+        self.command_to(&self.ports, words, as_root)
+    }
+
+    fn command_to(&self, ports: &[u16], words: &[&str], as_root: bool) -> Command {
+        let endpoints: Vec<String> = ports.iter().map(|port| url(*port)).collect();
         let mut command = Command::new("etcdctl");
         command.current_dir(&self.folder).env("ETCDCTL_API", "3").stdin(Stdio::null());
         command.args(["--endpoints", &endpoints.join(","), "--cacert", "ca.pem"]);

@@ -17,15 +17,18 @@ mod strikes;
 #[path = "cluster_faults/writers.rs"]
 mod writers;
 
-use hosts::Hosts;
+use hosts::{A, Hosts};
 use std::time::Instant;
 
-/// One cluster goes through all of it, so what one fault leaves behind meets the next.
+/// One cluster goes through all of it, so what one fault leaves behind meets the next. FAULT in the environment: only
+/// those with this in their name.
 #[test]
 fn a_cluster_survives() {
     let begun = Instant::now();
     let mut hosts = Hosts::with(&["--quota-backend-bytes", "25165824", "--max-txn-ops", "20000"]);
     println!("a cluster of three: {:?}", begun.elapsed());
+    let user = hosts.user(A);
+    hosts.pair(user, "constant");
     let faults: [(&str, fn(&mut Hosts)); 15] = [
         ("one-way partitions", partitions::one_way),
         ("flapping", partitions::flapping),
@@ -43,7 +46,8 @@ fn a_cluster_survives() {
         ("bad input", refused::bad_input),
         ("etcd full of foreign keys, and full", engine::full),
     ];
-    for (name, fault) in faults {
+    let wanted = std::env::var("FAULT").unwrap_or_default();
+    for (name, fault) in faults.into_iter().filter(|(name, _)| name.contains(&wanted)) {
         let begun = Instant::now();
         fault(&mut hosts);
         hosts.all_the_same();

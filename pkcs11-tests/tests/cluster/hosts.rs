@@ -171,6 +171,8 @@ impl Hosts {
     /// Starts it, and waits for nothing.
     pub fn begin_agent(&mut self, host: usize) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_of(host)).expect("log");
+        // What one that was killed said.
+        let _ = std::fs::remove_file(self.file(host).with_extension("sync"));
         let agent = self.command(host, &["agent"]).stderr(log).spawn().expect("agent");
         self.agents[host] = Some(agent);
     }

@@ -55,7 +55,7 @@ fn wrong_ways_to_etcd(hosts: &mut Hosts) {
         let said = hosts.cut_off(C);
         assert!(said.contains(why), "{changes:?}: {said}");
         let user = hosts.user(C);
-        assert_eq!(hosts.sign(user, hosts.find(user, "both")[0]), CKR_OK, "{changes:?}");
+        assert_eq!(hosts.sign(user, hosts.find(user, "constant")[0]), CKR_OK, "{changes:?}");
         hosts.kill_agent(C);
         hosts.config = own;
     }

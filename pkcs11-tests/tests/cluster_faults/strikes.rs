@@ -146,7 +146,7 @@ pub fn the_agent(hosts: &mut Hosts) {
                 return Some(false);
             }
             let there = hosts.user(B);
-            let all = hosts.keeper(C).expect("a keeper")["connected"] == true
+            let all = hosts.keeper(C).is_some_and(|said| said["connected"] == true)
                 && !hosts.find(there, &format!("{label}-sent")).is_empty()
                 && hosts.status(C)["pending"] == 0;
             all.then_some(true)
@@ -178,7 +178,7 @@ pub fn a_full_disk(hosts: &mut Hosts) {
     std::fs::write(&full, "").expect("a file");
     let user = hosts.user(A);
     hosts.pair(user, "no-room-on-c");
-    let key = hosts.find(user, "both")[0];
+    let key = hosts.find(user, "constant")[0];
     assert_eq!(hosts.set(user, key, &[bytes(CKA_ID, b"no room")]), CKR_OK);
     soon("C's agent notices", || hosts.log(C).contains("the disk is full").then_some(()));
     assert!(!hosts.is_dead(C));
