@@ -2,9 +2,8 @@
 //! are slots of one configuration, each with a token file, an agent and wires to etcd of its own.
 
 // What other tests of clusters use besides.
-#[allow(dead_code)]
 #[path = "cluster/hosts.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by several tests")]
 mod hosts;
 
 use cryptoki_sys::*;

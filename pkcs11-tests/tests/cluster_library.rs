@@ -96,6 +96,15 @@ fn the_caller_does_it_alone(hosts: &Hosts) {
     let user = hosts.user(A);
     soon("all are on A", || hosts.find(user, "alone-forbidden-6").first().copied());
     assert_eq!(hosts.find(user, "alone-allowed-6").len(), 1);
+    // Many at once: one after the other is the one who connects, and takes along what waits.
+    let patient = hosts.alone(B, "background = false\nquorum_timeout_ms = 30000");
+    let mut roles: Vec<_> = (0..6).map(|_| program(&patient, "allowed")).collect();
+    let begun = Instant::now();
+    roles.iter_mut().enumerate().for_each(|(n, role)| role.begin(&format!("pair crowd-{n}")));
+    let answers: Vec<_> = roles.iter_mut().map(Role::answer).collect();
+    println!("6 programs at once, each by itself: {:?}", begun.elapsed());
+    assert!(answers.iter().all(|answer| answer.starts_with("0:")), "{answers:?}");
+    roles.into_iter().for_each(Role::end);
     // Honest errors, as with an agent.
     hosts.wires[B].cut();
     let mut role = program(&never, "allowed");
@@ -207,6 +216,12 @@ fn a_child_shares_nothing_with_the_dead(hosts: &Hosts) {
     let ours = |link: &&String| link.contains("inotify") || link.contains(".sync");
     assert_eq!(inherited.iter().find(ours), None);
     made(&mut parent, "after-a-fork");
+    // While its thread takes what comes from A; each child uses what it inherited.
+    let user = hosts.user(A);
+    parent.begin("forks 60");
+    (0..20).for_each(|n| hosts.pair(user, &format!("while-b-forks-{n}")));
+    println!("60 forks, of a program whose thread takes 20 pairs: {} us", parent.answer());
+    soon("all have come", || (parent.ask("find while-b-forks-19") == "1").then_some(()));
     assert_eq!(lines(parent.process(), ports), 1, "the parent's goes on");
     // The child lives on, and holds no lock that its parent had.
     let other = program(&config, "allowed");
@@ -370,6 +385,7 @@ impl Program {
                 "done".into()
             }
             "fork" => self.fork(rest),
+            "forks" => self.forks(rest.parse().expect("a number")),
             "end" => self.end(rest),
             other => panic!("{other}?"),
         }
@@ -410,6 +426,29 @@ impl Program {
                 child.to_string()
             }
         }
+    }
+
+    /// Children that look for a key and end; one that is stuck is killed by its alarm. Microseconds.
+    fn forks(&self, times: usize) -> String {
+        let begun = Instant::now();
+        for _ in 0..times {
+            // SAFETY: as above; the child ends without the test program's own end.
+            match unsafe { libc::fork() } {
+                0 => unsafe {
+                    libc::alarm(20);
+                    let wanted = [bytes(CKA_LABEL, b"after-a-fork"), yes(CKA_PRIVATE)];
+                    let found = self.module().find(self.session, &wanted);
+                    libc::_exit(i32::from(found.map(|keys| keys.len()) != Ok(1)))
+                },
+                child => {
+                    let mut status = 0;
+                    // SAFETY: a child of ours, and room for its status.
+                    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                    assert_eq!(status, 0, "a child's own words, or its alarm");
+                }
+            }
+        }
+        begun.elapsed().as_micros().to_string()
     }
 
     fn end(&mut self, way: &str) -> ! {

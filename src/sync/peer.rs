@@ -2,7 +2,9 @@
 //! etcd is opened, its signature checked and its place compared before it touches the file.
 
 use super::engine::{Engine, Fault, Put, Seen};
-use super::etcd::{Header, KeyValue};
+use super::epochs::Progress;
+use super::etcd::KeyValue;
+use super::history::History;
 use super::merge::{Verdict, decide};
 use super::wire::{self, Places, Refusal, Signer};
 use super::witness::Witness;
@@ -10,7 +12,7 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
-use crate::store::{Change, Id, Kind, Position, RecordRow, Store};
+use crate::store::{Change, Header, Id, Kind, Position, RecordRow, Store};
 use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -19,8 +21,6 @@ use std::sync::Arc;
 const BATCH: usize = 64;
 /// Bytes in one; etcd's default limit is 1.5 MiB.
 const BATCH_BYTES: usize = 1 << 20;
-/// Records on a page of a range.
-const PAGE: i64 = 500;
 /// How often one record is sent again when others are faster.
 const TRIES: usize = 16;
 
@@ -32,17 +32,21 @@ pub struct Peer<'a> {
     pub signers: BTreeMap<Id, [u8; 32]>,
     pub places: Places,
     /// The revision at which etcd has a record, as far as is known here.
-    known: HashMap<Id, i64>,
+    pub(super) known: HashMap<Id, i64>,
     /// Records that etcd does not take, or that a stranger holds there.
     skipped: HashSet<Id>,
     /// A value by somebody who may become a member was left out: all is to be read again when one does.
     strangers: bool,
+    /// The same of a value of an epoch that is not known here.
+    later: bool,
     pub read_again: bool,
     /// Read up to here, the file may say less.
     pub position: Position,
     /// The newest value that is known to be in etcd; the file may have an older one.
-    witness: Option<Witness>,
+    pub(super) witness: Option<Witness>,
     pub condition: Condition,
+    pub(super) progress: Progress,
+    pub(super) history: History,
 }
 
 /// Why it cannot go on: this host, or the engine.
@@ -50,6 +54,10 @@ pub struct Peer<'a> {
 pub enum Stop {
     Host(Error),
     Engine(Fault),
+    /// An officer on another member took this host out of the cluster.
+    Removed,
+    /// The cluster is at the first of these epochs, and this host was given none after the second.
+    WrongEpoch(u32, u32),
 }
 
 impl std::fmt::Display for Stop {
@@ -57,6 +65,15 @@ impl std::fmt::Display for Stop {
         match self {
             Stop::Host(error) => write!(f, "{}", error.cause()),
             Stop::Engine(fault) => write!(f, "{fault}"),
+            Stop::Removed => write!(
+                f,
+                "this host was removed from the cluster: it serves on by itself, and nothing it writes reaches the others"
+            ),
+            Stop::WrongEpoch(theirs, ours) => write!(
+                f,
+                "wrong epoch: the cluster is at epoch {theirs}, and its key did not come to this host, which has epoch \
+                 {ours}; an officer on another member runs `strongroom cluster rotate`"
+            ),
         }
     }
 }
@@ -85,6 +102,9 @@ impl<'a> Peer<'a> {
     pub fn new(token: &'a Token, prefix: &str) -> Result<Peer<'a>> {
         let store = token.store()?;
         let none = || Error::ActionProhibited.because("this token is no member of a cluster");
+        if token.was_removed()? {
+            return Err(Error::ActionProhibited.because("this host was removed from its cluster"));
+        }
         let (id, key) = (store.peer()?.ok_or_else(none)?, appliance::signing_key(&store)?.ok_or_else(none)?);
         let signer = Signer { id, key };
         let signers = members::signers(token.members()?);
@@ -100,117 +120,23 @@ impl<'a> Peer<'a> {
             known: HashMap::new(),
             skipped: HashSet::new(),
             strangers: false,
+            later: false,
             read_again: false,
             condition,
+            progress: Progress::default(),
+            history: History::default(),
         })
     }
 
-    fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         self.token.write_from_peers((&self.store, self.signer.id), work)
     }
 
     /// Something that an operator should know of.
-    fn notice(&mut self, what: String) {
+    pub(super) fn notice(&mut self, what: String) {
         let what = printable(&what);
         log::warn!("cluster: {what}");
         self.condition.last_error = what;
-    }
-
-    /// Reads what etcd has (since the position; everything when it is nothing, or of another engine, or of a
-    /// state that etcd was put back from), takes it, and after everything sends what etcd lacks. `watch`: how
-    /// many of how many records are read.
-    pub async fn catch_up(
-        &mut self,
-        engine: &mut Engine,
-        watch: &mut dyn FnMut(u64, u64),
-    ) -> std::result::Result<(), Stop> {
-        let first = engine.all(&self.places.members()).await?;
-        let header = first.header.unwrap_or_default();
-        let (members, mut seen) = (first.kvs.len() as u64, HashSet::new());
-        let everything = self.must_read_everything(engine, &header).await?;
-        if everything {
-            (self.witness, self.position) = (None, Position::default());
-            self.known.clear();
-        }
-        self.take_page(first.kvs, &mut seen)?;
-        let count = self.read_pages(engine, header.revision, &mut seen, watch).await?;
-        if everything {
-            self.send_what_lacks(&seen)?;
-        } else if self.store.summary()?.1 > members + count + self.store.pending()? {
-            // Whoever deleted there was seen by nobody of us.
-            self.notice("etcd lacks records that it had: everything is compared".into());
-            self.read_again = true;
-        }
-        self.save(Position { engine: header.cluster_id, revision: header.revision })?;
-        Ok(())
-    }
-
-    async fn must_read_everything(
-        &mut self,
-        engine: &mut Engine,
-        now: &Header,
-    ) -> std::result::Result<bool, Stop> {
-        let Position { engine: id, revision } = self.position;
-        if std::mem::take(&mut self.read_again) || id != now.cluster_id || revision == 0 {
-            return Ok(true);
-        }
-        let holds = match &self.witness {
-            _ if revision > now.revision => false,
-            Some(witness) => witness.holds(engine).await?,
-            None => true,
-        };
-        if !holds {
-            self.notice("etcd is not as it was (put back, or long compacted): everything is compared".into());
-        }
-        Ok(!holds)
-    }
-
-    /// Takes what changed since the position, as it was at a revision; the number of records there.
-    async fn read_pages(
-        &mut self,
-        engine: &mut Engine,
-        revision: i64,
-        seen: &mut HashSet<Id>,
-        watch: &mut dyn FnMut(u64, u64),
-    ) -> std::result::Result<u64, Stop> {
-        let (prefix, mut from) = (self.places.records(), self.places.records());
-        // What came between the witness and the position is nothing of ours, unless etcd was put back.
-        let upto = self.witness.as_ref().map_or(i64::MAX, |witness| witness.revision);
-        let since = self.position.revision.min(upto) + 1;
-        let (mut read, mut more, mut limit, mut count) = (0, true, PAGE, None);
-        while more {
-            let page = match engine.changed((&prefix, &from), limit, since, revision).await {
-                Err(Fault::TooMuch) if limit > 1 => {
-                    limit = (limit / 8).max(1);
-                    continue;
-                }
-                page => page?,
-            };
-            count.get_or_insert(page.count as u64);
-            more = page.more;
-            if let Some(last) = page.kvs.last() {
-                from = [&last.key[..], &[0]].concat();
-            }
-            read += page.kvs.len() as u64;
-            watch(read, read - page.kvs.len() as u64 + page.count as u64);
-            self.take_page(page.kvs, seen)?;
-        }
-        Ok(count.unwrap_or_default())
-    }
-
-    fn take_page(&mut self, page: Vec<KeyValue>, seen: &mut HashSet<Id>) -> Result<()> {
-        seen.extend(page.iter().filter_map(|kv| self.places.id(&kv.key)));
-        let page = page.into_iter();
-        let page = page.map(|kv| Seen { key: kv.key, value: Some(kv.value), revision: kv.mod_revision });
-        self.take(page.collect())
-    }
-
-    fn send_what_lacks(&mut self, seen: &HashSet<Id>) -> Result<()> {
-        let lacks: Vec<Id> = self.store.all_ids()?.into_iter().filter(|id| !seen.contains(id)).collect();
-        if lacks.is_empty() {
-            return Ok(());
-        }
-        self.write(|change| lacks.iter().try_for_each(|id| change.send(*id)))
     }
 
     /// A value that is in etcd.
@@ -260,9 +186,18 @@ impl<'a> Peer<'a> {
                 // Those that follow may be by him.
                 self.admit(record.as_ref().ok());
             }
+            let turns = record.as_ref().is_ok_and(|whole| is_turn(&whole.record.header));
             news.push(Incoming { id, revision, record });
+            if turns {
+                // What follows may be of the new epoch, or by a host that is out.
+                self.apply(std::mem::take(&mut news))?;
+            }
         }
         self.refuse_nameless(&nameless);
+        self.apply(news)
+    }
+
+    fn apply(&mut self, news: Vec<Incoming>) -> Result<()> {
         if news.is_empty() {
             return Ok(());
         }
@@ -277,6 +212,13 @@ impl<'a> Peer<'a> {
             log::warn!("cluster: a change of {id} made here gave way to a peer's");
         }
         self.known.extend(news.iter().filter(|one| one.record.is_ok()).map(|one| (one.id, one.revision)));
+        if let Some(Incoming { id, record: Ok(last), .. }) = news.last() {
+            match last.record.header.kind {
+                Kind::Epoch => self.learn_epochs()?,
+                Kind::Gone if is_turn(&last.record.header) => self.expel(*id),
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -290,9 +232,32 @@ impl<'a> Peer<'a> {
         }
     }
 
+    /// Somebody else wrote where an epoch was to begin: when it is not good, it is written over.
+    pub(super) fn note_there(&mut self, key: &[u8], id: Id, there: Option<KeyValue>) {
+        let mut revision = 0;
+        if let Some(there) = there {
+            match wire::unpack_record(&self.store, &self.signers, (&self.places, key), &there.value) {
+                Ok(_) => return,
+                Err(refusal) => self.refuse(key, &refusal),
+            }
+            revision = there.mod_revision;
+        }
+        self.known.insert(id, revision);
+    }
+
+    /// What was left aside may be good now.
+    pub(super) fn look_again(&mut self) {
+        self.skipped.clear();
+        self.read_again |= std::mem::take(&mut self.later);
+    }
+
     fn refuse(&mut self, key: &[u8], refusal: &Refusal) {
         self.condition.refused += 1;
         self.strangers |= matches!(refusal, Refusal::Stranger(_));
+        if let Refusal::Later(epoch) = refusal {
+            self.later = true;
+            self.progress.missing = self.progress.missing.max(Some(*epoch));
+        }
         self.notice(format!("{} was refused: {refusal}", String::from_utf8_lossy(key)));
     }
 
@@ -331,6 +296,21 @@ impl<'a> Peer<'a> {
     }
 
     fn batch(&mut self) -> Result<Vec<RecordRow>> {
+        loop {
+            let batch = self.waiting()?;
+            let headers = batch.iter().map(|whole| whole.record.header);
+            let stale: Vec<Header> = headers.filter(|header| self.store.is_stale(header)).collect();
+            if stale.is_empty() {
+                return Ok(batch);
+            }
+            // Those who closed the earlier epoch could not open it.
+            self.write(|change| {
+                stale.iter().try_for_each(|header| change.seal_anew(header.kind, header.id))
+            })?;
+        }
+    }
+
+    fn waiting(&mut self) -> Result<Vec<RecordRow>> {
         let mut bytes = 0;
         let waiting = self.store.outgoing(BATCH + self.skipped.len())?;
         let waiting = waiting.into_iter().filter(|whole| !self.skipped.contains(&whole.record.header.id));
@@ -349,7 +329,7 @@ impl<'a> Peer<'a> {
         Ok(batch)
     }
 
-    fn packed(&self, whole: &RecordRow) -> Result<Put> {
+    pub(super) fn packed(&self, whole: &RecordRow) -> Result<Put> {
         let key = self.places.of(self.folder(whole), whole.record.header.id);
         let value = wire::pack(&self.store, &self.signer, &key, &wire::plain(whole))?;
         Ok(Put { key, value, since: self.known.get(&whole.record.header.id).copied().unwrap_or(0) })
@@ -370,6 +350,9 @@ impl<'a> Peer<'a> {
             batch.iter().try_for_each(|whole| change.sent(whole))
         })?;
         self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
+        if batch.iter().any(|whole| whole.record.header.kind == Kind::Gone) {
+            self.outdate(revision);
+        }
         Ok(())
     }
 
@@ -377,6 +360,10 @@ impl<'a> Peer<'a> {
     async fn send_one(&mut self, engine: &mut Engine, whole: RecordRow) -> std::result::Result<(), Stop> {
         let id = whole.record.header.id;
         for _ in 0..TRIES {
+            if self.store.is_stale(&whole.record.header) {
+                // An epoch began meanwhile: the next batch has it anew.
+                return Ok(());
+            }
             let put = self.packed(&whole)?;
             let (key, value) = (put.key.clone(), put.value.clone());
             match engine.swap(vec![put]).await {
@@ -415,7 +402,7 @@ impl<'a> Peer<'a> {
                 Ok(true)
             }
             // What nobody of us wrote is written over.
-            Err(refusal @ Refusal::Broken(_)) => {
+            Err(refusal @ (Refusal::Broken(_) | Refusal::Removed(_))) => {
                 self.refuse(key, &refusal);
                 self.known.insert(id, there.mod_revision);
                 Ok(false)
@@ -429,8 +416,13 @@ impl<'a> Peer<'a> {
     }
 }
 
+/// Whether a record changes who writes, or under what.
+fn is_turn(header: &Header) -> bool {
+    header.kind == Kind::Epoch || (header.kind == Kind::Gone && header.flags == Kind::Member as u32)
+}
+
 /// What is here of an id goes to the peers again.
-fn resend(change: &mut Change<'_>, id: Id) -> Result<()> {
+pub(super) fn resend(change: &mut Change<'_>, id: Id) -> Result<()> {
     if change.whole(id)?.is_some() { change.send(id) } else { Ok(()) }
 }
 
@@ -439,7 +431,7 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
     let Ok(theirs) = &incoming.record else {
         // Ours, if there is one, belongs in its place.
         return match incoming.record {
-            Err(Refusal::Broken(_)) => resend(change, id),
+            Err(Refusal::Broken(_) | Refusal::Removed(_)) => resend(change, id),
             _ => Ok(()),
         };
     };

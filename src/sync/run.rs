@@ -90,6 +90,7 @@ pub(super) async fn keep(
     keeper: Keeper,
     mut stopped: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<()> {
+    token.publish_receiving_key()?;
     let mut peer = Peer::new(token, &config.prefix)?;
     keeper.tell(&peer.condition)?;
     let doorbell = Doorbell::new(token.path())?;
@@ -110,12 +111,16 @@ pub(super) async fn keep(
                 peer.read_again |= fault == Fault::Compacted;
                 fault.to_string()
             }
+            stop @ (Stop::Removed | Stop::WrongEpoch(..)) => stop.to_string(),
         };
         peer.condition.connected = false;
         peer.condition.last_error = why;
         // On a full disk it cannot even say so, and goes on when there is room.
         let _ = keeper.tell(&peer.condition);
         agent.changed(false, &peer.condition.last_error);
+        if peer.progress.removed {
+            return Err(Error::ActionProhibited);
+        }
         pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
         tokio::select! {
             () = sleep(pause) => {}
@@ -152,7 +157,9 @@ impl<A: Agent> Round<'_, '_, A> {
         let mut pulse = tokio::time::interval(PULSE);
         loop {
             // A batch at a time: a host that writes without end must hear of the others, too.
+            peer.check_epoch()?;
             let more = peer.send(&mut engine).await?;
+            let turns = peer.turn(&mut engine).await?;
             if peer.read_again {
                 peer.catch_up(&mut engine, &mut |_, _| {}).await?;
                 continue;
@@ -174,11 +181,12 @@ impl<A: Agent> Round<'_, '_, A> {
                     peer.take(news)?;
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
-                () = std::future::ready(()), if more => {}
+                () = std::future::ready(()), if more || turns => {}
                 () = self.doorbell.rung() => {}
                 _ = pulse.tick() => {
                     let position = peer.position;
                     peer.save(position)?;
+                    peer.compact(&mut engine).await?;
                     status::tell(peer, &mut engine, &mut said, STATUS).await?;
                 }
             }

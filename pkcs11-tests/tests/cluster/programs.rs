@@ -24,6 +24,10 @@ impl Programs {
         self.try_pair(session, label).expect("a pair");
     }
 
+    pub fn create(&self, session: CK_SESSION_HANDLE, object: &[Attribute]) -> CK_OBJECT_HANDLE {
+        self.module.create(session, object).expect("an object")
+    }
+
     /// Private keys of a label.
     pub fn find(&self, session: CK_SESSION_HANDLE, label: &str) -> Vec<CK_OBJECT_HANDLE> {
         let wanted = [bytes(CKA_LABEL, label.as_bytes()), number(CKA_CLASS, CKO_PRIVATE_KEY)];
