@@ -9,8 +9,9 @@ use pkcs11_tests::wires::Way;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Which steps of the writer are struck: the whole takes minutes.
+/// Which steps of the writer are struck, and which of an agent: all of them take minutes.
 const EVERY: usize = 4;
+const EVERY_OF_AN_AGENT: usize = 11;
 
 /// What preloads `c/steps.c` for the files of a host.
 fn struck(hosts: &Hosts, host: usize, mode: &str, step: usize) -> Vec<(String, String)> {
@@ -124,19 +125,18 @@ fn held_write(
     writer.join().expect("the writer")
 }
 
-/// C's agent dies at each of its steps on the disk: it takes what others wrote, sends what C wrote, and notes both.
+/// C's agent dies at steps on the disk, later and later: it takes what others wrote, sends what C wrote, and notes both.
 pub fn the_agent(hosts: &mut Hosts) {
     hosts.stop_agent(C);
-    let mut step = 0;
+    let (mut step, mut before) = (1, Vec::new());
     loop {
-        step += 1;
         // Each dead one leaves its work to the next: to adopt, to destroy, to send.
         let label = format!("agent-{step}");
         let (here, there) = (hosts.user(A), hosts.user(C));
         hosts.pair(here, &format!("{label}-adopted"));
         hosts.pair(there, &format!("{label}-sent"));
-        if step > 1 {
-            let old = hosts.find(here, &format!("agent-{}-adopted", step - 1));
+        if let Some(last) = before.last() {
+            let old = hosts.find(here, &format!("agent-{last}-adopted"));
             assert_eq!(hosts.destroy(here, old[0]), CKR_OK);
         }
         hosts.environments[C] = struck(hosts, C, "kill", step);
@@ -154,15 +154,17 @@ pub fn the_agent(hosts: &mut Hosts) {
         if survived {
             break;
         }
+        before.push(step);
+        step += EVERY_OF_AN_AGENT;
     }
     hosts.environments[C].clear();
     hosts.kill_agent(C);
     hosts.start_agent(C);
     println!("  {step} steps");
-    assert!(step > 5);
+    assert!(before.len() > 2, "{before:?}");
     hosts.all_the_same();
     let there = hosts.user(C);
-    for before in 1..step {
+    for before in before {
         assert!(hosts.find(there, &format!("agent-{before}-adopted")).is_empty());
         assert_eq!(hosts.find(there, &format!("agent-{before}-sent")).len(), 1);
     }
