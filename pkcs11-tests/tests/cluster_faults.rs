@@ -20,6 +20,9 @@ mod writers;
 use hosts::{A, Hosts};
 use std::time::Instant;
 
+/// Its name, and what does it.
+type Fault = (&'static str, fn(&mut Hosts));
+
 /// One cluster goes through all of it, so what one fault leaves behind meets the next. FAULT in the environment: only
 /// those with this in their name.
 #[test]
@@ -29,7 +32,7 @@ fn a_cluster_survives() {
     println!("a cluster of three: {:?}", begun.elapsed());
     let user = hosts.user(A);
     hosts.pair(user, "constant");
-    let faults: [(&str, fn(&mut Hosts)); 15] = [
+    let faults: [Fault; 15] = [
         ("one-way partitions", partitions::one_way),
         ("flapping", partitions::flapping),
         ("members of etcd cut off", partitions::members_of_etcd),
