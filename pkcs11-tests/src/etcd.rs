@@ -101,12 +101,15 @@ impl Etcd {
         }
     }
 
+    /// Where its members answer, without wires.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect()
+    }
+
     fn command(&self, words: &[&str], as_root: bool) -> Command {
-        let endpoints: Vec<String> =
-            self.ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect();
         let mut command = Command::new("etcdctl");
         command.current_dir(&self.folder).env("ETCDCTL_API", "3").stdin(Stdio::null());
-        command.args(["--endpoints", &endpoints.join(","), "--cacert", "ca.pem"]);
+        command.args(["--endpoints", &self.endpoints().join(","), "--cacert", "ca.pem"]);
         command.args(["--cert", "host.pem", "--key", "host.key"]);
         if as_root {
             command.args(["--user", ROOT]);

@@ -151,6 +151,10 @@ impl Link {
         self.read_only
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn connect(&self) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let mode =
@@ -209,6 +213,18 @@ fn open_watched(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags_and_vfs(path, flags, vfs::name()?).map_err(sql)?;
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(sql)?;
     Ok(connection)
+}
+
+/// Whether each commit waits for the disk, or only for its place in the log's order: after a loss of power the
+/// last ones may be gone then, and with them all that came after.
+pub fn wait_for_disk(connection: &Connection, wait: bool) -> Result<()> {
+    connection.pragma_update(None, "synchronous", if wait { "FULL" } else { "NORMAL" }).map_err(sql)
+}
+
+/// Makes what was committed without waiting durable now.
+pub fn sync_log(connection: &Connection) -> Result<()> {
+    // Any commit that waits takes along all that lies before it in the log.
+    connection.execute("UPDATE meta SET value = value WHERE name = 'state'", []).map(drop).map_err(sql)
 }
 
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {

@@ -6,7 +6,7 @@
 
 use super::connection::{draft_of, io};
 use crate::error::{Error, Result};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, utimensat};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -61,6 +61,15 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Tells whoever keeps this token in step that a change for its peers was committed: the lock's file gets a new
+/// time, which `sync::doorbell` hears. Without one nobody listens. By its name: to open and close the file could
+/// give locks of this process free.
+pub(super) fn ring(token: &Path) {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    let _ = utimensat(CWD, lock_of(token), &times, AtFlags::empty());
 }
 
 /// How the one who keeps this token in step is doing; `None` when nobody is.

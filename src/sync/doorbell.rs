@@ -1,5 +1,6 @@
-//! Rings when any process of this host wrote to the token's file: by inotify on its folder, so that writers
-//! need to know nothing of it. Other files there ring it, too; who hears it looks into the outbox.
+//! Rings when any process of this host committed a change that the peers are to get (`store::keeper::ring`): by
+//! inotify on the folder of the token's file. Who hears it looks into the outbox. The writing itself must not
+//! ring: it comes before the commit, when there is nothing to be seen yet.
 
 use crate::error::{Error, Result};
 use rustix::fs::inotify;
@@ -19,7 +20,7 @@ impl Doorbell {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let bell = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC);
         let bell = bell.map_err(failed)?;
-        inotify::add_watch(&bell, folder.unwrap_or(Path::new(".")), inotify::WatchFlags::MODIFY)
+        inotify::add_watch(&bell, folder.unwrap_or(Path::new(".")), inotify::WatchFlags::ATTRIB)
             .map_err(failed)?;
         // Not a pipe, and read in the same way.
         Receiver::from_owned_fd_unchecked(bell).map(Doorbell).map_err(failed)

@@ -19,7 +19,7 @@ const BATCH: usize = 64;
 /// Bytes in one; etcd's default limit is 1.5 MiB.
 const BATCH_BYTES: usize = 1 << 20;
 /// Records on a page of a range.
-const PAGE: i64 = 500;
+const PAGE: i64 = 2_000;
 /// How often one record is sent again when others are faster.
 const TRIES: usize = 16;
 

@@ -17,7 +17,7 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Fate, Header, Id, Kind, RecordRow, Store, keeper};
+use crate::store::{BodyKey, Change, Commit, Fate, Header, Id, Kind, RecordRow, Store, keeper};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -266,7 +266,8 @@ impl Token {
         (store, peer): (&Store, Id),
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<T> {
-        let written = self.write_here(store, |change| {
+        // The peers have it, or get it again: nobody has to wait for the disk.
+        let written = self.write_here_as(store, Commit::InOrder, |change| {
             if change.peer_id() != Some(peer) {
                 return Err(Error::TokenNotRecognized.because("the token was initialised anew"));
             }
