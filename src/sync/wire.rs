@@ -6,7 +6,8 @@
 //! `join/` and `welcome/`.
 
 use crate::crypto::Secret;
-use crate::crypto::ed25519::{PrivateKey, PublicKey};
+use super::engine::Seen;
+use crate::crypto::ed25519::{PrivateKey, PublicKey, verify_all};
 use crate::error::Result;
 use crate::store::{Id, Kind, RecordRow, Store};
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ const SEALED: &str = "strongroom cluster";
 const SIGNED: &[u8] = b"strongroom cluster 1\n";
 /// Of a record.
 const FORM: u8 = 1;
-const SIGNER: usize = 16;
 const SIGNATURE: usize = 64;
+/// From so many on, signatures are cheaper together.
+const TOGETHER: usize = 4;
 
 /// Why a value is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +125,32 @@ pub fn plain(row: &RecordRow) -> Vec<u8> {
     [&[FORM][..], &row.encode()].concat()
 }
 
+/// A value's signer, signature, and what is sealed.
+fn parts(value: &[u8]) -> Option<(Id, &[u8; SIGNATURE], &[u8])> {
+    let (signer, rest) = value.split_first_chunk()?;
+    let (signature, sealed) = rest.split_first_chunk()?;
+    Some((Id(*signer), signature, sealed))
+}
+
+/// Which of these are signed by members that are known now, as far as that can be told of all at once; the
+/// others are to be looked at one by one.
+pub fn signed_together(token: Id, signers: &BTreeMap<Id, [u8; 32]>, seen: &[&Seen]) -> Vec<bool> {
+    let mut statements = Vec::new();
+    for (number, Seen { key, value, .. }) in seen.iter().enumerate() {
+        let Some((signer, signature, sealed)) = value.as_ref().and_then(|value| parts(value)) else { continue };
+        if let Some(public) = signers.get(&signer) {
+            statements.push((number, *public, statement(token, key, sealed), *signature));
+        }
+    }
+    let mut good = vec![false; seen.len()];
+    let signed: Vec<_> =
+        statements.iter().map(|(_, public, said, signature)| (*public, &said[..], *signature)).collect();
+    if signed.len() >= TOGETHER && verify_all(&signed) {
+        statements.iter().for_each(|(number, ..)| good[*number] = true);
+    }
+    good
+}
+
 /// What a member put there.
 pub fn unpack(
     store: &Store,
@@ -130,14 +158,25 @@ pub fn unpack(
     key: &[u8],
     value: &[u8],
 ) -> std::result::Result<Secret, Refusal> {
-    let short = Refusal::Broken("too short to be ours");
-    let (signer, rest) = value.split_first_chunk::<SIGNER>().ok_or(short.clone())?;
-    let (signature, sealed) = rest.split_at_checked(SIGNATURE).ok_or(short)?;
+    unpack_signed(store, signers, (key, false), value)
+}
+
+/// `signed`: `signed_together` said so.
+fn unpack_signed(
+    store: &Store,
+    signers: &BTreeMap<Id, [u8; 32]>,
+    (key, signed): (&[u8], bool),
+    value: &[u8],
+) -> std::result::Result<Secret, Refusal> {
+    let (signer, signature, sealed) = parts(value).ok_or(Refusal::Broken("too short to be ours"))?;
     // A foreigner's bytes do not open, either: that says more than an id that means nothing.
     let Some(plain) = store.open_for(SEALED, key, sealed) else {
         return Err(Refusal::Broken("altered, or not sealed by this cluster for this place"));
     };
-    let public = signers.get(&Id(*signer)).ok_or(Refusal::Stranger(Id(*signer)))?;
+    let public = signers.get(&signer).ok_or(Refusal::Stranger(signer))?;
+    if signed {
+        return Ok(plain);
+    }
     let verified = PublicKey::new(public)
         .and_then(|public| public.verify(&statement(store.token_id(), key, sealed), signature));
     verified.map_err(|_| Refusal::Broken("its signature is wrong"))?;
@@ -148,10 +187,20 @@ pub fn unpack(
 pub fn unpack_record(
     store: &Store,
     signers: &BTreeMap<Id, [u8; 32]>,
-    (places, key): (&Places, &[u8]),
+    place: (&Places, &[u8]),
     value: &[u8],
 ) -> std::result::Result<RecordRow, Refusal> {
-    let plain = unpack(store, signers, key, value)?;
+    unpack_signed_record(store, signers, (place.0, place.1, false), value)
+}
+
+/// `signed`: `signed_together` said so.
+pub fn unpack_signed_record(
+    store: &Store,
+    signers: &BTreeMap<Id, [u8; 32]>,
+    (places, key, signed): (&Places, &[u8], bool),
+    value: &[u8],
+) -> std::result::Result<RecordRow, Refusal> {
+    let plain = unpack_signed(store, signers, (key, signed), value)?;
     let whole = plain.split_first().filter(|(form, _)| **form == FORM);
     let whole = whole.and_then(|(_, row)| RecordRow::decode(row)).ok_or(Refusal::Newer)?;
     let (kind, id) = (whole.record.header.kind, whole.record.header.id);
@@ -217,6 +266,31 @@ mod tests {
         let other = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
         let foreign = pack(&other, &member, &key, &plain(&whole)).unwrap();
         assert!(matches!(take(&key, &foreign), Err(Refusal::Broken(_))));
+    }
+
+    #[test]
+    fn all_at_once_says_of_each_whether_it_is_signed() {
+        let ((one, first), (other, second), (stranger, _)) = (signer(1), signer(2), signer(3));
+        let (token, signers) = (Id([9; 16]), BTreeMap::from([(one.id, first), (other.id, second)]));
+        let seen = |signer: &Signer, number: u8| {
+            let (key, sealed, mut signature) = (vec![number], [number; 40], [0; SIGNATURE]);
+            signer.key.sign(&statement(token, &key, &sealed), &mut signature).unwrap();
+            let value = [&signer.id.0[..], &signature, &sealed].concat();
+            Seen { key, value: Some(value), revision: 1 }
+        };
+        let mut page = vec![seen(&one, 1), seen(&other, 2), seen(&stranger, 3), seen(&one, 4), seen(&other, 5)];
+        page.push(Seen { key: vec![6], value: None, revision: 1 });
+        page.push(Seen { key: vec![7], value: Some(vec![1; 70]), revision: 1 });
+        let say = |page: &[Seen]| signed_together(token, &signers, &page.iter().collect::<Vec<_>>());
+        assert_eq!(say(&page), [true, true, false, true, true, false, false]);
+        let few = page.split_off(3);
+        assert_eq!(say(&page), [false; 3], "too few to be worth it");
+        page.extend(few);
+        // One wrong one, and each is to be looked at.
+        if let Some(value) = &mut page[4].value {
+            value[90] ^= 1;
+        }
+        assert_eq!(say(&page), [false; 7]);
     }
 
     #[test]
