@@ -1,6 +1,6 @@
 //! Configuration file and environment, read once into one plain [`Config`].
 //!
-//! Every option is documented at its field; the README's table is checked against this file.
+//! Every option is documented at its field; the README's example is checked against this file.
 //! Order of search: the string given to C_Initialize, `STRONGROOM_CONFIG`,
 //! `$XDG_CONFIG_HOME/strongroom/config.toml` (default `~/.config`), `/etc/strongroom/config.toml`,
 //! else the defaults below: one slot, number 0, under `$XDG_DATA_HOME/strongroom/`.
@@ -81,6 +81,9 @@ pub struct ClusterConfig {
     pub durability: Durability,
     /// `quorum_timeout_ms`: how long a call waits for that majority, 100..=600000. Default 5000.
     pub quorum_timeout_ms: u64,
+    /// `background`: whether a thread of the program that loads the module keeps the token in step while no
+    /// agent does. Default true; never where the program forbids threads.
+    pub background: bool,
 }
 
 /// When a change is done.

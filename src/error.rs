@@ -247,7 +247,7 @@ codes! {
         "Check mechanism, hash and salt length; else take it for forged.";
     SignatureLenRange = CKR_SIGNATURE_LEN_RANGE:
         "The signature has the wrong length for the key.",
-        "ECDSA signatures are r and s one after the other here; a DER one must be taken apart first.";
+        "ECDSA signatures are r and s one after the other here; `strongroom crypto verify --signature-format der` takes one in DER.";
     SlotIdInvalid = CKR_SLOT_ID_INVALID:
         "There is no slot of this number.",
         "`strongroom slot list` shows them; the configuration numbers them (id = 0).";

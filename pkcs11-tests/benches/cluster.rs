@@ -11,12 +11,19 @@ mod hosts;
 #[path = "cluster/work.rs"]
 mod work;
 
-#[allow(dead_code)]
+// The client of src/sync, as it is.
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/descriptors.rs"]
+mod descriptors;
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/engine.rs"]
 mod engine;
 #[allow(dead_code)]
 #[path = "../../src/sync/etcd.rs"]
 mod etcd;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/line.rs"]
+mod line;
 
 /// What `engine` is told of the slot's configuration.
 mod config {

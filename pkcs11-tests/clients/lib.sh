@@ -49,7 +49,7 @@ needs() { # needs PACKAGE…: Debian packages
 }
 needs python3 # for free ports
 
-client() { # client PROGRAM VERSION WHAT: a row of the README's table of clients
+client() { # client PROGRAM VERSION WHAT: a row of the table in docs/clients.md
     echo "client: $1 | $2 | $3"
 }
 

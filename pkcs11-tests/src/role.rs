@@ -61,6 +61,10 @@ impl Role {
         self.ask(words).parse().expect("a number")
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("kill");

@@ -222,12 +222,14 @@ fn what_does_not_fit_stays_out() {
     }
     vault.write("blob", [&blob[..], &[0; 8]].concat());
     import("first", "aes");
+    assert_eq!(vault.keys(), before);
     // Past its last day.
     vault.write("blob", &blob);
     vault.said(&["key", "set-attribute", "first", "--name", "start-date", "--value", "2020-01-01"]);
     vault.said(&["key", "set-attribute", "first", "--name", "end-date", "--value", "2020-01-02"]);
+    let after = vault.keys();
     assert!(import("first", "aes").contains("ended on 2020-01-02"));
-    assert_eq!(vault.keys(), before);
+    assert_eq!(vault.keys(), after);
     // A transport key does nothing else.
     for words in [["sign", "sha256-rsa-pkcs"], ["decrypt", "rsa-pkcs-oaep"]] {
         let words = ["crypto", words[0], "-m", words[1], "--key-label", "second", "--data-path", "aes"];

@@ -71,6 +71,7 @@ struct FileCluster {
     prefix: Option<String>,
     durability: Option<Durability>,
     quorum_timeout_ms: Option<u64>,
+    background: Option<bool>,
 }
 
 impl FileCluster {
@@ -93,6 +94,7 @@ impl FileCluster {
             prefix: self.prefix.unwrap_or_else(|| "strongroom/".into()),
             durability: self.durability.unwrap_or(Durability::Quorum),
             quorum_timeout_ms: within("quorum_timeout_ms", self.quorum_timeout_ms, 5000, 100, 600_000)?,
+            background: self.background.unwrap_or(true),
         })
     }
 }

@@ -74,6 +74,7 @@ fn a_cluster_is_mutual_tls_and_quorum() {
         (cluster.durability, &*cluster.prefix, cluster.user),
         (Durability::Quorum, "strongroom/", None)
     );
+    assert!(cluster.background);
     for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1"] {
         assert!(parse(&format!("{text}{more}")).is_err(), "{more}");
     }
@@ -84,4 +85,26 @@ fn a_cluster_is_mutual_tls_and_quorum() {
 fn foreign_parameters_are_ignored() {
     assert_eq!(find(Some("configdir='sql:/nowhere' certPrefix=''")), find(None));
     assert_eq!(find(Some("config=/some/where.toml")), Some("/some/where.toml".into()));
+}
+
+/// The README's example is read as it stands, and names every option that there is.
+#[test]
+fn the_readme_shows_every_option() {
+    let readme = include_str!("../../README.md");
+    let blocks: String =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(parse(&blocks).unwrap().slots[0].cluster.is_some());
+    let mut options = 0;
+    for place in ["", "[[slot]]\n", "[slot.seal]\n", "[slot.kdf]\n", "[slot.cluster]\n"] {
+        let table = if place.starts_with("[slot.") { format!("[[slot]]\n{place}") } else { place.to_owned() };
+        // What is not known is answered with all that is.
+        let said = toml::from_str::<File>(&format!("{table}nonsense = 1")).err().unwrap().to_string();
+        let known = said.split("expected").nth(1).unwrap();
+        for option in known.split('`').skip(1).step_by(2) {
+            let shown = [format!("{option} = "), format!("[slot.{option}]"), format!("[[{option}]]")];
+            assert!(shown.iter().any(|shown| blocks.contains(shown)), "README has no {option} of {place:?}");
+            options += 1;
+        }
+    }
+    assert!(options > 25, "only {options} options seen");
 }

@@ -1,6 +1,7 @@
 //! C_Initialize and its like (PKCS#11 3.2 §5.4).
 
 use super::memory::{padded, read, string, write};
+use super::signals::Quiet;
 use super::{c_functions, early_c_functions, fork, trace};
 use crate::error::{Error, Result};
 use crate::session::Library;
@@ -12,11 +13,11 @@ pub const VERSION: CK_VERSION = CK_VERSION { major: 0, minor: 1 };
 /// The longest configuration string that C_Initialize takes.
 const LONGEST: usize = 4096;
 
-/// The configuration string of C_Initialize's arguments. Locks are our own whatever the flags and
-/// callbacks say; no thread is ever made.
-unsafe fn arguments(place: *const CK_C_INITIALIZE_ARGS) -> Result<Option<String>> {
+/// The configuration string of C_Initialize's arguments, and whether we may make threads. Locks are our own
+/// whatever the flags and callbacks say.
+unsafe fn arguments(place: *const CK_C_INITIALIZE_ARGS) -> Result<(Option<String>, bool)> {
     if place.is_null() {
-        return Ok(None);
+        return Ok((None, true));
     }
     // SAFETY: not NULL: the caller's structure.
     let given = unsafe { read(place)? };
@@ -35,14 +36,16 @@ unsafe fn arguments(place: *const CK_C_INITIALIZE_ARGS) -> Result<Option<String>
         let mutexes = if callbacks[0] { ", mutex functions" } else { "" };
         format!("flags {:#x}{mutexes}, {text:?}", given.flags)
     });
-    Ok(text)
+    Ok((text, given.flags & CKF_LIBRARY_CANT_CREATE_OS_THREADS == 0))
 }
 
 early_c_functions! {
     fn C_Initialize(pInitArgs: CK_VOID_PTR) {
-        let config = arguments(pInitArgs.cast())?;
+        let (config, threads) = arguments(pInitArgs.cast())?;
         fork::register();
-        Library::initialize(config.as_deref())
+        // A thread begins with the signals blocked that are blocked here.
+        let _quiet = Quiet::new();
+        Library::initialize(config.as_deref(), threads)
     }
 
     fn C_Finalize(pReserved: CK_VOID_PTR) {

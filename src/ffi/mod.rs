@@ -17,6 +17,7 @@ mod objects;
 mod operations;
 mod params;
 mod sessions;
+mod signals;
 mod tables;
 mod tokens;
 mod trace;

@@ -1,5 +1,5 @@
 //! Mechanisms: one const row each, one file per family. Everything that knows which mechanisms
-//! exist (C_GetMechanismList and Info, CKA_ALLOWED_MECHANISMS, the README table, the test matrix)
+//! exist (C_GetMechanismList and Info, CKA_ALLOWED_MECHANISMS, the page's table, the test matrix)
 //! reads these rows; there is no second list.
 //!
 //! To add a mechanism: a row in its family's file. To add a family: a file, a `mod` line, and a
@@ -138,7 +138,7 @@ macro_rules! row {
 }
 use row;
 
-/// Every family, in the order of the README's table.
+/// Every family, in the order of docs/mechanisms.md.
 pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("RSA", rsa::PLAIN_ROWS),
     ("RSA with a hash", rsa::HASHED_ROWS),

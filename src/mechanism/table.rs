@@ -1,4 +1,4 @@
-//! The table of mechanisms for the README and `strongroom mechanism list`.
+//! The table of mechanisms for docs/mechanisms.md and `strongroom mechanism list`.
 
 use super::{FAMILIES, Mechanism};
 use cryptoki_sys::*;
@@ -52,9 +52,9 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_readme_holds_the_table() {
-        let readme = include_str!("../../README.md");
-        let inner = readme
+    fn the_page_holds_the_table() {
+        let page = include_str!("../../docs/mechanisms.md");
+        let inner = page
             .split("<!-- mechanisms -->\n")
             .nth(1)
             .and_then(|rest| rest.split("<!-- /mechanisms -->").next());

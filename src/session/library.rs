@@ -7,6 +7,7 @@ use super::{logger, tracer};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
+use crate::sync::background;
 use crate::token::{Info, Login, Token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,17 +43,23 @@ static LIBRARY: Library = Library {
 impl Library {
     /// C_Initialize. `config`: the reserved string. `CryptokiAlreadyInitialized`, except once in a
     /// forked child, where it starts afresh: with its parent's configuration unless it names one,
-    /// because servers such as nginx empty the environment of their workers.
-    pub fn initialize(config: Option<&str>) -> Result<()> {
+    /// because servers such as nginx empty the environment of their workers. `threads`: the host allows
+    /// them; tokens in clusters get one each.
+    pub fn initialize(config: Option<&str>, threads: bool) -> Result<()> {
         Self::open(config.is_none(), || {
             let config = Config::load(config)?;
             logger::install(&config);
             tracer::install(&config);
             Ok(config)
-        })
+        })?;
+        if threads {
+            LIBRARY.slots.read().iter().for_each(|slot| background::start(slot.token.config()));
+        }
+        Ok(())
     }
 
-    /// As C_Initialize, for the command line, which reads the configuration and logs by itself.
+    /// As C_Initialize, for the command line, which reads the configuration and logs by itself, and does
+    /// not live long enough for a thread.
     pub fn initialize_with(config: Config) -> Result<()> {
         Self::open(false, || Ok(config))
     }
@@ -81,7 +88,7 @@ impl Library {
         Ok(())
     }
 
-    /// C_Finalize: wakes C_WaitForSlotEvent, wipes sessions and keys.
+    /// C_Finalize: ends our threads, wakes C_WaitForSlotEvent, wipes sessions and keys.
     pub fn finalize() -> Result<()> {
         let library = Library::current()?;
         let slots = {
@@ -89,6 +96,7 @@ impl Library {
             library.open.store(false, Ordering::Release);
             std::mem::take(&mut *slots)
         };
+        background::stop();
         library.forget_sessions();
         slots.iter().for_each(|slot| slot.close());
         library.finalized.fetch_add(1, Ordering::AcqRel);

@@ -7,6 +7,7 @@ use crate::config::SlotConfig;
 use crate::error::{Error, Result};
 use crate::lock::{MutexGuard, Rank, RwLock};
 use crate::object::Object;
+use crate::sync::CARRIER;
 use crate::token::{Access, Handle, Login, Role, Token};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub fn new(config: SlotConfig) -> Slot {
-        Slot::of(config.id, Token::new(config))
+        Slot::of(config.id, Token::new(config).carried_by(&CARRIER))
     }
 
     /// As new in a forked child: see [`Token::afresh`].

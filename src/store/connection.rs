@@ -151,10 +151,6 @@ impl Link {
         self.read_only
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn connect(&self) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let mode =

@@ -1,15 +1,15 @@
 //! Who keeps a token in step with its peers on this host: one process at a time, by a lock on a file beside
-//! the token's (`.sync-lock`), and what it says of itself in another (`.sync`, a line of JSON).
+//! the token's (`.sync-lock`), and what it says of itself in another (`.sync`, a line of JSON). An agent,
+//! which does so for good, holds a lock besides (`.sync-agent`): whoever else keeps the token in step leaves
+//! it to him.
 //!
-//! Both are advice between processes of one host. Nothing secret is in them, and whoever can write them could
-//! as well keep the token from its peers altogether.
+//! All of it is advice between processes of one host. Nothing secret is in it, and whoever can write these
+//! files could as well keep the token from its peers altogether.
 
 use super::connection::{draft_of, io};
+use super::process_lock::ProcessLock;
 use crate::error::{Error, Result};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, utimensat};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// How the one who keeps it in step is doing.
@@ -26,26 +26,37 @@ pub struct Condition {
 
 /// The lock; given free when dropped, and by the kernel when the process dies.
 pub struct Keeper {
-    _lock: File,
+    _lock: ProcessLock,
     path: PathBuf,
 }
 
-fn lock_of(token: &Path) -> PathBuf {
+/// That this process is the agent of its host; given free like [`Keeper`].
+pub struct Agent(#[allow(dead_code)] ProcessLock);
+
+/// The lock's file, which is the bell as well: see [`ring`].
+pub fn lock_of(token: &Path) -> PathBuf {
     token.with_extension("sync-lock")
 }
 
+/// Tells whoever keeps the token in step that there is something for the peers: by the time of the lock's
+/// file, which he watches. That the token's own files change tells him nothing: they do so before a commit
+/// can be seen, and not after it.
+pub fn ring(token: &Path) {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    // Nobody may ever have been there.
+    let _ = utimensat(CWD, lock_of(token), &times, AtFlags::empty());
+}
+
 impl Keeper {
-    /// `None` while another process is it.
+    /// `None` while somebody is it.
     pub fn become_for(token: &Path) -> Result<Option<Keeper>> {
-        let path = lock_of(token);
-        let mut options = OpenOptions::new();
-        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = lock.map_err(|e| io(&path, &e))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Keeper { _lock: lock, path: token.with_extension("sync") })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(e) => Err(io(&path, &e.into())),
-        }
+        let path = token.with_extension("sync");
+        let Some(lock) = ProcessLock::take(&lock_of(token))? else { return Ok(None) };
+        // What one that was killed said is true no more.
+        let _ = std::fs::remove_file(&path);
+        Ok(Some(Keeper { _lock: lock, path }))
     }
 
     /// Says how it is doing.
@@ -63,24 +74,30 @@ impl Drop for Keeper {
     }
 }
 
-/// Tells whoever keeps this token in step that a change for its peers was committed: the lock's file gets a new
-/// time, which `sync::doorbell` hears. Without one nobody listens. By its name: to open and close the file could
-/// give locks of this process free.
-pub(super) fn ring(token: &Path) {
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    let times = Timestamps { last_access: now, last_modification: now };
-    let _ = utimensat(CWD, lock_of(token), &times, AtFlags::empty());
+impl Agent {
+    /// `None` while another process is it.
+    pub fn become_for(token: &Path) -> Result<Option<Agent>> {
+        Ok(ProcessLock::take(&token.with_extension("sync-agent"))?.map(Agent))
+    }
 }
 
-/// How the one who keeps this token in step is doing; `None` when nobody is.
+/// Which process is this host's agent, or about to be.
+pub fn agent(token: &Path) -> Option<u32> {
+    ProcessLock::holder(&token.with_extension("sync-agent"))
+}
+
+/// Which process keeps this token in step.
+pub fn holder(token: &Path) -> Option<u32> {
+    ProcessLock::holder(&lock_of(token))
+}
+
+/// How the one who keeps this token in step is doing; `None` when nobody is. Who has not said anything yet is
+/// not connected, and knows no reason why.
 pub fn condition(token: &Path) -> Option<Condition> {
-    let lock = File::open(lock_of(token)).ok()?;
-    // Whoever asks holds the lock together with others who ask, and for a moment only.
-    if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
-        return None;
-    }
-    let said = std::fs::read(token.with_extension("sync")).ok()?;
-    serde_json::from_slice(&said).ok()
+    let pid = holder(token)?;
+    let said = std::fs::read(token.with_extension("sync")).ok();
+    let said = said.and_then(|said| serde_json::from_slice(&said).ok());
+    Some(said.unwrap_or(Condition { pid, ..Condition::default() }))
 }
 
 #[cfg(test)]
@@ -92,13 +109,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let token = folder.path().join("token.db");
         assert_eq!(condition(&token), None);
+        std::fs::write(token.with_extension("sync"), "{\"connected\":true}").unwrap();
         let keeper = Keeper::become_for(&token).unwrap().unwrap();
         assert!(Keeper::become_for(&token).unwrap().is_none());
+        let nothing = Condition { pid: std::process::id(), ..Condition::default() };
+        assert_eq!(condition(&token), Some(nothing), "of one that was killed");
         let said = Condition { pid: 7, connected: true, ..Condition::default() };
         keeper.tell(&said).unwrap();
         assert_eq!(condition(&token), Some(said));
         drop(keeper);
         assert_eq!(condition(&token), None);
         assert!(Keeper::become_for(&token).unwrap().is_some());
+    }
+
+    #[test]
+    fn there_is_one_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token.db");
+        assert_eq!(agent(&token), None);
+        let first = Agent::become_for(&token).unwrap().unwrap();
+        assert_eq!(agent(&token), Some(std::process::id()));
+        assert!(Agent::become_for(&token).unwrap().is_none());
+        drop(first);
+        assert_eq!(agent(&token), None);
     }
 }

@@ -15,6 +15,7 @@ pub mod keeper;
 mod local;
 mod log;
 mod opening;
+pub mod process_lock;
 mod provider;
 mod record;
 mod replica;
@@ -242,8 +243,7 @@ impl Store {
         self.write_as(Commit::Durable, work).map(|(result, _)| result)
     }
 
-    /// As `write`, with a commit of either kind; tells the records of it that the peers of a cluster are to get,
-    /// and whoever sends them.
+    /// As `write`, with a commit of either kind; tells the records of it that the peers of a cluster are to get.
     pub fn write_as<T>(
         &self,
         commit: Commit,
@@ -272,9 +272,6 @@ impl Store {
         if commit == Commit::InOrder && done.entered {
             // An audit log that somebody may have read does not go back.
             connection::sync_log(connection)?;
-        }
-        if !done.pending.is_empty() {
-            keeper::ring(self.link.path());
         }
         let mut proven = self.proven.lock();
         if *proven == Some(done.roots.0) {

@@ -44,11 +44,8 @@ pub(super) fn present(connection: &Connection, id: Id) -> Result<Option<Header>>
 /// `keys`: to compare the record with its element, unless that is still to be made.
 fn row_of(connection: &Connection, keys: Option<&Keys>, header: Header) -> Result<Option<RecordRow>> {
     let Some((record, element)) = select(connection, header.kind, header.id)? else { return Ok(None) };
-    let whole = RecordRow {
-        record,
-        keys: keys_of(connection, header.id)?,
-        terms: terms_of(connection, header.id)?,
-    };
+    let whole =
+        RecordRow { record, keys: keys_of(connection, header.id)?, terms: terms_of(connection, header.id)? };
     if let Some(keys) = keys {
         super::digest::check_element_of(keys, &whole, &element)?;
     }

@@ -2,6 +2,7 @@
 //! revisions, nothing of records.
 
 use super::etcd::*;
+use super::line::Dial;
 use crate::config::ClusterConfig;
 use std::path::Path;
 use std::time::Duration;
@@ -112,8 +113,7 @@ impl Engine {
             .and_then(|endpoint| endpoint.tls_config(tls))
             .map_err(broken)?
             .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .connect()
+            .connect_with_connector(Dial)
             .await
             .map_err(broken)?;
         let grpc = Grpc::new(channel).max_decoding_message_size(LARGEST);

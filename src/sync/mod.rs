@@ -3,25 +3,36 @@
 //! must hold.
 //!
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
-//! loop that does so for as long as a process is the one of its host, `join` lets new hosts in, `status` says
-//! how all of them do. `engine` and `etcd` are the client. Nothing here knows what a record means.
+//! loop that does so for as long as a process is the one of its host: an agent, or by `background` a program
+//! with the module; `carry` takes one change to the majority where nobody runs it. `join` lets new hosts in,
+//! `status` says how all of them do. `engine`, `etcd` and `line` are the client, `descriptors` what it has
+//! open. Nothing here knows what a record means.
 
+pub mod background;
+mod carry;
+pub mod descriptors;
 mod doorbell;
 mod engine;
 mod etcd;
 pub mod join;
+mod line;
 pub mod merge;
 mod peer;
 mod run;
 pub mod status;
 mod wire;
 
+pub use carry::CARRIER;
 pub use engine::Fault;
 pub use peer::Stop;
 pub use run::{Agent, run};
 
-/// The one thread on which everything here runs: the caller's.
-fn on_this_thread<T>(work: impl Future<Output = T>) -> crate::error::Result<T> {
+/// What everything here runs on: the caller's own thread.
+fn runtime() -> crate::error::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.map_err(|e| crate::error::Error::HostMemory.because(e))?.block_on(work))
+    runtime.map_err(|e| crate::error::Error::HostMemory.because(e))
+}
+
+fn on_this_thread<T>(work: impl Future<Output = T>) -> crate::error::Result<T> {
+    Ok(runtime()?.block_on(work))
 }

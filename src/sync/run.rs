@@ -7,10 +7,12 @@ use super::peer::{Peer, Stop};
 use super::{on_this_thread, status};
 use crate::config::ClusterConfig;
 use crate::error::{Error, Result};
-use crate::store::keeper::Keeper;
+use crate::store::keeper::{self, Keeper};
 use crate::token::Token;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::path::Path;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// How often the engine is asked whether it has a majority, when nothing else happens.
@@ -19,54 +21,106 @@ const PULSE: Duration = Duration::from_secs(1);
 const STATUS: Duration = Duration::from_secs(15);
 /// The longest pause between two attempts to reach etcd.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often an agent looks whether whoever is before it is gone.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long an agent waits for one that should make room before it says so: longer than it takes.
+const SHOULD_BE_GONE: Duration = Duration::from_secs(2);
 
 /// What a process that keeps a token in step is told, and says.
 pub trait Agent {
     /// Everything is read and etcd has a majority, or not any more, and why.
     fn changed(&self, connected: bool, why: &str);
+    /// It is not its turn yet, and why.
+    fn waits(&self, _why: &str) {}
     /// Ends when the process is to stop.
     fn stopped(&self) -> impl Future<Output = ()>;
 }
 
-/// Keeps a token in step on this thread until `agent` is stopped. `ActionProhibited`: the token is no member
-/// of a cluster. `CantLock`: another process of this host does it already.
-pub fn run(token: &Token, config: &ClusterConfig, agent: &impl Agent) -> Result<()> {
-    let mut peer = Peer::new(token, &config.prefix)?;
-    let taken = || Error::CantLock.because("another process of this host keeps this token in step");
-    let keeper = Keeper::become_for(token.path())?.ok_or_else(taken)?;
-    keeper.tell(&peer.condition)?;
+/// As this host's agent: keeps a token in step on this thread, for good, until `agent` is stopped. A program
+/// that did so until now makes room. `ActionProhibited`: the token is no member of a cluster. `CantLock`:
+/// another process is this host's agent; with `standby` it is waited for.
+pub fn run(token: &Token, config: &ClusterConfig, agent: &impl Agent, standby: bool) -> Result<()> {
+    let none = || Error::ActionProhibited.because("this token is no member of a cluster");
+    token.peer()?.ok_or_else(none)?;
     on_this_thread(async {
-        let doorbell = Doorbell::new(token.path())?;
         let mut stopped = std::pin::pin!(agent.stopped());
-        let mut pause = Duration::from_millis(100);
-        loop {
-            let mut round = Round { peer: &mut peer, keeper: &keeper, doorbell: &doorbell, agent, config };
-            let ended = tokio::select! {
-                ended = round.run() => ended,
-                () = &mut stopped => return Ok(()),
-            };
-            let was_connected = peer.condition.connected;
-            let why = match ended {
-                Stop::Host(Error::DeviceMemory) => "the disk is full".to_owned(),
-                Stop::Host(error) if peer.store.is_current().unwrap_or(false) => error.cause().to_owned(),
-                // Made anew: it is no member now.
-                Stop::Host(error) => return Err(error),
-                Stop::Engine(fault) => {
-                    peer.read_again |= fault == Fault::Compacted;
-                    fault.to_string()
-                }
-            };
-            peer.condition.connected = false;
-            peer.condition.last_error = why;
-            keeper.tell(&peer.condition)?;
-            agent.changed(false, &peer.condition.last_error);
-            pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = &mut stopped => return Ok(()),
-            }
-        }
+        let (_agent, keeper) = tokio::select! {
+            place = take_place(token.path(), agent, standby) => place?,
+            () = &mut stopped => return Ok(()),
+        };
+        keep(token, config, agent, keeper, stopped).await
     })?
+}
+
+/// The agent's two locks: first the one that makes others give the second free.
+async fn take_place(path: &Path, agent: &impl Agent, standby: bool) -> Result<(keeper::Agent, Keeper)> {
+    let mut said = false;
+    let place = loop {
+        if let Some(place) = keeper::Agent::become_for(path)? {
+            break place;
+        }
+        let other = keeper::agent(path).unwrap_or_default();
+        let why = format!("another agent, process {other}, keeps this token in step");
+        if !standby {
+            return Err(Error::CantLock.because(why));
+        }
+        if !std::mem::replace(&mut said, true) {
+            agent.waits(&format!("standing by: {why}"));
+        }
+        sleep(LOOK).await;
+    };
+    let (since, mut said) = (Instant::now(), false);
+    loop {
+        if let Some(keeper) = Keeper::become_for(path)? {
+            return Ok((place, keeper));
+        }
+        if since.elapsed() > SHOULD_BE_GONE && !std::mem::replace(&mut said, true) {
+            let other = keeper::holder(path).unwrap_or_default();
+            agent.waits(&format!("waiting for process {other}, which does not make room"));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Keeps a token in step until `stopped` ends.
+pub(super) async fn keep(
+    token: &Token,
+    config: &ClusterConfig,
+    agent: &impl Agent,
+    keeper: Keeper,
+    mut stopped: Pin<&mut impl Future<Output = ()>>,
+) -> Result<()> {
+    let mut peer = Peer::new(token, &config.prefix)?;
+    keeper.tell(&peer.condition)?;
+    let doorbell = Doorbell::new(token.path())?;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let mut round = Round { peer: &mut peer, keeper: &keeper, doorbell: &doorbell, agent, config };
+        let ended = tokio::select! {
+            ended = round.run() => ended,
+            () = &mut stopped => return Ok(()),
+        };
+        let was_connected = peer.condition.connected;
+        let why = match ended {
+            Stop::Host(Error::DeviceMemory) => "the disk is full".to_owned(),
+            Stop::Host(error) if peer.store.is_current().unwrap_or(false) => error.cause().to_owned(),
+            // Made anew: it is no member now.
+            Stop::Host(error) => return Err(error),
+            Stop::Engine(fault) => {
+                peer.read_again |= fault == Fault::Compacted;
+                fault.to_string()
+            }
+        };
+        peer.condition.connected = false;
+        peer.condition.last_error = why;
+        keeper.tell(&peer.condition)?;
+        agent.changed(false, &peer.condition.last_error);
+        pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = &mut stopped => return Ok(()),
+        }
+    }
 }
 
 /// From one connection to its end.

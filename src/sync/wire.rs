@@ -5,8 +5,8 @@
 //! configured prefix and the token's id: `m/ID` members, `r/ID` all other records; beside them `status/`,
 //! `join/` and `welcome/`.
 
-use crate::crypto::Secret;
 use super::engine::Seen;
+use crate::crypto::Secret;
 use crate::crypto::ed25519::{PrivateKey, PublicKey, verify_all};
 use crate::error::Result;
 use crate::store::{Id, Kind, RecordRow, Store};
@@ -137,7 +137,9 @@ fn parts(value: &[u8]) -> Option<(Id, &[u8; SIGNATURE], &[u8])> {
 pub fn signed_together(token: Id, signers: &BTreeMap<Id, [u8; 32]>, seen: &[&Seen]) -> Vec<bool> {
     let mut statements = Vec::new();
     for (number, Seen { key, value, .. }) in seen.iter().enumerate() {
-        let Some((signer, signature, sealed)) = value.as_ref().and_then(|value| parts(value)) else { continue };
+        let Some((signer, signature, sealed)) = value.as_ref().and_then(|value| parts(value)) else {
+            continue;
+        };
         if let Some(public) = signers.get(&signer) {
             statements.push((number, *public, statement(token, key, sealed), *signature));
         }
@@ -278,7 +280,8 @@ mod tests {
             let value = [&signer.id.0[..], &signature, &sealed].concat();
             Seen { key, value: Some(value), revision: 1 }
         };
-        let mut page = vec![seen(&one, 1), seen(&other, 2), seen(&stranger, 3), seen(&one, 4), seen(&other, 5)];
+        let mut page =
+            vec![seen(&one, 1), seen(&other, 2), seen(&stranger, 3), seen(&one, 4), seen(&other, 5)];
         page.push(Seen { key: vec![6], value: None, revision: 1 });
         page.push(Seen { key: vec![7], value: Some(vec![1; 70]), revision: 1 });
         let say = |page: &[Seen]| signed_together(token, &signers, &page.iter().collect::<Vec<_>>());

@@ -121,7 +121,7 @@ impl Token {
         if store.read_only() || store.local(ROW)?.is_some() {
             return Ok(());
         }
-        self.write(store, |change| {
+        self.write_own(store, |change| {
             if change.local(ROW)?.is_some() {
                 return Ok(());
             }

@@ -2,8 +2,8 @@
 //!
 //! password --Argon2id--> p; KEK = HKDF(p, token secret); U under KEK; data keys under U, and as HPKE
 //! ciphertexts to others' public keys where an object is shared or was given away. With reset
-//! policy `keeps`, U also lies under the token's reset key R, and R in an HPKE ciphertext to each
-//! officer; with `quorum` under a key of the user's own, of which each officer has a share.
+//! policy `keeps`, U of a user (not of an officer) also lies under the token's reset key R, and R in an HPKE
+//! ciphertext to each officer; with `quorum` under a key of the user's own, of which each officer has a share.
 
 use crate::config::KdfCost;
 use crate::crypto::aes::GcmKey;

@@ -1,5 +1,4 @@
-//! A token that is one of several: how it becomes a member of a cluster, who the others are, and when a
-//! change is done.
+//! A token that is one of several: how it becomes a member of a cluster, and who the others are.
 //!
 //! A member is a host by its identity (AU, `appliance`), whose key signs what it sends (`sync`). A new host asks with a [`JoinRequest`]; an officer on a member compares its
 //! fingerprint and answers with the seal key, the token's id and the members so far, in an HPKE ciphertext
@@ -11,15 +10,14 @@ use super::custody::still_good;
 use super::policy::{Operation, may_manage};
 use super::{Access, Token, appliance};
 use crate::audit::{Event, Note, hex};
-use crate::config::{Durability, SlotConfig};
+use crate::config::SlotConfig;
 use crate::crypto::ed25519::{PrivateKey, PublicKey};
 use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Commit, Fate, Header, Id, Kind, RecordRow, Store, keeper};
+use crate::store::{BodyKey, Change, Commit, Header, Id, Kind, RecordRow, Store};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 /// Fields of a member's record.
 const NAME: u64 = 1;
@@ -275,56 +273,6 @@ impl Token {
             work(change)
         });
         written.map(|(result, _)| result)
-    }
-
-    /// One transaction of a change that peers are to have: done when it is as durable as the configuration
-    /// says. `TokenWriteProtected`: there is no majority to be reached, and nothing was done.
-    /// `Pending`: it is done here, and no majority confirmed it in time. `FunctionFailed`: a peer was faster.
-    pub(super) fn write<T>(
-        &self,
-        store: &Store,
-        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let quorum = self.config.cluster.as_ref().filter(|cluster| cluster.durability == Durability::Quorum);
-        let Some(cluster) = quorum.filter(|_| store.peer().is_ok_and(|peer| peer.is_some())) else {
-            return self.write_here(store, work).map(|(result, _)| result);
-        };
-        let refused = |why: &str| {
-            Error::TokenWriteProtected
-                .because(format_args!("durability is quorum and {why}; nothing was changed"))
-        };
-        let now = keeper::condition(&self.config.path);
-        let (result, pending) = self.write_here(store, |change| {
-            let result = work(change)?;
-            match &now {
-                // The log alone is no news to the peers.
-                _ if !change.has_news() => Ok(result),
-                None => Err(refused("no `strongroom agent` runs on this host")),
-                Some(now) if !now.connected => Err(refused(&now.last_error)),
-                Some(_) => Ok(result),
-            }
-        })?;
-        self.wait_for_peers(store, &pending, Duration::from_millis(cluster.quorum_timeout_ms))?;
-        Ok(result)
-    }
-
-    fn wait_for_peers(&self, store: &Store, changed: &[Header], patience: Duration) -> Result<()> {
-        let since = Instant::now();
-        loop {
-            match store.fate(changed)? {
-                Fate::Sent => return Ok(()),
-                Fate::Overruled => {
-                    return Err(Error::FunctionFailed.because("another host changed the same first"));
-                }
-                Fate::Pending if since.elapsed() >= patience => {
-                    return Err(
-                        Error::Pending.because("kept here; the cluster's majority has not confirmed it")
-                    );
-                }
-                // Short beside the majority's own syncs.
-                Fate::Pending => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
     }
 }
 

@@ -19,6 +19,7 @@ mod objects;
 mod officers;
 pub mod policy;
 mod profile;
+pub mod quorum;
 mod renewal;
 mod reset;
 mod seal;
@@ -45,6 +46,7 @@ use audit::Repeats;
 use cryptoki_sys::*;
 use handles::Index;
 use login::Verifiers;
+use quorum::{ByOthers, Carrier};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -123,6 +125,7 @@ pub const MAX_PIN_LENGTH: usize = 255;
 /// The token in a slot, whether its file exists yet or not.
 pub struct Token {
     config: SlotConfig,
+    carrier: &'static dyn Carrier,
     store: RwLock<Option<Arc<Store>>>,
     verifiers: RwLock<Verifiers>,
     index: RwLock<Index>,
@@ -158,7 +161,7 @@ impl Token {
     /// As new in a forked child, of the same configuration. What was proved of passwords moves along:
     /// the workers of a web server need not stretch the same PIN one after the other.
     pub fn afresh(&self) -> Token {
-        let token = Token::new(self.config.clone());
+        let token = Token::new(self.config.clone()).carried_by(self.carrier);
         let proved = std::mem::take(&mut *self.verifiers.write());
         *token.verifiers.write() = proved;
         token
@@ -168,6 +171,7 @@ impl Token {
     pub fn new(config: SlotConfig) -> Token {
         Token {
             config,
+            carrier: &ByOthers,
             store: RwLock::new(Rank::Login, None),
             verifiers: RwLock::new(Rank::Login, Verifiers::default()),
             index: RwLock::new(Rank::TokenIndex, Index::new()),
@@ -176,6 +180,12 @@ impl Token {
             looked: AtomicU64::new(0),
             generation: AtomicU64::new(0),
         }
+    }
+
+    /// By whom changes get to the peers where nobody keeps the token in step.
+    pub fn carried_by(mut self, carrier: &'static dyn Carrier) -> Token {
+        self.carrier = carrier;
+        self
     }
 
     /// The open file; `TokenNotRecognized` when there is none or it cannot be used.
@@ -309,6 +319,11 @@ impl Token {
     /// Whether there is a file that holds a token, good or not.
     pub fn is_made(&self) -> bool {
         Store::exists(&self.config)
+    }
+
+    /// The slot's configuration.
+    pub fn config(&self) -> &SlotConfig {
+        &self.config
     }
 
     /// Where the token's file lies.

@@ -78,14 +78,14 @@ impl NewPassword {
         match (self.policy, user.role) {
             (ResetPolicy::Keeps, role) => {
                 let reset = self.reset.as_ref().ok_or(Error::GeneralError)?;
-                user.keys_for_reset = keys.wrap_for_reset(reset)?;
                 if role == Role::Officer {
-                    user.reset_key = UserKeys::give_reset_key(&keys.public, reset)?;
+                    give_reset_key(user, &keys.public, reset)
+                } else {
+                    user.keys_for_reset = keys.wrap_for_reset(reset)?;
+                    Ok(())
                 }
-                Ok(())
             }
             (ResetPolicy::Quorum { threshold }, Role::User) => reset::deal(change, user, keys, threshold),
-            // An officer owns nothing that would be worth keeping.
             (ResetPolicy::Quorum { .. }, Role::Officer) => {
                 user.part = Part::Given;
                 Ok(())
@@ -110,17 +110,18 @@ impl NewPassword {
     /// what the old ones opened is destroyed: those ids come along.
     fn keys_of(&self, change: &mut Change<'_>, officer: &Login, user: &User) -> Result<(UserKeys, Vec<Id>)> {
         let keys = match (self.policy, user.role, &self.reset) {
-            (ResetPolicy::Keeps, ..) if user.keys_for_reset.is_empty() => Err(reset::refused(
+            (ResetPolicy::Keeps, Role::User, _) if user.keys_for_reset.is_empty() => Err(reset::refused(
                 &user.name,
                 "came back from a backup, and no officer can reset this password",
             )),
-            (ResetPolicy::Keeps, _, Some(reset)) => {
+            (ResetPolicy::Keeps, Role::User, Some(reset)) => {
                 UserKeys::unwrap_for_reset(reset, &user.keys_for_reset, user.public)
                     .map_err(|_| Error::DeviceError.because("a user's keys do not open for reset"))
             }
-            (ResetPolicy::Keeps, _, None) => Err(Error::GeneralError),
+            (ResetPolicy::Keeps, Role::User, None) => Err(Error::GeneralError),
             (ResetPolicy::Quorum { threshold }, Role::User, _) => reset::collect(officer, user, threshold),
-            (ResetPolicy::Quorum { .. } | ResetPolicy::Destroys, ..) => {
+            // An officer owns nothing that would be worth keeping.
+            (_, Role::Officer | Role::Appliance, _) | (ResetPolicy::Destroys, ..) => {
                 return Ok((UserKeys::random()?, take_all(change, user.header.id)?));
             }
         };
@@ -161,6 +162,14 @@ pub(super) fn reset_key(change: &mut Change<'_>, officer: &Login) -> Result<Secr
     officer.keys.take_reset_key(&user.reset_key).map_err(|_| Error::UserNotLoggedIn)
 }
 
+/// The reset key for an officer of this public key. His own keys are not under it: whoever had it could keep
+/// them, and open with them the reset key that comes after it.
+pub(super) fn give_reset_key(officer: &mut User, public: &[u8; 32], reset: &Secret) -> Result<()> {
+    officer.keys_for_reset.clear();
+    officer.reset_key = UserKeys::give_reset_key(public, reset)?;
+    Ok(())
+}
+
 /// Before an officer is deleted: nothing that he may have kept opens what comes after him. With policy
 /// `keeps` the token gets a new reset key, and each user's keys are wrapped anew: with ten thousand users
 /// that takes seconds.
@@ -182,14 +191,16 @@ pub(super) fn part_with(
                 else {
                     continue;
                 };
-                let keys = UserKeys::unwrap_for_reset(&old, &user.keys_for_reset, user.public);
-                let Ok(keys) = keys else {
-                    log::warn!("{}'s keys did not open for reset before, and do not now", user.name);
-                    continue;
-                };
-                user.keys_for_reset = keys.wrap_for_reset(&new)?;
                 if user.role == Role::Officer {
-                    user.reset_key = UserKeys::give_reset_key(&user.public, &new)?;
+                    let public = user.public;
+                    give_reset_key(&mut user, &public, &new)?;
+                } else {
+                    let keys = UserKeys::unwrap_for_reset(&old, &user.keys_for_reset, user.public);
+                    let Ok(keys) = keys else {
+                        log::warn!("{}'s keys did not open for reset before, and do not now", user.name);
+                        continue;
+                    };
+                    user.keys_for_reset = keys.wrap_for_reset(&new)?;
                 }
                 user.save(change)?;
             }

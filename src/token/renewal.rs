@@ -11,7 +11,7 @@
 use super::cache::open_data_key;
 use super::custody::{self, lost_term};
 use super::keychain::{self, UserKeys};
-use super::officers::{own_field, reset_key};
+use super::officers::{give_reset_key, own_field, reset_key};
 use super::reset;
 use super::shareholders::{self, Part};
 use super::users::User;
@@ -43,7 +43,8 @@ pub fn own_password(
     user: &mut User,
     login: &Login,
 ) -> Result<Option<UserKeys>> {
-    let given = is_given(policy, user);
+    // In a token of before, other officers could keep an officer's keys, which lay under the reset key.
+    let given = is_given(policy, user) || (user.role == Role::Officer && !user.keys_for_reset.is_empty());
     let keys = if given { UserKeys::random()? } else { login.keys.clone() };
     let provided = match (policy, user.role) {
         (ResetPolicy::Keeps, _) if given => keep(change, user, login, &keys)?,
@@ -75,8 +76,7 @@ fn keep(change: &mut Change<'_>, user: &mut User, login: &Login, keys: &UserKeys
             log::warn!("{} has no reset key that opens, and keeps the keys of before", user.name);
             return Ok(false);
         };
-        user.keys_for_reset = keys.wrap_for_reset(&reset)?;
-        user.reset_key = UserKeys::give_reset_key(&keys.public, &reset)?;
+        give_reset_key(user, &keys.public, &reset)?;
         return Ok(true);
     }
     let (_, fields) = change.own_record()?;

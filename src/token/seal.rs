@@ -60,7 +60,7 @@ impl Token {
                 Error::ArgumentsBad.because(format_args!("this opens seal {} already", opened.number()))
             );
         }
-        self.write(&store, |change| {
+        self.write_own(&store, |change| {
             still_good(change, officer)?;
             let number = change.add_seal(&wrapping)?;
             change.audit(Some(officer), note(Event::SealAdded, number, wrapping.provider()))?;
@@ -79,7 +79,7 @@ impl Token {
         };
         let before = store.seals(in_use.as_ref())?;
         let provider = before.iter().find(|seal| seal.number == number).and_then(|seal| seal.provider);
-        self.write(&store, |change| {
+        self.write_own(&store, |change| {
             still_good(change, officer)?;
             change.remove_seal(number, in_use.as_ref(), &self.config.seal, force)?;
             let gone = Note::of(Event::SealRemoved).detail("seal", number);
@@ -98,7 +98,7 @@ impl Token {
         let new = new_passphrase.map(|words| passphrase(words.to_vec())).transpose()?;
         let rotation = Rotation::begin(self.seal_in_use(&store)?, &self.config.seal, new)?;
         let number = self.add_successor(officer, &store, &rotation)?;
-        let finished = self.write(&store, |change| {
+        let finished = self.write_own(&store, |change| {
             still_good(change, officer)?;
             let (number, removed) = rotation.finish(change, &self.config.seal, number)?;
             let note =
@@ -131,7 +131,7 @@ impl Token {
         if !rotation.exchanges() {
             return Ok(None);
         }
-        self.write(store, |change| {
+        self.write_own(store, |change| {
             still_good(change, officer)?;
             let number = rotation.add(change)?;
             let note =
@@ -153,7 +153,7 @@ impl Token {
         if rotation.may_be_in_place(&self.config.seal) {
             return;
         }
-        let _ = self.write(store, |change| {
+        let _ = self.write_own(store, |change| {
             change.remove_seal(number, None, &self.config.seal, true)?;
             change.audit(Some(officer), note(Event::SealRemoved, number, rotation.provider()))
         });

@@ -22,7 +22,7 @@ const PASSES: u64 = 5;
 /// The user's keys under the KEK.
 const KEYS: u64 = 6;
 const PUBLIC: u64 = 7;
-/// The user's keys under the reset key.
+/// The user's keys under the reset key; empty of officers.
 const KEYS_FOR_RESET: u64 = 8;
 /// An officer's copy of the reset key.
 const RESET_KEY: u64 = 9;

@@ -44,19 +44,22 @@ pub struct Hosts {
     sessions: Mutex<[CK_SESSION_HANDLE; 3]>,
 }
 
+/// A host as a slot; `more`: lines of [slot.cluster].
+fn slot(host: usize, id: usize, wires: &Wires, more: &str) -> String {
+    let endpoints: Vec<String> =
+        wires.ports.iter().map(|port| format!("\"https://127.0.0.1:{port}\"")).collect();
+    let durability = if host == C { "local" } else { "quorum" };
+    format!(
+        "[[slot]]\nid = {id}\npath = \"host-{host}/token.db\"\n[slot.kdf]\nmemory_kib = 8192\npasses = 1\n\
+         [slot.cluster]\nendpoints = [{}]\nca = \"ca.pem\"\ncertificate = \"host.pem\"\nkey = \"host.key\"\n\
+         user = \"{USER}\"\npassword_file = \"engine.pw\"\ndurability = \"{durability}\"\n{more}\n",
+        endpoints.join(", ")
+    )
+}
+
+/// All hosts, in one process that keeps none of them in step.
 fn configuration(wires: &[Wires]) -> String {
-    let slot = |(host, wires): (usize, &Wires)| {
-        let endpoints: Vec<String> =
-            wires.ports.iter().map(|port| format!("\"https://127.0.0.1:{port}\"")).collect();
-        let durability = if host == C { "local" } else { "quorum" };
-        format!(
-            "[[slot]]\nid = {host}\npath = \"host-{host}/token.db\"\n[slot.kdf]\nmemory_kib = 8192\npasses = 1\n\
-             [slot.cluster]\nendpoints = [{}]\nca = \"ca.pem\"\ncertificate = \"host.pem\"\nkey = \"host.key\"\n\
-             user = \"{USER}\"\npassword_file = \"engine.pw\"\ndurability = \"{durability}\"\n",
-            endpoints.join(", ")
-        )
-    };
-    wires.iter().enumerate().map(slot).collect()
+    wires.iter().enumerate().map(|(host, wires)| slot(host, host, wires, "background = false")).collect()
 }
 
 impl Hosts {
@@ -130,11 +133,27 @@ impl Hosts {
     }
 
     fn connected(&self, host: usize) {
+        soon("the agent is connected", || (self.keeper(host)?["connected"] == true).then_some(()));
+    }
+
+    /// A configuration with this host alone, as slot 0, for other processes on it.
+    pub fn alone(&self, host: usize, more: &str) -> PathBuf {
+        let name: String = more.chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = self.folder.path().join(format!("host-{host}-{name}.toml"));
+        std::fs::write(&path, slot(host, 0, &self.wires[host], more)).expect("configuration");
+        path
+    }
+
+    /// What whoever keeps a host in step says; `None`: nobody did, or was killed.
+    pub fn keeper(&self, host: usize) -> Option<Value> {
         let said = self.folder.path().join(format!("host-{host}/token.sync"));
-        soon("the agent is connected", || {
-            let said: Value = serde_json::from_slice(&std::fs::read(&said).ok()?).ok()?;
-            (said["connected"] == true).then_some(())
-        });
+        serde_json::from_slice(&std::fs::read(said).ok()?).ok()
+    }
+
+    /// Starts an agent that is no part of this: it has to be stopped by whoever starts it.
+    pub fn other_agent(&self, host: usize, words: &[&str]) -> Child {
+        let words = [&["agent"], words].concat();
+        self.command(host, &words).stderr(Stdio::piped()).spawn().expect("agent")
     }
 
     pub fn kill_agent(&mut self, host: usize) {

@@ -4,6 +4,7 @@ use crate::Run;
 use crate::context::Context;
 use crate::output::{self, Answer, Failure, Outcome};
 use crate::peers::engine;
+use crate::service::{command_line, exec_start};
 use std::sync::atomic::{AtomicU8, Ordering};
 use strongroom::error::Error;
 use strongroom::sync;
@@ -17,21 +18,24 @@ pub struct Agent {
     /// Print a unit file for systemd instead.
     #[arg(long)]
     print_unit: bool,
+    /// While another agent does so already, wait until it ends.
+    #[arg(long)]
+    standby: bool,
 }
 
 impl Run for Agent {
     fn run(&self, context: &mut Context) -> Outcome {
         if self.print_unit {
-            return Ok(Answer::text(unit()));
+            return Ok(Answer::text(unit(context)));
         }
         let engine = engine(context)?;
         let token = context.ready_token()?;
         output::log_at_once();
-        sync::run(token, &engine, &Service::default()).map_err(|error| match error {
+        sync::run(token, &engine, &Service::default(), self.standby).map_err(|error| match error {
             Error::ActionProhibited => Failure::new("This token is no member of a cluster.")
                 .next("`strongroom cluster init` makes it the first one, `cluster join` one of several."),
-            Error::CantLock => Failure::new("Another process of this host keeps this token in step already.")
-                .next("nothing; or stop that one first."),
+            Error::CantLock => Failure::new("Another agent keeps this token in step already.")
+                .next("nothing; or stop that one first; or --standby, to take over when it ends."),
             other => other.into(),
         })?;
         Ok(Answer::silence())
@@ -67,6 +71,13 @@ impl sync::Agent for Service {
         let _ = sd_notify::notify(&states);
     }
 
+    fn waits(&self, why: &str) {
+        eprintln!("strongroom agent: {why}");
+        // It runs as it should: whoever starts it need not wait.
+        let states = [sd_notify::NotifyState::Status(why), sd_notify::NotifyState::Ready];
+        let _ = sd_notify::notify(&states);
+    }
+
     async fn stopped(&self) {
         let (Ok(mut terminated), Ok(mut interrupted)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -82,13 +93,13 @@ impl sync::Agent for Service {
     }
 }
 
-fn unit() -> String {
-    let program = std::env::current_exe().unwrap_or_else(|_| "/usr/local/bin/strongroom".into());
+/// For this host's configuration and slot, which a service finds as little as other programs do.
+fn unit(context: &Context) -> String {
     format!(
         "[Unit]\nDescription=Strongroom: keeps this host's token in step with its peers\n\
          After=network-online.target\nWants=network-online.target\n\n[Service]\nType=notify\n\
-         ExecStart={} agent\nRestart=always\nRestartSec=1\nNoNewPrivileges=yes\nProtectSystem=full\n\
+         ExecStart={}\nRestart=always\nRestartSec=1\nNoNewPrivileges=yes\nProtectSystem=full\n\
          PrivateTmp=yes\n\n[Install]\nWantedBy=multi-user.target\n",
-        program.display()
+        exec_start(&command_line(context, &["agent"]))
     )
 }

@@ -53,7 +53,7 @@ pub enum Command {
     /// Sign the log and write it out as it is stored, for keeping elsewhere. Needs an officer.
     Export {
         /// A new file; without it standard output.
-        #[arg(long, visible_alias = "out")]
+        #[arg(long = "out", alias = "output", value_name = "FILE")]
         output: Option<PathBuf>,
         /// The first entry: one more than the last of an earlier export.
         #[arg(long, default_value_t = 1)]
@@ -64,10 +64,10 @@ pub enum Command {
         /// An exported file, instead of the token's own log.
         export: Option<PathBuf>,
         /// The public key for it (`audit key`), if the token is not at hand.
-        #[arg(long, requires = "export")]
+        #[arg(long = "audit-key", alias = "key", value_name = "FILE", requires = "export")]
         key: Option<PathBuf>,
         /// An earlier export: the token's log must go on from it.
-        #[arg(long, conflicts_with = "export")]
+        #[arg(long, value_name = "FILE", conflicts_with = "export")]
         against: Option<PathBuf>,
     },
     /// Remove old entries, up to a checkpoint, that an export has. Needs an officer.
@@ -154,7 +154,7 @@ fn prune(context: &mut Context, before: &str, exported: &Path) -> Outcome {
     let pruned = context.ready_token()?.audit_prune(officer.access(), &before, BufReader::new(file));
     let pruned = pruned.map_err(|error| match error {
         Error::ActionProhibited => Failure::new("The log stays as it is.")
-            .next("`strongroom audit export --output FILE` writes what can be removed then."),
+            .next("`strongroom audit export --out FILE` writes what can be removed then."),
         other => other.into(),
     })?;
     let sentence =

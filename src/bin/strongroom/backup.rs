@@ -40,7 +40,11 @@ pub enum Command {
     /// The backups in a folder. Needs no login.
     List {
         /// [default: the schedule's folder, or `backups` beside the token's file].
+        #[arg(long)]
         folder: Option<PathBuf>,
+        /// As --folder.
+        #[arg(hide = true, conflicts_with = "folder")]
+        place: Option<PathBuf>,
     },
     /// Open a backup to its end, check everything and count what is inside. Needs its secret, no login.
     Verify {
@@ -66,7 +70,7 @@ impl Run for Command {
             Command::Create { recipients, out, folder, .. } => {
                 create(context, recipients, out.as_deref(), folder.as_deref())
             }
-            Command::List { folder } => list(context, folder.as_deref()),
+            Command::List { folder, place } => list(context, folder.as_deref().or(place.as_deref())),
             Command::Verify { file, secret } => verify(context, file, secret),
             Command::Restore(restore) => restore.run(context),
             Command::Schedule(scheduling) => scheduling.run(context),
@@ -77,12 +81,28 @@ impl Run for Command {
 }
 
 /// Where a token's backups are when nobody says: the schedule's folder, or one beside its file.
-fn folder_of(token: &Token, folder: Option<&Path>) -> PathBuf {
+pub fn folder_of(token: &Token, folder: Option<&Path>) -> PathBuf {
     let beside = || token.path().with_file_name("backups");
     match folder {
         Some(folder) => folder.to_owned(),
         None => token.schedule().ok().flatten().map_or_else(beside, |schedule| schedule.folder),
     }
+}
+
+/// In a line, for `status`: what is scheduled, and when the last backup was made.
+pub fn described(token: &Token) -> Result<String, Error> {
+    let schedule = match token.schedule()? {
+        Some(schedule) => format!("every {} hours", schedule.every_hours),
+        None => "not scheduled".to_owned(),
+    };
+    let folder = folder_of(token, None);
+    // A folder that this user may not read is no reason against a status.
+    let last = match token.newest_backup(&folder) {
+        Ok(Some(file)) => format!("the last of {}", file.header.made),
+        Ok(None) => format!("none in {}", folder.display()),
+        Err(_) => format!("{} cannot be read", folder.display()),
+    };
+    Ok(format!("{schedule}; {last}"))
 }
 
 fn not_made(error: Error) -> Failure {
@@ -179,7 +199,17 @@ fn row(listed: Listed) -> Row {
 
 fn list(context: &mut Context, folder: Option<&Path>) -> Outcome {
     let token = context.token()?;
-    let folder = folder_of(token, folder);
+    let (named, folder) = (folder.is_some(), folder_of(token, folder));
+    if !folder.is_dir() {
+        return match named || token.schedule().is_ok_and(|schedule| schedule.is_some()) {
+            true => Err(Failure::new(format!("There is no folder {}.", folder.display()))
+                .next("name the one with the backups: --folder FOLDER.")),
+            false => Ok(Answer::done(
+                format!("No backups yet: there is no folder {}.", folder.display()),
+                json!({ "backups": [] }),
+            )),
+        };
+    }
     let mut progress = Progress::new("backups");
     let listed = token.list_backups(&folder, &mut |done, all| progress.at(done, all));
     progress.end();
@@ -188,13 +218,24 @@ fn list(context: &mut Context, folder: Option<&Path>) -> Outcome {
     Ok(Answer::rows("backups", listed.into_iter().map(row).collect()))
 }
 
-/// A backup that cannot be used; the reasons are in the library's log.
+/// A backup that cannot be used; the reasons are in the library's log. `done`: what became of it.
 fn unusable(file: &Path, error: Error, done: &str) -> Failure {
     let next = match error {
-        Error::EncryptedDataInvalid | Error::DeviceError => {
-            "take another backup (`strongroom backup list`), or the right passphrase or recovery key."
+        Error::PinIncorrect => {
+            let next = "give the passphrase of that day, or a recovery key that it was made for: `strongroom backup list` \
+                        shows for whom.";
+            return Failure::new(format!(
+                "{}: the backup is whole, and this secret does not open it.",
+                file.display()
+            ))
+            .next(next);
         }
-        Error::ArgumentsBad => "`strongroom backup list FOLDER` shows which files are backups, and of what.",
+        Error::EncryptedDataInvalid | Error::DeviceError => {
+            "take another backup: `strongroom backup list` shows which are good."
+        }
+        Error::ArgumentsBad => {
+            "`strongroom backup list --folder FOLDER` shows which files are backups, and of what."
+        }
         Error::ActionProhibited => "look at what is said above; --force does it all the same.",
         Error::DeviceMemory => "make room on the disk, and do it again.",
         other => other.remedy(),

@@ -21,6 +21,7 @@ use x509_parser::parse_x509_certificate;
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Certificates of PEM or DER files; one that belongs to a key of the token gets its CKA_ID.
+    #[command(override_usage = "strongroom certificate import <FILE>... [OPTIONS]")]
     Import {
         /// Files, or folders with files called .pem, .crt, .cer or .der.
         #[arg(required = true)]
@@ -37,7 +38,7 @@ pub enum Command {
         /// Its label or its id.
         certificate: String,
         /// [default: standard output]
-        #[arg(long, visible_alias = "out", value_name = "FILE")]
+        #[arg(long = "out", alias = "path", value_name = "FILE")]
         path: Option<PathBuf>,
     },
     /// Take one out of the token: by who brought it, or an officer.

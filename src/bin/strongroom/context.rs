@@ -12,6 +12,7 @@ use strongroom::token::{Access, Login, Role, Token};
 
 /// Options of every command.
 #[derive(clap::Args, Clone, Default)]
+#[command(next_help_heading = "Every command")]
 pub struct Options {
     /// The configuration file (default: as the library finds it).
     #[arg(long, global = true, value_name = "FILE")]

@@ -1,5 +1,7 @@
 //! `strongroom crypto`: a key's work on a text or a file, in the session's one life cycle.
 
+mod signature;
+
 use crate::Run;
 use crate::context::Context;
 use crate::mechanism::named;
@@ -9,24 +11,35 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cryptoki_sys::*;
 use serde_json::{Value as Json, json};
+use signature::Format;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use strongroom::audit;
+use strongroom::crypto::Curve;
 use strongroom::error::Error;
 use strongroom::mechanism::{Mechanism, Params};
-use strongroom::object::Value;
+use strongroom::object::{Template, Value};
 use strongroom::session::{Library, Output, Purpose};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Sign, or make a MAC.
-    Sign(Work),
+    Sign {
+        #[command(flatten)]
+        work: Work,
+        /// How an ECDSA signature is written.
+        #[arg(long, value_enum, default_value = "raw")]
+        signature_format: Format,
+    },
     /// Check a signature or a MAC.
     Verify {
         #[command(flatten)]
         work: Work,
+        /// How an ECDSA signature is written.
+        #[arg(long, value_enum, default_value = "raw")]
+        signature_format: Format,
         /// The signature in base64.
         #[arg(long, value_name = "BASE64", required_unless_present = "signature_path")]
         signature: Option<String>,
@@ -112,27 +125,48 @@ impl Data {
     }
 }
 
+fn searched(library: &Library, session: u64, template: Template) -> Result<Vec<u64>, Failure> {
+    library.find_init(session, template)?;
+    let found = library.find(session, usize::MAX)?;
+    library.find_final(session)?;
+    Ok(found)
+}
+
+/// A public key with the same numbers, if the token has one.
+fn other_half(library: &Library, session: u64, private: u64) -> Result<Option<u64>, Failure> {
+    let info = library.attributes(session, private, &[CKA_PUBLIC_KEY_INFO])?.pop();
+    let Some(Ok(info)) =
+        info.filter(|info| info.as_ref().is_ok_and(|info| info.bytes().is_some_and(|b| !b.is_empty())))
+    else {
+        return Ok(None);
+    };
+    let same = vec![(CKA_CLASS, Value::Ulong(CKO_PUBLIC_KEY)), (CKA_PUBLIC_KEY_INFO, info)];
+    Ok(searched(library, session, same)?.first().copied())
+}
+
 impl KeyChoice {
-    /// The handle of the one key that is meant, of a class that can do it.
+    /// The handle of the one key that is meant, of a class that can do it. Where a public key can, a private
+    /// one stands for its other half.
     fn find(&self, library: &Library, session: u64, classes: &[u64]) -> Result<u64, Failure> {
         let mut template = Vec::new();
         template.extend(self.key_id.clone().map(|Bytes(id)| (CKA_ID, Value::Bytes(id))));
         template.extend(self.key_label.clone().map(|label| (CKA_LABEL, Value::Bytes(label.into_bytes()))));
-        library.find_init(session, template)?;
-        let found = library.find(session, usize::MAX)?;
-        library.find_final(session)?;
-        let class = |handle: &u64| match library.attributes(session, *handle, &[CKA_CLASS]).as_deref() {
-            Ok([Ok(Value::Ulong(class))]) => Some(*class),
-            _ => None,
+        let of_class = |class: &u64| {
+            searched(library, session, [&template[..], &[(CKA_CLASS, Value::Ulong(*class))]].concat())
         };
-        let fit: Vec<u64> = found
-            .into_iter()
-            .filter(|key| class(key).is_some_and(|class| classes.contains(&class)))
-            .collect();
+        let mut fit = Vec::new();
+        for class in classes {
+            fit.extend(of_class(class)?);
+        }
+        if fit.is_empty() && classes.contains(&CKO_PUBLIC_KEY) {
+            for private in of_class(&CKO_PRIVATE_KEY)? {
+                fit.extend(other_half(library, session, private)?);
+            }
+        }
         match fit[..] {
             [key] => Ok(key),
             [] => Err(Failure::new("No key of yours that could do this has that label and id.")
-                .next("look at spelling and owner; an officer (CO) sees no private keys.")),
+                .next("`strongroom key list` shows what is yours or shared with you; an officer (CO) sees no private keys.")),
             _ => Err(Failure::new(format!("{} keys have that label and id.", fit.len()))
                 .next("say which one by --key-label and --key-id together.")),
         }
@@ -159,6 +193,7 @@ fn one_shot(library: &Library, session: u64, purpose: Purpose, input: &[u8]) -> 
 /// An operation that was started, and what it is to work on.
 struct Begun {
     session: u64,
+    key: u64,
     mechanism: &'static Mechanism,
     data: Vec<u8>,
     /// Stands before the ciphertext.
@@ -181,13 +216,39 @@ impl Work {
         };
         let key = self.key.find(library, session, &classes)?;
         library.start(session, purpose, mechanism, &mut started.params, Some(key))?;
-        Ok(Begun { session, mechanism, data, fresh_iv: started.fresh_iv })
+        Ok(Begun { session, key, mechanism, data, fresh_iv: started.fresh_iv })
     }
 
     /// Signs, encrypts or decrypts; `name` is the result's.
     fn run(&self, context: &mut Context, purpose: Purpose, name: &str) -> Outcome {
-        let Begun { session, mechanism, data, fresh_iv: mut result } = self.start(context, purpose)?;
+        let Begun { session, mechanism, data, fresh_iv: mut result, .. } = self.start(context, purpose)?;
         result.extend(one_shot(context.library()?, session, purpose, &data)?);
+        self.answer(mechanism, purpose, name, (result, ""))
+    }
+
+    fn sign(&self, context: &mut Context, format: Format) -> Outcome {
+        format.check(named(&self.mechanism)?)?;
+        let Begun { session, mechanism, data, .. } = self.start(context, Purpose::Sign)?;
+        let raw = one_shot(context.library()?, session, Purpose::Sign, &data)?;
+        let result = match (format, signature::is_ecdsa(mechanism)) {
+            (Format::Der, _) => (signature::to_der(&raw), ""),
+            (Format::Raw, true) => (
+                raw,
+                ": ECDSA's two numbers side by side, as PKCS#11 has them; for OpenSSL say --signature-format der",
+            ),
+            (Format::Raw, false) => (raw, ""),
+        };
+        self.answer(mechanism, Purpose::Sign, "signature", result)
+    }
+
+    /// The result, into a file or to the answer; `remark` is what to know of a file.
+    fn answer(
+        &self,
+        mechanism: &Mechanism,
+        purpose: Purpose,
+        name: &str,
+        (result, remark): (Vec<u8>, &str),
+    ) -> Outcome {
         let told =
             json!({ "key": self.key.told(), "mechanism": mechanism.name, name: STANDARD.encode(&result) });
         if let Some(path) = &self.out {
@@ -198,7 +259,7 @@ impl Work {
             })?;
             let (many, path) = (result.len(), path.display().to_string());
             return Ok(Answer::done(
-                format!("{many} bytes are in {path}."),
+                format!("{many} bytes are in {path}{remark}."),
                 json!({ "file": path, "bytes": many }),
             ));
         }
@@ -209,9 +270,35 @@ impl Work {
     }
 }
 
-fn verify(context: &mut Context, work: &Work, signature: &[u8]) -> Outcome {
-    let Begun { session, mechanism, data, .. } = work.start(context, Purpose::Verify)?;
-    match context.library()?.verify(session, &data, signature) {
+/// The curve of a key; of P-521 when it has none, which is the longest.
+fn curve(library: &Library, session: u64, key: u64) -> Curve {
+    let curve = match library.attributes(session, key, &[CKA_EC_PARAMS]).as_deref() {
+        Ok([Ok(Value::Bytes(params))]) => Curve::from_params(params),
+        _ => None,
+    };
+    curve.unwrap_or(Curve::P521)
+}
+
+fn verify(context: &mut Context, work: &Work, given: &[u8], format: Format) -> Outcome {
+    format.check(named(&work.mechanism)?)?;
+    let Begun { session, key, mechanism, data, .. } = work.start(context, Purpose::Verify)?;
+    let library = context.library()?;
+    let as_der = match signature::is_ecdsa(mechanism) {
+        true => signature::from_der(given, curve(library, session, key)),
+        false => None,
+    };
+    let signature = match format {
+        Format::Raw => given,
+        Format::Der => as_der.as_deref().ok_or_else(|| {
+            Failure::new("This is no ECDSA signature in DER of the key's curve.")
+                .next("leave --signature-format out for one as PKCS#11 has it.")
+        })?,
+    };
+    match library.verify(session, &data, signature) {
+        Err(Error::SignatureLenRange) if format == Format::Raw && as_der.is_some() => {
+            Err(Failure::new("This signature is in DER, and not as PKCS#11 has it.")
+                .next("say --signature-format der."))
+        }
         Ok(()) => Ok(Answer::done(
             "The signature is right.",
             json!({ "key": work.key.told(), "mechanism": mechanism.name, "valid": true }),
@@ -233,17 +320,17 @@ fn hash(context: &mut Context, mechanism: &str, data: &Data) -> Outcome {
 impl Run for Command {
     fn run(&self, context: &mut Context) -> Outcome {
         match self {
-            Command::Sign(work) => work.run(context, Purpose::Sign, "signature"),
+            Command::Sign { work, signature_format } => work.sign(context, *signature_format),
             Command::Encrypt(work) => work.run(context, Purpose::Encrypt, "ciphertext"),
             Command::Decrypt(work) => work.run(context, Purpose::Decrypt, "plaintext"),
             Command::Hash { mechanism, data } => hash(context, mechanism, data),
-            Command::Verify { work, signature, signature_path } => {
+            Command::Verify { work, signature, signature_path, signature_format } => {
                 let signature = match (signature, signature_path) {
                     (Some(text), _) => from_base64(text)?,
                     (None, Some(path)) => file(path)?,
                     (None, None) => return Err(Failure::usage("No signature was given.")),
                 };
-                verify(context, work, &signature)
+                verify(context, work, &signature, *signature_format)
             }
         }
     }

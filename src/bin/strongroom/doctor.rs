@@ -4,6 +4,7 @@
 mod clients;
 mod files;
 mod log;
+mod records;
 
 use crate::Run;
 use crate::context::Context;
@@ -11,7 +12,11 @@ use crate::output::{Answer, Failure, Outcome};
 use serde::Serialize;
 
 #[derive(clap::Args)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Do not read every record of the tokens' files, which takes as long as `verify`.
+    #[arg(long)]
+    quick: bool,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,7 +76,7 @@ impl Run for Doctor {
     fn run(&self, context: &mut Context) -> Outcome {
         let mut findings = vec![files::module(), files::configuration(context)];
         if context.config().is_ok() {
-            files::slots(context, &mut findings)?;
+            files::slots(context, self.quick, &mut findings)?;
             findings.extend(log::recent_errors(context)?);
         }
         findings.extend(clients::all());

@@ -8,7 +8,7 @@ use strongroom::error::Error;
 
 #[derive(clap::Args)]
 pub struct Explain {
-    /// CKR_PIN_INCORRECT, pin-incorrect, 0xa0 or 160; without it all codes.
+    /// CKR_PIN_INCORRECT, pin-incorrect, 0xa0, 160, or a part of a name; without it all codes.
     code: Option<String>,
 }
 
@@ -41,13 +41,32 @@ pub fn find(text: &str) -> Option<Error> {
         .copied()
 }
 
+/// A code in a line that fits a terminal better; what to do is said of one.
+#[derive(Serialize)]
+struct Line {
+    name: &'static str,
+    number: String,
+    meaning: &'static str,
+}
+
+fn all(errors: &[Error]) -> Answer {
+    let line = |error: &Error| {
+        let Row { name, number, meaning, .. } = Row::from(*error);
+        Line { name, number, meaning }
+    };
+    let rows = errors.iter().copied().map(Row::from).collect();
+    Answer::rows_for_people("codes", rows, errors.iter().map(line).collect())
+}
+
 impl Run for Explain {
     fn run(&self, _: &mut Context) -> Outcome {
-        let Some(code) = &self.code else {
-            return Ok(Answer::rows("codes", Error::ALL.iter().copied().map(Row::from).collect()));
-        };
+        let Some(code) = &self.code else { return Ok(all(Error::ALL)) };
+        let part = code.to_ascii_uppercase().replace('-', "_");
+        let named: Vec<Error> =
+            Error::ALL.iter().filter(|error| error.name().contains(&part)).copied().collect();
         match find(code) {
             Some(error) => Ok(Answer::record(Row::from(error))),
+            None if !named.is_empty() => Ok(all(&named)),
             None => Err(Failure::new(format!("Strongroom never answers {code}."))
                 .next("`strongroom explain` shows all it answers; the code may be of another module.")),
         }

@@ -13,7 +13,7 @@ mod lifecycle;
 
 use crate::Run;
 use crate::context::{Context, Person};
-use crate::output::{Answer, Failure, Outcome};
+use crate::output::{self, Answer, Failure, Outcome};
 use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
@@ -58,7 +58,7 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "pem")]
         encoding: FileEncoding,
         /// [default: standard output]
-        #[arg(long, visible_alias = "out", value_name = "FILE")]
+        #[arg(long = "out", alias = "path", value_name = "FILE")]
         path: Option<PathBuf>,
     },
     /// What a key is, whose, and who may use it.
@@ -70,18 +70,11 @@ pub enum Command {
         class: Option<u64>,
     },
     /// Let others use a key of yours; they can do nothing else with it.
-    Share {
-        key: String,
-        /// Users (CU).
-        #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
-        with: Vec<String>,
-    },
+    #[command(override_usage = "strongroom key share [OPTIONS] <KEY> <NAME>...")]
+    Share(Sharing),
     /// Take a key of yours away from others.
-    Unshare {
-        key: String,
-        #[arg(long, required = true, num_args = 1.., value_name = "NAME")]
-        with: Vec<String>,
-    },
+    #[command(override_usage = "strongroom key unshare [OPTIONS] <KEY> <NAME>...")]
+    Unshare(Sharing),
     /// Give a key of yours to another owner: it is yours no more.
     Transfer {
         key: String,
@@ -90,6 +83,25 @@ pub enum Command {
     },
     #[command(flatten)]
     Lifecycle(lifecycle::Command),
+}
+
+/// A key and users.
+#[derive(clap::Args)]
+pub struct Sharing {
+    /// The key's label or its id.
+    key: String,
+    /// Users (CU).
+    #[arg(value_name = "NAME", required_unless_present = "with")]
+    names: Vec<String>,
+    /// As the names above.
+    #[arg(long, hide = true, num_args = 1.., value_name = "NAME")]
+    with: Vec<String>,
+}
+
+impl Sharing {
+    fn names(&self) -> Vec<String> {
+        [&self.names[..], &self.with].concat()
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -131,15 +143,17 @@ impl Command {
             Command::GenerateFile { key, path, encoding: FileEncoding::Pem } => {
                 describe::export(token, &person, key, path.as_deref())
             }
-            Command::Share { key, with } => {
+            Command::Share(sharing) => {
+                let (key, names) = (&sharing.key, sharing.names());
                 let found = the_one(token, &person, key)?;
-                token.share(person.access(), found, with).map_err(|error| refused(error, key))?;
-                Ok(said(format!("{key} may be used by {}.", with.join(", ")), key, with))
+                token.share(person.access(), found, &names).map_err(|error| refused(error, key))?;
+                Ok(said(format!("{key} may be used by {}.", names.join(", ")), key, &names))
             }
-            Command::Unshare { key, with } => {
+            Command::Unshare(sharing) => {
+                let (key, names) = (&sharing.key, sharing.names());
                 let found = the_one(token, &person, key)?;
-                token.unshare(person.access(), found, with).map_err(|error| refused(error, key))?;
-                Ok(said(format!("{key} can be used no more by {}.", with.join(", ")), key, with))
+                token.unshare(person.access(), found, &names).map_err(|error| refused(error, key))?;
+                Ok(said(format!("{key} can be used no more by {}.", names.join(", ")), key, &names))
             }
             Command::Transfer { key, to } => {
                 let found = the_one(token, &person, key)?;
@@ -161,7 +175,8 @@ fn refused(error: Error, key: &str) -> Failure {
             Failure::new(format!("Only the owner of {key} may do that; nothing was changed."))
                 .next("`strongroom key list` shows whose it is.")
         }
-        Error::ArgumentsBad => Failure::new("Nothing was changed."),
+        Error::ArgumentsBad | Error::AttributeValueInvalid => Failure::new("Nothing was changed.")
+            .next("`strongroom user list` shows everyone; keys are for crypto users (CU)."),
         other => other.into(),
     }
 }
@@ -193,11 +208,38 @@ fn find_one(token: &Token, person: &Person, key: &str, classes: &[u64]) -> Resul
         CLASSES.iter().filter(|(_, class)| classes.contains(class)).map(|(word, _)| *word).collect();
     match found[..] {
         [one] => Ok(one),
-        [] => Err(Failure::new(format!("There is no {} key {key} that you can see.", words.join(" or ")))
-            .next("`strongroom key list` shows what is yours and what is shared with you.")),
+        [] => {
+            let half = !classes.contains(&CKO_PUBLIC_KEY)
+                && !called(token, person, key, &[CKO_PUBLIC_KEY])?.is_empty();
+            let next = match half {
+                true => "a public key is called so: `key info` and `key delete` take --class public.",
+                false => "`strongroom key list` shows what is yours and what is shared with you.",
+            };
+            Err(Failure::new(format!("There is no {} key {key} that you can see.", words.join(" or ")))
+                .next(next))
+        }
         _ => Err(Failure::new(format!("{} keys are called {key}.", found.len()))
             .next("name one by its id: `strongroom key list`.")),
     }
+}
+
+/// Says so when a label is not one key's alone. That is no mistake in PKCS#11, so nothing is refused; but a
+/// program that searches by the label takes either key.
+pub fn tell_namesakes(token: &Token, person: &Person, label: &str) -> Result<(), Failure> {
+    for (classes, word) in [(&[CKO_PRIVATE_KEY, CKO_SECRET_KEY][..], ""), (&[CKO_PUBLIC_KEY], "public ")] {
+        let mut many = 0;
+        for class in classes {
+            let terms = vec![generate::text(CKA_LABEL, label), (CKA_CLASS, Value::Ulong(*class))];
+            many += token.find(person.access(), &terms)?.len();
+        }
+        if many > 1 {
+            output::notice(format!(
+                "{many} {word}keys are called {label} now; programs that search by label take any of them. \
+                 `strongroom key list` shows their ids."
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]

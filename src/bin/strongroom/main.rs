@@ -28,6 +28,7 @@ mod pem;
 mod progress;
 mod reset;
 mod seal;
+mod service;
 mod slot;
 mod token;
 mod user;

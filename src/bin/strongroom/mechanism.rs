@@ -10,7 +10,7 @@ use strongroom::mechanism::{Mechanism, all, table};
 pub enum Command {
     /// Every mechanism and what it can do.
     List {
-        /// As the table of the README.
+        /// As the table of docs/mechanisms.md.
         #[arg(long)]
         markdown: bool,
     },

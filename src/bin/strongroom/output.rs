@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 use strongroom::error::{Error, printable};
 
 pub type Outcome = Result<Answer, Failure>;
@@ -28,6 +29,12 @@ enum Shape {
     Bytes(Vec<u8>),
     /// Nothing at all, in either form.
     Silence,
+}
+
+/// Seconds since 1970 as RFC 3339, UTC.
+pub fn moment(seconds: u64) -> String {
+    let at = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
+    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 fn data(value: impl Serialize) -> Value {
@@ -232,13 +239,13 @@ pub fn show(outcome: &Outcome, json: bool) -> ExitCode {
     let reasons = reasons();
     match outcome {
         Ok(answer) => {
-            for reason in reasons {
-                eprintln!("strongroom: {reason}");
-            }
             let silent = matches!(answer.shape, Shape::Silence);
             match json && !silent {
                 true => print(format!("{}\n", json!({ "error_code": 0, "data": answer.data })).as_bytes()),
                 false => print(&answer.for_people()),
+            }
+            for reason in reasons {
+                eprintln!("strongroom: {reason}");
             }
             ExitCode::SUCCESS
         }
@@ -282,6 +289,11 @@ static AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 pub fn log_at_once() {
     AT_ONCE.store(true, Ordering::Relaxed);
+}
+
+/// For people, beside an answer that stands for itself: on standard error.
+pub fn notice(text: String) {
+    REASONS.lock().unwrap_or_else(|held| held.into_inner()).push(text);
 }
 
 /// What was logged since the last time.

@@ -3,7 +3,7 @@
 
 use crate::Run;
 use crate::context::Context;
-use crate::output::{Answer, Outcome};
+use crate::output::{Answer, Outcome, moment};
 use crate::user::words;
 use serde::Serialize;
 use serde_json::json;
@@ -74,8 +74,8 @@ struct Row {
     asked_by: String,
     approved_by: Vec<String>,
     needed: u32,
-    /// Seconds since 1970.
-    expires: u64,
+    /// RFC 3339, UTC.
+    expires: String,
 }
 
 fn list(context: &mut Context) -> Outcome {
@@ -86,7 +86,7 @@ fn list(context: &mut Context) -> Outcome {
         asked_by: reset.officer,
         approved_by: reset.approved,
         needed: reset.needed,
-        expires: reset.expires,
+        expires: moment(reset.expires),
     });
     Ok(Answer::rows("resets", resets.collect()))
 }

@@ -2,14 +2,13 @@
 
 use crate::Run;
 use crate::context::Context;
-use crate::output::{Answer, Failure, Outcome};
+use crate::output::{Answer, Failure, Outcome, moment};
 use crate::token::seal as described;
 use crate::user::words;
 use serde::Serialize;
 use serde_json::json;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 use strongroom::config::{PassphraseSource, SealConfig};
 use strongroom::crypto::Secret;
 use strongroom::error::Error;
@@ -116,10 +115,7 @@ fn status(context: &mut Context) -> Outcome {
     let rows = context.ready_token()?.seals()?.into_iter().map(|seal| Row {
         number: seal.number,
         provider: seal.provider.map_or("", |provider| provider.name()),
-        made: seal.made.map_or(String::new(), |at| {
-            let at = UNIX_EPOCH.checked_add(Duration::from_secs(at)).unwrap_or(UNIX_EPOCH);
-            humantime::format_rfc3339_seconds(at).to_string()
-        }),
+        made: seal.made.map_or(String::new(), moment),
         state: said(seal.state),
         key: if seal.state == SealState::InUse { place(&config) } else { String::new() },
     });
@@ -134,6 +130,9 @@ fn add(context: &mut Context, config: &SealConfig) -> Outcome {
             Error::ActionProhibited | Error::ArgumentsBad => {
                 failure.next("`strongroom seal status` shows those there are.")
             }
+            // Not of the token, which is open, but of what the new seal was to be made from.
+            Error::TokenNotRecognized => Failure::new("No seal was added; nothing was changed.")
+                .next("name a file with a passphrase, a key file or a credential that you can read."),
             _ => failure,
         }
     })?;

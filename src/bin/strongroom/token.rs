@@ -4,7 +4,7 @@ use crate::Run;
 use crate::context::{Context, unusable};
 use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
-use crate::reset;
+use crate::{backup, reset};
 use serde::Serialize;
 use serde_json::json;
 use strongroom::config::SealConfig;
@@ -33,6 +33,7 @@ struct Description {
     locked: usize,
     reset_policy: String,
     password_bytes: String,
+    backups: String,
 }
 
 pub fn seal(config: &SealConfig) -> String {
@@ -52,8 +53,9 @@ pub fn described(context: &mut Context) -> Outcome {
     let people = if initialized { token.users().map_err(unusable)? } else { Vec::new() };
     let policy = if initialized { Some(token.reset_policy().map_err(unusable)?) } else { None };
     let host = if initialized { token.appliance().map_err(unusable)? } else { None };
+    let backups = if initialized { backup::described(token).map_err(unusable)? } else { String::new() };
     let count = |role| people.iter().filter(|user| user.role == role).count();
-    Ok(Answer::record(Description {
+    let description = Description {
         slot: slot.id,
         file: slot.path.display().to_string(),
         initialized,
@@ -68,7 +70,17 @@ pub fn described(context: &mut Context) -> Outcome {
         locked: people.iter().filter(|user| user.locked).count(),
         reset_policy: policy.map(reset::said).unwrap_or_default(),
         password_bytes: format!("{} to {}", info.min_pin_length, info.max_pin_length),
-    }))
+        backups,
+    };
+    if !initialized {
+        let sentence = format!(
+            "There is no token yet at {}.\nNext: `strongroom cluster activate` makes it and gives its first officer a \
+             password.",
+            slot.path.display()
+        );
+        return Ok(Answer::done(sentence, description));
+    }
+    Ok(Answer::record(description))
 }
 
 impl Run for Status {

@@ -3,8 +3,8 @@
 use crate::crypto::{EdScheme, Secret};
 use crate::error::{Error, Result};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use std::collections::BTreeMap;
 use sha2::{Digest, Sha512};
+use std::collections::BTreeMap;
 
 pub struct PrivateKey(SigningKey);
 pub struct PublicKey(VerifyingKey);

@@ -1,7 +1,7 @@
 //! Recording what happens, in the transaction that does it, and the token's signatures over it.
 //!
 //! To record something: `change.audit(access.login, Note::of(Event::…).object(id))` inside the write that
-//! does it. Writes go through [`Token::write`] (or `write_here`), never to the store alone: it adds what this
+//! does it. Writes go through [`Token::write`] (or `write_own`), never to the store alone: it adds what this
 //! process still has to say of repeated logins, and tells the system's logger after the commit.
 
 mod prune;
@@ -20,7 +20,7 @@ use crate::crypto::ed25519::PrivateKey;
 use crate::error::Result;
 use crate::mechanism::Key;
 use crate::object::{Object, Value};
-use crate::store::{Change, Commit, Header, Id, Store};
+use crate::store::{Change, Commit, Header, Id, Store, keeper};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -93,8 +93,9 @@ pub(super) fn seed_in(fields: &Object) -> Option<Secret> {
 }
 
 impl Token {
-    /// One transaction, as [`Store::write_as`], on this host's disk; what it records is told to the
-    /// system's logger after it. [`Token::write`] waits for the peers besides.
+    /// One transaction, as [`Store::write_as`], on this host's disk; what it records is told to the system's
+    /// logger after it, and what is for peers to whoever takes it there. [`Token::write`] waits for the peers
+    /// besides.
     pub(super) fn write_here<T>(
         &self,
         store: &Store,
@@ -120,6 +121,9 @@ impl Token {
             }
             Ok(result)
         });
+        if result.as_ref().is_ok_and(|(_, outgoing)| !outgoing.is_empty()) {
+            keeper::ring(&self.config.path);
+        }
         match (&result, &self.config.audit_syslog) {
             (Err(_), _) => self.repeats.write().add(repeats),
             (Ok(_), Some(socket)) if !lines.is_empty() => syslog::send(socket, &lines),
@@ -135,7 +139,7 @@ impl Token {
         if store.read_only() {
             return Ok(());
         }
-        self.write(&store, |change| change.audit(access.login, note))
+        self.write_own(&store, |change| change.audit(access.login, note))
     }
 
     /// Records the use of a key that asks for it; nothing at all for others.

@@ -64,7 +64,7 @@ impl Token {
         exported: Tip,
     ) -> Result<Pruned> {
         let upto = first.sequence - 1;
-        self.write(store, |change| {
+        self.write_own(store, |change| {
             super::super::custody::still_good(change, access.login.ok_or(Error::UserNotLoggedIn)?)?;
             if !still_holds(change, first, exported)? {
                 let why = "nothing was removed: the log was replaced meanwhile; export it again";

@@ -87,7 +87,8 @@ impl Contents {
     }
 }
 
-/// Reads a backup to its end: `ArgumentsBad`, `EncryptedDataInvalid`, `DeviceError` when it is not whole.
+/// Reads a backup to its end: `ArgumentsBad`, `EncryptedDataInvalid`, `DeviceError` when it is not whole,
+/// `PinIncorrect` when these secrets do not open it.
 /// `take` sees the rows before that is known. `watch`: bytes done, of all.
 pub(super) fn read(
     path: &Path,

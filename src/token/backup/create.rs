@@ -167,7 +167,7 @@ impl Token {
         if store.read_only() {
             return self.still_may_back_up(store, access);
         }
-        self.write(store, |change| {
+        self.write_own(store, |change| {
             officer_of(access).map_or(Ok(()), |officer| still_good(change, officer))?;
             change.audit(access.login, note)
         })

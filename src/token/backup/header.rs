@@ -141,18 +141,20 @@ impl BackupFile {
         file.read_exact(&mut said).is_ok() && made == said
     }
 
-    /// The stream. `EncryptedDataInvalid`: no recipient's slot opens with these secrets; the log says
-    /// whether the file is damaged or the secrets are wrong.
+    /// The stream. `PinIncorrect`: the file is whole, and no recipient's slot opens with these secrets.
+    /// `EncryptedDataInvalid`: it is damaged.
     pub fn unlock(self, secrets: &Secrets) -> Result<(Header, Opener)> {
         let token = id_of(&self.header.token).ok_or_else(|| damaged(&self.path, "its header is damaged"))?;
         let opened = self.header.recipients.iter().map(|slot| slot.open(secrets, token));
         let Some(key) = opened.filter_map(Result::transpose).next().transpose()? else {
             let path = self.path.clone();
-            return Err(match (self.is_intact(), secrets) {
-                (false, _) => damaged(&path, "the backup is damaged or cut off"),
-                (true, Secrets::Passphrase(_)) => damaged(&path, "the passphrase does not open this backup"),
-                (true, Secrets::Recovery(_)) => damaged(&path, "the recovery key does not open this backup"),
-            });
+            let what = match (self.is_intact(), secrets) {
+                (false, _) => return Err(damaged(&path, "the backup is damaged or cut off")),
+                (true, Secrets::Passphrase(_)) => "passphrase",
+                (true, Secrets::Recovery(_)) => "recovery key",
+            };
+            let why = format_args!("{}: the {what} does not open this backup", path.display());
+            return Err(Error::PinIncorrect.because(why));
         };
         let opener = Opener::new(self.file, &self.path, &key, self.hash, self.left)?;
         Ok((self.header, opener))

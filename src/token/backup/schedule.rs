@@ -131,6 +131,13 @@ impl Token {
         Ok(found)
     }
 
+    /// The newest backup of this token in a folder, by what the headers say: nothing else of the files is read.
+    pub fn newest_backup(&self, folder: &Path) -> Result<Option<BackupFile>> {
+        let token = self.store()?.token_id();
+        let files = backups_in(folder)?.into_iter().filter_map(|path| BackupFile::open(&path).ok());
+        Ok(files.filter(|file| file.header.is_of(token)).max_by_key(|file| file.header.made_at()))
+    }
+
     /// Removes this token's backups that are older than so many days, but never the newest one that is
     /// intact; gives what went. Needs an officer, or is the schedule's own.
     pub fn prune(

@@ -16,6 +16,7 @@ fn quorum(house: &House) -> SlotConfig {
         prefix: "strongroom/".into(),
         durability: Durability::Quorum,
         quorum_timeout_ms: 100,
+        background: false,
     };
     SlotConfig { cluster: Some(cluster), ..house.config.clone() }
 }
@@ -149,7 +150,8 @@ fn a_quorum_write_tells_what_became_of_it() {
     // Nobody keeps it in step, or he is cut off: nothing was done.
     assert_eq!(make("alone").err(), Some(Error::TokenWriteProtected));
     let keeper = Keeper::become_for(token.path()).unwrap().unwrap();
-    keeper.tell(&Condition::default()).unwrap();
+    let cut_off = Condition { last_error: "etcd cannot be reached".into(), ..Condition::default() };
+    keeper.tell(&cut_off).unwrap();
     assert_eq!(make("cut off").err(), Some(Error::TokenWriteProtected));
     assert_eq!(count(), before);
     // The majority goes away meanwhile: it is there, and waits.

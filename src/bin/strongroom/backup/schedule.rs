@@ -5,6 +5,7 @@ use super::secrets::recovery_keys;
 use crate::Run;
 use crate::context::Context;
 use crate::output::{Answer, Failure, Outcome};
+use crate::service::{command_line, exec_start};
 use serde_json::json;
 use std::fmt::Write;
 use std::fs;
@@ -114,7 +115,7 @@ impl Scheduling {
             recipients: self.recipient.clone(),
         };
         token.set_schedule(officer.access(), Some(&schedule))?;
-        let command = command_line(context);
+        let command = command_line(context, &["backup", "create", "--scheduled"]);
         let units = units(self.every, &command);
         let mut sentence = format!(
             "A backup every {} hours into {}, kept {} days. The schedule is kept in the token; a timer has to run it.\n",
@@ -135,31 +136,11 @@ impl Scheduling {
     }
 }
 
-/// What the timer runs: this program with the configuration of this moment.
-fn command_line(context: &Context) -> String {
-    let program = std::env::current_exe().unwrap_or_else(|_| "strongroom".into());
-    let mut words = vec![program.display().to_string()];
-    // Without a configuration the place depends on variables that a service and cron do not have.
-    let data = std::env::var("XDG_DATA_HOME").ok().filter(|folder| !folder.is_empty());
-    let data = data.or_else(|| Some(format!("{}/.local/share", std::env::var("HOME").ok()?)));
-    let config = context.options.config.clone().or_else(strongroom::config::Config::place);
-    if let Some(config) = config.and_then(|config| std::path::absolute(config).ok()) {
-        words.extend(["--config".into(), config.display().to_string()]);
-    } else if let Some(data) = data {
-        words.splice(0..0, ["/usr/bin/env".to_owned(), format!("XDG_DATA_HOME={data}")]);
-    }
-    if let Some(slot) = context.options.slot {
-        words.extend(["--slot".into(), slot.to_string()]);
-    }
-    words.extend(["backup".into(), "create".into(), "--scheduled".into()]);
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
-}
-
 fn units(every_hours: u32, command: &str) -> [(String, String); 2] {
     let service = format!(
         "[Unit]\nDescription=Backup of a Strongroom token\n\n[Service]\nType=oneshot\nUMask=0077\nNice=10\n\
          IOSchedulingClass=idle\nNoNewPrivileges=yes\nExecStart={}\n",
-        command.replace('%', "%%")
+        exec_start(command)
     );
     let timer = format!(
         "[Unit]\nDescription=Backups of a Strongroom token\n\n[Timer]\nOnBootSec=10min\nOnUnitActiveSec={every_hours}h\n\

@@ -1,11 +1,12 @@
 //! The module, the configuration, and for each slot the token's file and its seal key.
 
-use super::Finding;
+use super::{Finding, records};
 use crate::context::Context;
 use crate::output::Failure;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use strongroom::config::{Config, PassphraseSource, SealConfig, SlotConfig};
 use strongroom::error::Error;
 use strongroom::token::{SealState, Token};
@@ -68,8 +69,8 @@ pub fn configuration(context: &mut Context) -> Finding {
     }
 }
 
-/// Each slot's files and token.
-pub fn slots(context: &mut Context, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+/// Each slot's files and token; `quick`: without reading every record.
+pub fn slots(context: &mut Context, quick: bool, findings: &mut Vec<Finding>) -> Result<(), Failure> {
     let library = context.library()?;
     for slot in context.config()?.slots.clone() {
         let name = |what: &str| format!("slot {}: {what}", slot.id);
@@ -85,9 +86,15 @@ pub fn slots(context: &mut Context, findings: &mut Vec<Finding>) -> Result<(), F
         findings.push(private(name("token file"), &slot.path));
         findings.push(seal(name("seal key"), &slot));
         let opened = state(name("token"), token);
-        let seals = if opened.is_wrong() { None } else { seals(name("seals"), token) };
+        let opens = !opened.is_wrong();
         findings.push(opened);
-        findings.extend(seals);
+        if opens {
+            findings.extend(seals(name("seals"), token));
+            if !quick {
+                findings.push(records::records(name("records"), token));
+            }
+            findings.push(records::backups(name("backups"), token, SystemTime::now()));
+        }
     }
     Ok(())
 }

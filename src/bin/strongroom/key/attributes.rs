@@ -1,6 +1,6 @@
 //! Attributes as words: `NAME=VALUE` as CloudHSM's command has them, `key set-attribute`, and filters.
 
-use super::{CLASSES, find_one};
+use super::{CLASSES, find_one, tell_namesakes};
 use crate::Run;
 use crate::context::Context;
 use crate::mechanism::named as mechanism;
@@ -178,6 +178,9 @@ impl Run for SetAttribute {
             other => other.into(),
         })?;
         let (name, value) = (&self.name, &self.value);
+        if named(name).is_ok_and(|(kind, _)| kind == CKA_LABEL) {
+            tell_namesakes(token, &person, value)?;
+        }
         Ok(Answer::done(
             format!("{name} of {} is {value} now.", self.key),
             json!({ "key": self.key, "name": name, "value": value }),

@@ -2,6 +2,7 @@
 //! has them. Keys stay in the token's file; what is not said otherwise is as the token's rules say.
 
 use super::attributes::{Assignment, assignment};
+use super::tell_namesakes;
 use crate::Run;
 use crate::context::Context;
 use crate::mechanism::named;
@@ -9,6 +10,7 @@ use crate::output::{Answer, Failure, Outcome};
 use crate::parameters::{Bytes, hex};
 use cryptoki_sys::*;
 use serde_json::json;
+use std::collections::BTreeSet;
 use strongroom::crypto::pkcs8::ED25519_OID;
 use strongroom::crypto::{Curve, random};
 use strongroom::error::Error;
@@ -47,7 +49,7 @@ pub struct Secret {
     #[arg(long, num_args = 1.., value_name = "NAME=VALUE", value_parser = assignment)]
     attributes: Vec<Assignment>,
     /// Users (CU) who may use the key.
-    #[arg(long, num_args = 1.., value_name = "NAME", visible_alias = "share-crypto-users")]
+    #[arg(long, num_args = 1.., value_name = "NAME", alias = "share-crypto-users")]
     share_with: Vec<String>,
 }
 
@@ -150,7 +152,7 @@ pub struct Halves {
     #[arg(long, num_args = 1.., value_name = "NAME=VALUE", value_parser = assignment)]
     private_attributes: Vec<Assignment>,
     /// Users (CU) who may use the private key.
-    #[arg(long, num_args = 1.., value_name = "NAME", visible_alias = "share-crypto-users")]
+    #[arg(long, num_args = 1.., value_name = "NAME", alias = "share-crypto-users")]
     share_with: Vec<String>,
 }
 
@@ -194,13 +196,15 @@ pub fn unique_id(context: &mut Context, session: u64, key: Handle) -> Result<Str
 }
 
 fn symmetric(context: &mut Context, mechanism: &str, length: u64, secret: &Secret) -> Outcome {
-    let session = context.crypto_user()?.session;
+    let person = context.crypto_user()?;
+    let session = person.session;
     let mut base = vec![text(CKA_LABEL, &secret.label), (CKA_VALUE_LEN, Value::Ulong(length))];
     base.extend(secret.id.clone().map(|Bytes(id)| (CKA_ID, Value::Bytes(id))));
     let template = template(base, &secret.attributes, &secret.share_with);
     let made = context.library()?.generate_key(session, named(mechanism)?, Params::None, template);
     let id = unique_id(context, session, made.map_err(refused)?)?;
     let label = &secret.label;
+    tell_namesakes(context.ready_token()?, &person, label)?;
     Ok(Answer::done(format!("{label} is made ({} bits).", length * 8), json!({ "label": label, "id": id })))
 }
 
@@ -211,10 +215,17 @@ pub fn pair(
     public: Template,
     private: Template,
 ) -> Result<(String, String), Failure> {
-    let session = context.crypto_user()?.session;
-    let library = context.library()?;
+    let label = |template: &Template| match template.iter().find(|(kind, _)| *kind == CKA_LABEL) {
+        Some((_, label)) => String::from_utf8_lossy(label.bytes().unwrap_or_default()).into_owned(),
+        None => String::new(),
+    };
+    let labels = BTreeSet::from([label(&public), label(&private)]);
+    let person = context.crypto_user()?;
+    let (session, library) = (person.session, context.library()?);
     let made = library.generate_key_pair(session, named(mechanism)?, Params::None, public, private);
     let (public, private) = made.map_err(refused)?;
+    let token = context.ready_token()?;
+    labels.iter().try_for_each(|label| tell_namesakes(token, &person, label))?;
     Ok((unique_id(context, session, public)?, unique_id(context, session, private)?))
 }
 

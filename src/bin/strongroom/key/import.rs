@@ -9,20 +9,23 @@ mod sound;
 use super::transport;
 use super::wrap::{Hashes, KeyTypeClass, Method, Wrapped};
 use crate::Run;
-use crate::context::Context;
+use crate::context::{Context, Person};
 use crate::output::{Answer, Failure, Outcome};
 use crate::progress::Progress;
 use cryptoki_sys::*;
 use place::{Placed, Placing, Refused};
 use read::{Encoding, Item, KeyPassword, Kind};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use strongroom::audit::hex;
 use strongroom::error::Error;
+use strongroom::token::Token;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Keys and certificates of PEM or DER files: PKCS#8 (encrypted or not), SEC1, PKCS#1, X.509.
+    #[command(override_usage = "strongroom key import pem <FILE>... [OPTIONS]")]
     Pem {
         /// Files, or folders with files called .pem, .key, .der, .crt or .cer.
         #[arg(required = true)]
@@ -33,6 +36,7 @@ pub enum Command {
         placing: Placing,
     },
     /// Keys with their certificates of PKCS#12 files.
+    #[command(override_usage = "strongroom key import pkcs12 <FILE>... [OPTIONS]")]
     Pkcs12 {
         /// Files, or folders with files called .p12 or .pfx.
         #[arg(required = true)]
@@ -43,7 +47,10 @@ pub enum Command {
         placing: Placing,
     },
     /// Secret keys, a file for each.
-    #[command(visible_alias = "raw")]
+    #[command(
+        visible_alias = "raw",
+        override_usage = "strongroom key import secret <FILE>... --key-type <KEY_TYPE> [OPTIONS]"
+    )]
     Secret {
         /// Files, or folders with files called .bin, .key or .hex.
         #[arg(required = true)]
@@ -56,13 +63,16 @@ pub enum Command {
         placing: Placing,
     },
     /// A key that was wrapped with a transport key's public half (CKM_RSA_AES_KEY_WRAP).
+    #[command(
+        override_usage = "strongroom key import wrapped <FILE> --transport <KEY> --key-type-class <CLASS> [OPTIONS]"
+    )]
     Wrapped {
         file: PathBuf,
         /// The transport key, by its label or id.
         #[arg(long, value_name = "KEY")]
         transport: String,
         /// What the key is.
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, value_name = "CLASS")]
         key_type_class: KeyTypeClass,
         #[command(flatten)]
         hashes: Hashes,
@@ -80,6 +90,8 @@ pub enum SecretType {
     GenericSecret,
 }
 
+const IMPORTED: &str = "imported";
+
 #[derive(Default, Serialize)]
 struct Row {
     file: String,
@@ -93,7 +105,7 @@ impl Row {
     fn of(path: &Path, placed: Placed) -> Row {
         Row {
             file: path.display().to_string(),
-            outcome: if placed.present { "there already" } else { "imported" },
+            outcome: if placed.present { "there already" } else { IMPORTED },
             label: placed.label,
             objects: placed.made,
             key_id: hex(&placed.id),
@@ -166,7 +178,11 @@ pub fn files(
     };
     if let [path] = &paths[..] {
         return match attempt(path) {
-            Ok(placed) => Ok(Answer::rows("files", vec![Row::of(path, placed)])),
+            Ok(placed) => {
+                let rows = vec![Row::of(path, placed)];
+                tell_namesakes(token, &person, &rows)?;
+                Ok(Answer::rows("files", rows))
+            }
             Err(Refused::File(failure)) => Err(failure.about(&path.display().to_string())),
             Err(Refused::Token(error)) => Err(error.into()),
         };
@@ -196,7 +212,15 @@ pub fn files(
         progress.at(done as u64 + 1, paths.len() as u64);
     }
     progress.end();
+    tell_namesakes(token, &person, &rows)?;
     summary(rows, &reasons)
+}
+
+/// Of all keys that were imported, after what was said of files that were not.
+fn tell_namesakes(token: &Token, person: &Person, rows: &[Row]) -> Result<(), Failure> {
+    let labels: BTreeSet<_> =
+        rows.iter().filter(|row| row.outcome == IMPORTED).map(|row| &row.label).collect();
+    labels.into_iter().try_for_each(|label| super::tell_namesakes(token, person, label))
 }
 
 fn summary(rows: Vec<Row>, reasons: &[String]) -> Outcome {
@@ -239,9 +263,14 @@ impl Run for Command {
             Command::Wrapped { file, transport, key_type_class, hashes, delete_transport, placing } => {
                 let blob = read::file(file)?;
                 let person = context.crypto_user()?;
-                let unwrapping = transport::usable(context.ready_token()?, &person, transport)?;
+                let token = context.ready_token()?;
+                let unwrapping = transport::usable(token, &person, transport)?;
+                if *delete_transport {
+                    transport::must_be_one(token, &person, unwrapping, transport)?;
+                }
                 let (method, kind) = (Method::RsaAes, *key_type_class);
-                let wrapped = Wrapped { method, kind, hashes, unwrapping, blob: &blob, placing };
+                let name = transport;
+                let wrapped = Wrapped { method, kind, hashes, unwrapping, name, blob: &blob, placing };
                 let answer = wrapped.import(context, &person, &read::stem(file))?;
                 if *delete_transport {
                     transport::delete(context, &person, unwrapping)?;

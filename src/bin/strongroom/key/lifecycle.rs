@@ -1,12 +1,13 @@
 //! The life of a key: its versions, its validity, suspended and resumed, deleted.
 
-use super::{refused, the_one};
+use super::{attributes, find_one, refused, the_one};
 use crate::context::Person;
 use crate::output::{Answer, Failure, Outcome};
 use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
+use std::time::{Duration, SystemTime};
 use strongroom::audit::hex;
 use strongroom::error::Error;
 use strongroom::object::attribute::{
@@ -50,6 +51,9 @@ pub enum Command {
         /// The public keys of yours that belong to it, too; they could still verify.
         #[arg(long)]
         with_public: bool,
+        /// Which of the keys of that name [default: private or secret]; public for one without its other half.
+        #[arg(long, value_parser = attributes::class, conflicts_with = "with_public")]
+        class: Option<u64>,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -81,7 +85,12 @@ impl Command {
                 let dates = dates.into_iter().filter_map(|(kind, date)| Some((kind, (*date)?)));
                 set_validity(token, person, key, &dates.collect::<Vec<_>>(), *with_public)
             }
-            Command::Delete { key, with_public, yes } => delete(token, person, key, *with_public, *yes),
+            Command::Delete { key, class: Some(class), yes, .. } => {
+                delete(token, person, key, &[find_one(token, person, key, &[*class])?], *yes)
+            }
+            Command::Delete { key, with_public, yes, .. } => {
+                delete(token, person, key, &halves(token, person, key, *with_public)?, *yes)
+            }
         }
     }
 }
@@ -95,13 +104,31 @@ fn text(token: &Token, person: &Person, key: Handle, kind: AttributeType) -> Res
     Ok(String::from_utf8_lossy(&text_bytes(token, person, key, kind)?).into_owned())
 }
 
-/// What can be done with a key, in a word.
+/// The UTC day so many days from now, as CK_DATE has it.
+pub fn day(days: u32) -> [u8; 8] {
+    let at = SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400);
+    let text = humantime::format_rfc3339_seconds(at).to_string().replace('-', "");
+    let mut day = *b"00000000";
+    day.copy_from_slice(&text.as_bytes()[..8]);
+    day
+}
+
+/// What can be done with a key today, in a word: what takes the most away comes first.
 pub fn state(token: &Token, person: &Person, key: Handle) -> Result<&'static str, Failure> {
-    let is = |kind| Ok::<_, Failure>(read(token, person, key, kind)? == Value::Bool(true));
-    Ok(match (is(CKA_STRONGROOM_SUSPENDED)?, is(CKA_STRONGROOM_RETIRED)?) {
-        (true, _) => "suspended",
-        (false, true) => "replaced",
-        (false, false) => "in use",
+    let kinds = [CKA_STRONGROOM_SUSPENDED, CKA_STRONGROOM_RETIRED, CKA_START_DATE, CKA_END_DATE];
+    let values = token.attributes(person.access(), key, &kinds)?;
+    let is = |at: usize| values.get(at) == Some(&Ok(Value::Bool(true)));
+    let date = |at: usize| match values.get(at) {
+        Some(Ok(Value::Date(date))) => *date,
+        _ => None,
+    };
+    let today = day(0);
+    Ok(match (date(2), date(3)) {
+        _ if is(0) => "suspended",
+        (Some(first), _) if first > today => "not yet valid",
+        _ if is(1) => "replaced",
+        (_, Some(last)) if last < today => "expired",
+        _ => "in use",
     })
 }
 
@@ -231,12 +258,11 @@ fn confirm(what: &str) -> Result<(), Failure> {
     }
 }
 
-fn delete(token: &Token, person: &Person, key: &str, with_public: bool, yes: bool) -> Outcome {
-    let keys = halves(token, person, key, with_public)?;
+fn delete(token: &Token, person: &Person, key: &str, keys: &[Handle], yes: bool) -> Outcome {
     if !yes {
         confirm(key)?;
     }
-    token.destroy_all(person.access(), &keys).map_err(|error| refused(error, key))?;
+    token.destroy_all(person.access(), keys).map_err(|error| refused(error, key))?;
     let public = match keys.len() - 1 {
         0 => String::new(),
         1 => ", and its public key".to_owned(),

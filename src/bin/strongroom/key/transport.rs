@@ -3,6 +3,7 @@
 
 use super::generate::{fresh_id, pair, template, text};
 use super::import::read::{self, Encoding, Item, Kind};
+use super::lifecycle::day;
 use super::wrap::{Hashes, Method, written};
 use super::{attributes, describe, find_one};
 use crate::Run;
@@ -12,7 +13,6 @@ use cryptoki_sys::*;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 use strongroom::audit::hex;
 use strongroom::crypto::Secret;
 use strongroom::crypto::pkcs8::{self, PublicKey};
@@ -37,7 +37,7 @@ pub enum Command {
     Export {
         transport: String,
         /// [default: standard output]
-        #[arg(long, visible_alias = "out", value_name = "FILE")]
+        #[arg(long = "out", alias = "path", value_name = "FILE")]
         path: Option<PathBuf>,
     },
 }
@@ -59,17 +59,8 @@ pub struct WrapFor {
     #[command(flatten)]
     hashes: Hashes,
     /// [default: standard output]
-    #[arg(long, visible_alias = "out", value_name = "FILE")]
+    #[arg(long = "out", alias = "path", value_name = "FILE")]
     path: Option<PathBuf>,
-}
-
-/// The UTC day so many days from now, as CK_DATE has it.
-fn day(days: u32) -> [u8; 8] {
-    let at = SystemTime::now() + Duration::from_secs(u64::from(days) * 86_400);
-    let text = humantime::format_rfc3339_seconds(at).to_string().replace('-', "");
-    let mut day = *b"00000000";
-    day.copy_from_slice(&text.as_bytes()[..8]);
-    day
 }
 
 impl Run for Command {
@@ -113,6 +104,22 @@ pub fn usable(token: &Token, person: &Person, name: &str) -> Result<Handle, Fail
             ))
         }
         _ => Ok(key),
+    }
+}
+
+/// What `key transport create` makes: it unwraps and does nothing else, and has a last day. Another key is not
+/// deleted with a transport key's option.
+pub fn must_be_one(token: &Token, person: &Person, key: Handle, name: &str) -> Result<(), Failure> {
+    let kinds = [CKA_UNWRAP, CKA_END_DATE, CKA_DECRYPT, CKA_SIGN, CKA_SIGN_RECOVER, CKA_DERIVE];
+    let values = token.attributes(person.access(), key, &kinds)?;
+    let has = |at: usize| values.get(at) == Some(&Ok(Value::Bool(true)));
+    let ends = matches!(values.get(1), Some(Ok(Value::Date(Some(_)))));
+    match has(0) && ends && !(2..kinds.len()).any(has) {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "{name} is no transport key: it does more than unwrap, or has no last day; nothing was imported."
+        ))
+        .next("leave out --delete-transport; `strongroom key delete` deletes other keys.")),
     }
 }
 

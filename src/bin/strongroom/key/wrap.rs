@@ -1,8 +1,8 @@
 //! `key wrap` and `key unwrap`: keys under keys, by the methods of CloudHSM's command.
 
-use super::find_one;
 use super::generate::{template, text};
-use super::import::place::{Placing, settled};
+use super::import::place::{Placing, alone, settled};
+use super::{find_one, tell_namesakes};
 use crate::Run;
 use crate::context::{Context, Person};
 use crate::mechanism::named;
@@ -84,7 +84,7 @@ impl KeyTypeClass {
 #[derive(clap::Args)]
 pub struct Hashes {
     /// RSA: the hash of OAEP.
-    #[arg(long = "hash-function", visible_alias = "hash", value_name = "NAME", default_value = "sha256", value_parser = hash)]
+    #[arg(long, alias = "hash-function", value_name = "NAME", default_value = "sha256", value_parser = hash)]
     pub hash: Hash,
     /// RSA: the hash of its mask [default: the same].
     #[arg(long, value_name = "NAME", value_parser = hash)]
@@ -104,7 +104,7 @@ pub struct Wrap {
     #[command(flatten)]
     hashes: Hashes,
     /// Where the wrapped key goes [default: standard output].
-    #[arg(long, visible_alias = "out", value_name = "FILE")]
+    #[arg(long = "out", alias = "path", value_name = "FILE")]
     path: Option<PathBuf>,
 }
 
@@ -115,11 +115,11 @@ pub struct Unwrap {
     /// The key that unwraps; its unwrap attribute is true.
     #[arg(long, value_name = "KEY")]
     unwrapping: String,
-    /// The wrapped key.
-    #[arg(long, value_name = "FILE")]
+    /// A file with the wrapped key.
+    #[arg(long = "data-path", alias = "path", value_name = "FILE")]
     path: PathBuf,
     /// What the key is.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "CLASS")]
     key_type_class: KeyTypeClass,
     #[command(flatten)]
     hashes: Hashes,
@@ -155,7 +155,8 @@ impl Run for Wrap {
         let wrapping = find_one(token, &person, &self.wrapping, &[CKO_PUBLIC_KEY, CKO_SECRET_KEY])?;
         let wrap = |output: &mut Output<'_>| {
             let params = self.method.params(self.hashes.hash, self.hashes.mgf);
-            library.wrap_key(person.session, self.method.row()?, params, wrapping, key, output)?;
+            let wrapped = library.wrap_key(person.session, self.method.row()?, params, wrapping, key, output);
+            wrapped.map_err(|error| not_allowed(error, &self.wrapping, &self.payload, "wrap"))?;
             Ok::<_, Failure>(output.length)
         };
         let length = wrap(&mut Output { buffer: None, length: 0 })?;
@@ -174,8 +175,29 @@ pub struct Wrapped<'a> {
     pub kind: KeyTypeClass,
     pub hashes: &'a Hashes,
     pub unwrapping: Handle,
+    /// As the person called it.
+    pub name: &'a str,
     pub blob: &'a [u8],
     pub placing: &'a Placing,
+}
+
+/// That the attributes of the keys are the reason, in words that name the one to change.
+fn not_allowed(error: Error, key: &str, other: &str, work: &str) -> Failure {
+    let code = error.name();
+    match error {
+        Error::KeyFunctionNotPermitted => Failure::new(format!(
+            "{key} may not {work}: its {work} attribute is false, or it is not to be used now. ({code})"
+        ))
+        .next(format!(
+            "its owner can change that: `strongroom key set-attribute {key} --name {work} --value true`; `strongroom key \
+             info {key}` shows it all."
+        )),
+        Error::KeyUnextractable => {
+            Failure::new(format!("{other} never leaves the token: its extractable attribute is false. ({code})"))
+                .next("that cannot be changed; make a new key with extractable=true, if it is to be taken out.")
+        }
+        other => other.into(),
+    }
 }
 
 fn refused(error: Error) -> Failure {
@@ -183,7 +205,7 @@ fn refused(error: Error) -> Failure {
         Error::WrappedKeyInvalid | Error::WrappedKeyLenRange => {
             Failure::new("This key does not open it, or not to a key of that kind; nothing was imported.")
                 .because("another key wrapped it, with another hash, or it was changed or cut; or a private key in it is not PKCS#8")
-                .next("check the transport key, --hash-function, --mgf and --key-type-class; `openssl pkcs8 -topk8 -nocrypt -outform DER` writes PKCS#8.")
+                .next("check the transport key, --hash, --mgf and --key-type-class; `openssl pkcs8 -topk8 -nocrypt -outform DER` writes PKCS#8.")
         }
         other => other.into(),
     }
@@ -194,7 +216,10 @@ impl Wrapped<'_> {
         let (library, row) = (context.library()?, self.method.row()?);
         let params = self.method.params(self.hashes.hash, self.hashes.mgf);
         let key = library.unwrap_key(person.session, row, params, self.unwrapping, self.blob, template);
-        key.map_err(refused)
+        key.map_err(|error| match error {
+            Error::KeyFunctionNotPermitted => not_allowed(error, self.name, "", "unwrap"),
+            other => refused(other),
+        })
     }
 
     fn template(&self, base: Vec<(u64, Value)>) -> Template {
@@ -206,8 +231,9 @@ impl Wrapped<'_> {
     /// Unwraps it into the token's file. It is opened twice: what it is, and so its CKA_ID, is seen in a
     /// session object first.
     pub fn import(&self, context: &mut Context, person: &Person, label: &str) -> Outcome {
-        let seen = self.open(context, person, self.kind.terms().to_vec())?;
         let token: &Token = context.ready_token()?;
+        let _alone = alone(token)?;
+        let seen = self.open(context, person, self.kind.terms().to_vec())?;
         let found = settled(token, person, self.placing, seen, label);
         context.library()?.destroy_object(person.session, seen)?;
         let found = found?;
@@ -222,6 +248,9 @@ impl Wrapped<'_> {
         };
         if let Some(public) = found.public {
             context.library()?.create_object(person.session, public)?;
+        }
+        if !found.present {
+            tell_namesakes(token, person, &found.label)?;
         }
         let id = hex(&found.id.unwrap_or_default());
         Ok(Answer::done(
@@ -239,6 +268,8 @@ impl Run for Unwrap {
         let unwrapping = find_one(token, &person, &self.unwrapping, &[CKO_PRIVATE_KEY, CKO_SECRET_KEY])?;
         let label = super::import::read::stem(&self.path);
         let (method, kind, hashes, placing) = (self.method, self.key_type_class, &self.hashes, &self.placing);
-        Wrapped { method, kind, hashes, unwrapping, blob: &blob, placing }.import(context, &person, &label)
+        let name = &self.unwrapping;
+        Wrapped { method, kind, hashes, unwrapping, name, blob: &blob, placing }
+            .import(context, &person, &label)
     }
 }

@@ -47,12 +47,13 @@ fn private(path: &Path, bag: &PrivateKeyBag) -> Result<Item, Failure> {
 fn belongs(path: &Path, bag: &PrivateKeyBag, archive: &Pkcs12Archive) -> Result<(), Failure> {
     let Some(id) = &bag.local_key_id else { return Ok(()) };
     let named = archive.certs.iter().filter(|cert| cert.local_key_id.as_deref() == Some(id.as_ref()));
-    let info = pkcs8::decode(bag.key.as_der()).ok().and_then(|key| material(&key).ok());
-    let info = info.map(|material| public_info(&material));
+    // What cannot be read is told by `private`, and a weak key for what it is.
+    let Ok(key) = pkcs8::decode(bag.key.as_der()) else { return Ok(()) };
+    let info = public_info(&material(&key).map_err(|failure| failure.about(&path.display().to_string()))?);
     for bag in named {
         let certificate = x509_parser::parse_x509_certificate(bag.cert.as_der());
         let said = certificate.as_ref().map(|(_, certificate)| certificate.public_key().raw);
-        if info.as_deref() != said.ok() {
+        if Ok(&info[..]) != said {
             return Err(damaged(path, "the certificate that it names for its key is of another key"));
         }
     }

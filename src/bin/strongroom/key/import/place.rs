@@ -10,6 +10,8 @@ use crate::key::generate::{template, text};
 use crate::output::Failure;
 use crate::parameters::{Bytes, hex};
 use cryptoki_sys::*;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use strongroom::crypto::pkcs8::PrivateKey;
 use strongroom::crypto::{Hash, Secret};
 use strongroom::error::Error;
@@ -32,7 +34,7 @@ pub struct Placing {
     #[arg(long, num_args = 1.., value_name = "NAME=VALUE", value_parser = assignment)]
     pub attributes: Vec<Assignment>,
     /// Users (CU) who may use the key.
-    #[arg(long, num_args = 1.., value_name = "NAME", visible_alias = "share-crypto-users")]
+    #[arg(long, num_args = 1.., value_name = "NAME", alias = "share-crypto-users")]
     pub share_with: Vec<String>,
     /// Take what is there already for done.
     #[arg(long)]
@@ -237,6 +239,19 @@ fn there_already(label: &str) -> Failure {
         .next("--skip-existing takes that for done; `strongroom key list` shows it.")
 }
 
+/// Between the look whether a key is there and its making no other import of this host comes: two of one file
+/// make one key. Given free when dropped, and by the kernel when the process dies.
+pub fn alone(token: &Token) -> Result<File, Failure> {
+    let path = token.path().with_extension("import-lock");
+    // Whoever may write the token may import into it.
+    let mode = std::fs::metadata(token.path()).map_or(0o600, |file| file.mode() & 0o666);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(mode).open(&path);
+    file.or_else(|_| File::open(&path)).and_then(|file| file.lock().map(|()| file)).map_err(|e| {
+        Failure::new(format!("{}: {e}; nothing was imported.", path.display()))
+            .next("imports need a folder that this user can write to.")
+    })
+}
+
 /// Makes objects of all that a file holds, or of nothing. Keys go first: certificates follow theirs.
 pub fn place(
     library: &Library,
@@ -245,6 +260,7 @@ pub fn place(
     items: &[Item],
     fallback: &str,
 ) -> Result<Placed, Refused> {
+    let _alone = alone(token)?;
     let (new, made, done, present) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut placer = Placer { token, person, placing, fallback, new, made, done, present, first: None };
     for item in items {
