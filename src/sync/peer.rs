@@ -132,15 +132,20 @@ impl<'a> Peer<'a> {
         let mut seen = HashSet::new();
         self.take_page(first.kvs, &mut seen)?;
         let (prefix, mut from) = (self.places.records(), self.places.records());
-        let (mut read, mut more, since) = (0, true, if everything { 0 } else { self.position.revision + 1 });
+        let news = if everything { 0 } else { self.position.revision + 1 };
+        let (mut read, mut more, mut since) = (0, true, news);
         while more {
-            let page = engine.changed((&prefix, &from), PAGE, since, header.revision).await?;
+            let mut page = engine.changed((&prefix, &from), PAGE, since, header.revision).await?;
             more = page.more;
+            // To choose by revision etcd reads all that follows, for each page anew: where there is more than
+            // one page, it is left to us.
+            since = 0;
             if let Some(last) = page.kvs.last() {
                 from = [&last.key[..], &[0]].concat();
             }
             read += page.kvs.len() as u64;
             watch(read, read - page.kvs.len() as u64 + page.count as u64);
+            page.kvs.retain(|kv| kv.mod_revision >= news);
             self.take_page(page.kvs, &mut seen)?;
         }
         if everything {
