@@ -132,7 +132,7 @@ fn pairs() {
     let rsa: &[CK_ATTRIBUTE_TYPE] = &[CKA_MODULUS, CKA_PUBLIC_EXPONENT];
     let ec: &[CK_ATTRIBUTE_TYPE] = &[CKA_EC_PARAMS];
     let of_set: &[CK_ATTRIBUTE_TYPE] = &[CKA_PARAMETER_SET];
-    let kinds: [Kind<'_>; 6] = [
+    let kinds: [Kind<'_>; 7] = [
         ("RSA", CKM_RSA_PKCS_KEY_PAIR_GEN, number(CKA_MODULUS_BITS, 2048), rsa, &private_parts),
         ("P-256", CKM_EC_KEY_PAIR_GEN, bytes(CKA_EC_PARAMS, P256), ec, &[CKA_VALUE]),
         (
@@ -157,6 +157,13 @@ fn pairs() {
             &[CKA_VALUE, CKA_SEED],
         ),
         (
+            "SLH-DSA",
+            CKM_SLH_DSA_KEY_PAIR_GEN,
+            number(CKA_PARAMETER_SET, CKP_SLH_DSA_SHA2_128F),
+            of_set,
+            &[CKA_VALUE],
+        ),
+        (
             "ML-KEM",
             CKM_ML_KEM_KEY_PAIR_GEN,
             number(CKA_PARAMETER_SET, CKP_ML_KEM_1024),
@@ -168,7 +175,7 @@ fn pairs() {
         let pair = module.generate_pair(session, kind, &[public], &[]).expect(what);
         let extra: &[CK_ATTRIBUTE_TYPE] = match what {
             "RSA" => &[CKA_MODULUS_BITS],
-            "ML-DSA" | "ML-KEM" => &[CKA_VALUE],
+            "ML-DSA" | "SLH-DSA" | "ML-KEM" => &[CKA_VALUE],
             _ => &[CKA_EC_POINT],
         };
         answers(what, pair.public, &[STORAGE, KEY, PUBLIC, own, extra], &[]);

@@ -4,6 +4,7 @@
 // What other tests of clusters use besides.
 #[allow(dead_code)]
 #[path = "cluster/hosts.rs"]
+#[allow(dead_code, reason = "shared by several tests")]
 mod hosts;
 
 use cryptoki_sys::*;

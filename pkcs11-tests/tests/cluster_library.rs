@@ -96,6 +96,15 @@ fn the_caller_does_it_alone(hosts: &Hosts) {
     let user = hosts.user(A);
     soon("all are on A", || hosts.find(user, "alone-forbidden-6").first().copied());
     assert_eq!(hosts.find(user, "alone-allowed-6").len(), 1);
+    // Many at once: one after the other is the one who connects, and takes along what waits.
+    let patient = hosts.alone(B, "background = false\nquorum_timeout_ms = 30000");
+    let mut roles: Vec<_> = (0..6).map(|_| program(&patient, "allowed")).collect();
+    let begun = Instant::now();
+    roles.iter_mut().enumerate().for_each(|(n, role)| role.begin(&format!("pair crowd-{n}")));
+    let answers: Vec<_> = roles.iter_mut().map(Role::answer).collect();
+    println!("6 programs at once, each by itself: {:?}", begun.elapsed());
+    assert!(answers.iter().all(|answer| answer.starts_with("0:")), "{answers:?}");
+    roles.into_iter().for_each(Role::end);
     // Honest errors, as with an agent.
     hosts.wires[B].cut();
     let mut role = program(&never, "allowed");
@@ -155,7 +164,24 @@ fn one_thread_after_the_other(hosts: &Hosts) {
     // In the gap between two, the next write does not fail.
     first.kill();
     println!("the first write after a kill: {:?}", made(&mut second, "in-the-gap"));
-    second.end();
+    // Killed with changes in its hands: whoever waits takes them there, by a thread or alone.
+    let first = orphaned(hosts, second, program(&config, "allowed"), "by-its-thread");
+    let alone = program(&hosts.alone(B, "background = false"), "allowed");
+    orphaned(hosts, first, alone, "by-itself").end();
+}
+
+/// `waits` makes a key while whoever keeps B in step stands still, and is killed then.
+fn orphaned(hosts: &Hosts, keeps: Role, mut waits: Role, label: &str) -> Role {
+    kept_by(hosts, keeps.process());
+    send(keeps.process(), libc::SIGSTOP);
+    waits.begin(&format!("pair {label}"));
+    std::thread::sleep(Duration::from_millis(300));
+    let killed = Instant::now();
+    keeps.kill();
+    let answer = waits.answer();
+    println!("killed before it sent a change, which was sent {label} {:?} later", killed.elapsed());
+    assert!(answer.starts_with("0:"), "{answer}");
+    waits
 }
 
 /// What a process has open, as links of /proc.
@@ -190,6 +216,12 @@ fn a_child_shares_nothing_with_the_dead(hosts: &Hosts) {
     let ours = |link: &&String| link.contains("inotify") || link.contains(".sync");
     assert_eq!(inherited.iter().find(ours), None);
     made(&mut parent, "after-a-fork");
+    // While its thread takes what comes from A; each child uses what it inherited.
+    let user = hosts.user(A);
+    parent.begin("forks 60");
+    (0..20).for_each(|n| hosts.pair(user, &format!("while-b-forks-{n}")));
+    println!("60 forks, of a program whose thread takes 20 pairs: {} us", parent.answer());
+    soon("all have come", || (parent.ask("find while-b-forks-19") == "1").then_some(()));
     assert_eq!(lines(parent.process(), ports), 1, "the parent's goes on");
     // The child lives on, and holds no lock that its parent had.
     let other = program(&config, "allowed");
@@ -208,9 +240,13 @@ fn a_child_shares_nothing_with_the_dead(hosts: &Hosts) {
     end(child);
 }
 
+fn send(process: u32, signal: i32) {
+    // SAFETY: to a process that this test or a role of it started, and that lives until we end it.
+    assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
+}
+
 fn end(child: u32) {
-    // SAFETY: a signal to a process that a role of ours forked, and that lives until we end it.
-    assert_eq!(unsafe { libc::kill(child as i32, libc::SIGKILL) }, 0);
+    send(child, libc::SIGKILL);
 }
 
 /// Reads an agent's words until one line holds this.
@@ -349,6 +385,7 @@ impl Program {
                 "done".into()
             }
             "fork" => self.fork(rest),
+            "forks" => self.forks(rest.parse().expect("a number")),
             "end" => self.end(rest),
             other => panic!("{other}?"),
         }
@@ -389,6 +426,29 @@ impl Program {
                 child.to_string()
             }
         }
+    }
+
+    /// Children that look for a key and end; one that is stuck is killed by its alarm. Microseconds.
+    fn forks(&self, times: usize) -> String {
+        let begun = Instant::now();
+        for _ in 0..times {
+            // SAFETY: as above; the child ends without the test program's own end.
+            match unsafe { libc::fork() } {
+                0 => unsafe {
+                    libc::alarm(20);
+                    let wanted = [bytes(CKA_LABEL, b"after-a-fork"), yes(CKA_PRIVATE)];
+                    let found = self.module().find(self.session, &wanted);
+                    libc::_exit(i32::from(found.map(|keys| keys.len()) != Ok(1)))
+                },
+                child => {
+                    let mut status = 0;
+                    // SAFETY: a child of ours, and room for its status.
+                    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+                    assert_eq!(status, 0, "a child's own words, or its alarm");
+                }
+            }
+        }
+        begun.elapsed().as_micros().to_string()
     }
 
     fn end(&mut self, way: &str) -> ! {

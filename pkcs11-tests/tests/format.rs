@@ -69,7 +69,7 @@ const KEYS: [(&str, CK_MECHANISM_TYPE, bool); 4] = [
 fn make_the_vectors() {
     let module = Module::load();
     for (name, seal) in SEALS {
-        let folder = vectors().join("format-3").join(name);
+        let folder = vectors().join("format-4").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("folder");
         if name == "passphrase" {

@@ -23,6 +23,7 @@ struct Bench {
     ec: Pair,
     ed: Pair,
     ml_dsa: Pair,
+    slh_dsa: Pair,
     aes: CK_OBJECT_HANDLE,
     chacha: CK_OBJECT_HANDLE,
     secret: CK_OBJECT_HANDLE,
@@ -35,8 +36,9 @@ impl Bench {
         let (rsa, ec, ed) = (module.rsa(session), module.ec(session, P256), module.ed(session));
         let chacha = module.generate(session, CKM_CHACHA20_KEY_GEN, &[]).expect("ChaCha20 key");
         let ml_dsa = module.of_set(session, CKM_ML_DSA_KEY_PAIR_GEN, CKP_ML_DSA_65);
+        let slh_dsa = module.of_set(session, CKM_SLH_DSA_KEY_PAIR_GEN, CKP_SLH_DSA_SHA2_128F);
         let (aes, secret) = (module.aes(session), module.secret(session));
-        Bench { at, session, rsa, ec, ed, ml_dsa, aes, chacha, secret }
+        Bench { at, session, rsa, ec, ed, ml_dsa, slh_dsa, aes, chacha, secret }
     }
 
     /// The keys that fit a mechanism, and one that does not.
@@ -46,6 +48,9 @@ impl Bench {
             CKM_EDDSA => (self.ed, self.aes),
             CKM_ML_DSA | CKM_HASH_ML_DSA | CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => {
                 (self.ml_dsa, self.aes)
+            }
+            CKM_SLH_DSA | CKM_HASH_SLH_DSA | CKM_HASH_SLH_DSA_SHA224..=CKM_HASH_SLH_DSA_SHAKE256 => {
+                (self.slh_dsa, self.aes)
             }
             CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
@@ -424,7 +429,7 @@ impl Bench {
 /// What a mechanism signs: a digest for those that want one, else a text.
 fn signable(kind: CK_MECHANISM_TYPE) -> Vec<u8> {
     match kind {
-        CKM_RSA_PKCS_PSS | CKM_ECDSA | CKM_HASH_ML_DSA => vec![3; 32],
+        CKM_RSA_PKCS_PSS | CKM_ECDSA | CKM_HASH_ML_DSA | CKM_HASH_SLH_DSA => vec![3; 32],
         CKM_RSA_X_509 => [vec![0], vec![7; 255]].concat(),
         CKM_RSA_PKCS => vec![5; 51],
         _ => (0..777u32).map(|n| n as u8).collect(),

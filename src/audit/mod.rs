@@ -114,6 +114,14 @@ events! {
     ClusterJoined = "cluster-joined",
     /// An officer lets a host join: it gets the seal key.
     MemberApproved = "member-approved",
+    /// An officer takes a host out: what it sends is refused from then on.
+    MemberRemoved = "member-removed",
+    /// An officer begins a new epoch of the cluster.
+    EpochRotated = "epoch-rotated",
+    /// This host has the secret of a new epoch.
+    EpochBegun = "epoch-begun",
+    /// Everything is sealed anew, and the secrets of earlier epochs are gone.
+    EpochEnded = "epoch-ended",
     /// A change made here gives way to a peer's of the same time.
     Overruled = "overruled",
     /// A backup was made: its file, for whom, where the log inside ends.

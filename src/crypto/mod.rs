@@ -27,6 +27,7 @@ pub mod portable;
 pub mod prehash;
 pub mod secret;
 pub mod shamir;
+pub mod slh_dsa;
 pub mod sp800_108;
 
 #[cfg(feature = "aws-lc")]

@@ -2,7 +2,7 @@
 //! (RFC 5280) for CKA_PUBLIC_KEY_INFO, and the older forms in which keys come in files (RFC 8017, RFC 5915).
 
 use super::der::{self, BIT_STRING, NULL, OCTET_STRING, OID, Reader, SEQUENCE};
-use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa, ml_kem, x25519};
+use super::{Curve, RsaParts, RsaPublic, Secret, ed25519, ml_dsa, ml_kem, slh_dsa, x25519};
 use crate::error::{Error, Result};
 use zeroize::Zeroize;
 
@@ -15,6 +15,8 @@ pub enum PrivateKey {
     Ed25519(Secret),
     X25519(Secret),
     MlDsa(ml_dsa::Set, SeedAndValue),
+    /// The key as it stands (RFC 9909 §6), unchecked.
+    SlhDsa(slh_dsa::Set, Secret),
     MlKem(ml_kem::Set, SeedAndValue),
 }
 
@@ -67,6 +69,7 @@ pub fn encode(key: &PrivateKey) -> Result<Secret> {
             (der::element(SEQUENCE, &[X25519_OID]), der::element(OCTET_STRING, &[scalar]))
         }
         PrivateKey::MlDsa(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
+        PrivateKey::SlhDsa(set, bytes) => (der::element(SEQUENCE, &[&set.oid_der()]), bytes.to_vec()),
         PrivateKey::MlKem(set, parts) => (der::element(SEQUENCE, &[set.oid_der()]), seed_and_value(parts)),
     };
     let mut wrapped = der::element(OCTET_STRING, &[&inner]);
@@ -152,6 +155,12 @@ fn parse(der: &[u8]) -> Option<PrivateKey> {
             let own = |scalar: &[u8]| scalar.try_into().ok().map(x25519::public);
             parse_32(inner, public, own).map(PrivateKey::X25519)
         }
+        _ if slh_dsa_set(kind).is_some() => {
+            let set = slh_dsa_set(kind)?;
+            let half = inner.get(inner.len().checked_sub(set.public_length())?..);
+            (inner.len() == set.private_length() && public.is_none_or(|public| half == Some(public)))
+                .then(|| PrivateKey::SlhDsa(set, Secret::from(inner)))
+        }
         _ => {
             let parts =
                 || Some(SeedAndValue { public: public.map(<[u8]>::to_vec), ..parse_seed_and_value(inner)? });
@@ -190,6 +199,7 @@ pub enum PublicKey {
     Ed25519([u8; 32]),
     X25519([u8; 32]),
     MlDsa(ml_dsa::Set, Vec<u8>),
+    SlhDsa(slh_dsa::Set, Vec<u8>),
     MlKem(ml_kem::Set, Vec<u8>),
 }
 
@@ -209,9 +219,10 @@ pub fn decode_public(der: &[u8]) -> Option<PublicKey> {
         ED25519_OID => Some(PublicKey::Ed25519(key.try_into().ok()?)),
         X25519_OID => Some(PublicKey::X25519(key.try_into().ok()?)),
         _ => {
-            let (ml_dsa, ml_kem) = (ml_dsa_set(kind), ml_kem_set(kind));
-            let ml_dsa = ml_dsa.map(|set| PublicKey::MlDsa(set, key.to_vec()));
-            ml_dsa.or_else(|| ml_kem.map(|set| PublicKey::MlKem(set, key.to_vec())))
+            let ml_dsa = || ml_dsa_set(kind).map(|set| PublicKey::MlDsa(set, key.to_vec()));
+            let slh_dsa = || slh_dsa_set(kind).map(|set| PublicKey::SlhDsa(set, key.to_vec()));
+            let ml_kem = || ml_kem_set(kind).map(|set| PublicKey::MlKem(set, key.to_vec()));
+            ml_dsa().or_else(slh_dsa).or_else(ml_kem)
         }
     }
 }
@@ -273,6 +284,10 @@ fn parse_ec(curve: Option<Curve>, der: &[u8]) -> Option<PrivateKey> {
 
 fn ml_dsa_set(oid: &[u8]) -> Option<ml_dsa::Set> {
     ml_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == oid)
+}
+
+fn slh_dsa_set(oid: &[u8]) -> Option<slh_dsa::Set> {
+    slh_dsa::Set::ALL.into_iter().find(|set| set.oid_der() == oid)
 }
 
 fn ml_kem_set(oid: &[u8]) -> Option<ml_kem::Set> {

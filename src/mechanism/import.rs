@@ -3,7 +3,7 @@
 
 use super::key::{bits, curve, digits, rsa_parts, rsa_public};
 use super::secret::LONGEST;
-use super::{Material, ml_dsa, ml_kem, montgomery, seeded};
+use super::{Material, ml_dsa, ml_kem, montgomery, seeded, slh_dsa};
 use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
@@ -67,6 +67,7 @@ pub fn examine(object: &Object) -> Result<Material> {
             beside_point(object, material)
         }
         (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_DSA) => ml_dsa::examine(object),
+        (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_SLH_DSA) => slh_dsa::examine(object),
         (CKO_PUBLIC_KEY | CKO_PRIVATE_KEY, CKK_ML_KEM) => ml_kem::examine(object),
         _ => Err(Error::AttributeValueInvalid),
     }
@@ -130,6 +131,9 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
         }
         (PrivateKey::MlDsa(set, parts), CKK_ML_DSA) => {
             checked(seeded::private_key::<crypto::ml_dsa::PrivateKey>(set, parts))
+        }
+        (PrivateKey::SlhDsa(set, bytes), CKK_SLH_DSA) => {
+            checked(crypto::slh_dsa::PrivateKey::new(set, &bytes).map(|key| slh_dsa::private_material(&key)))
         }
         (PrivateKey::MlKem(set, parts), CKK_ML_KEM) => {
             checked(seeded::private_key::<crypto::ml_kem::PrivateKey>(set, parts))

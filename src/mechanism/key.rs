@@ -2,10 +2,12 @@
 
 use crate::crypto::hash::Hmac;
 use crate::crypto::pkcs8::PrivateKey;
-use crate::crypto::{Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, ml_dsa, ml_kem, pkcs8, rsa};
+use crate::crypto::{
+    Curve, Hash, RsaParts, RsaPublic, Secret, aes, ec, ed25519, ml_dsa, ml_kem, pkcs8, rsa, slh_dsa,
+};
 use crate::error::{Error, Result};
 use crate::mechanism::import::{edwards_point, point_octets, unknown_curve};
-use crate::mechanism::{ml_dsa as dsa, ml_kem as kem, seeded};
+use crate::mechanism::{ml_dsa as dsa, ml_kem as kem, seeded, slh_dsa as slh};
 use crate::object::attribute::{CKA_STRONGROOM_AUDIT_USE, CKA_STRONGROOM_SUSPENDED};
 use crate::object::validity::Validity;
 use crate::object::{Object, Value};
@@ -83,6 +85,8 @@ enum Ready {
     EdPublic(ed25519::PublicKey),
     MlDsaPrivate(Box<ml_dsa::PrivateKey>),
     MlDsaPublic(Box<ml_dsa::PublicKey>),
+    SlhDsaPrivate(slh_dsa::PrivateKey),
+    SlhDsaPublic(slh_dsa::PublicKey),
     MlKemPrivate(ml_kem::PrivateKey),
     MlKemPublic(ml_kem::PublicKey),
 }
@@ -125,14 +129,15 @@ pub(super) fn curve(object: &Object) -> Result<Curve> {
     Curve::from_params(params).ok_or_else(|| unknown_curve(params))
 }
 
-/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others (ML-DSA and ML-KEM:
-/// of the public key).
+/// Size in the unit of `Mechanism::sizes`: bits for RSA and EC, bytes for most others (ML-DSA, SLH-DSA and
+/// ML-KEM: of the public key).
 fn size(object: &Object) -> u64 {
     match object.key_type() {
         Some(CKK_RSA) => bits(object.bytes(CKA_MODULUS)),
         Some(CKK_EC) => curve(object).map_or(0, |curve| u64::from(curve.bits())),
         Some(CKK_EC_EDWARDS | CKK_EC_MONTGOMERY) => 255,
         Some(CKK_ML_DSA) => dsa::parameter_set(object).map_or(0, |set| set.public_length() as u64),
+        Some(CKK_SLH_DSA) => slh::parameter_set(object).map_or(0, |set| set.public_length() as u64),
         Some(CKK_ML_KEM) => kem::parameter_set(object).map_or(0, |set| set.public_length() as u64),
         _ => object.bytes(CKA_VALUE).len() as u64,
     }
@@ -280,6 +285,20 @@ impl Key {
         }
     }
 
+    pub fn slh_dsa_private(&self) -> Result<&slh_dsa::PrivateKey> {
+        match self.ready()? {
+            Ready::SlhDsaPrivate(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
+    pub fn slh_dsa_public(&self) -> Result<&slh_dsa::PublicKey> {
+        match self.ready()? {
+            Ready::SlhDsaPublic(key) => Ok(key),
+            _ => Err(Error::KeyTypeInconsistent),
+        }
+    }
+
     pub fn ml_kem_private(&self) -> Result<&ml_kem::PrivateKey> {
         match self.ready()? {
             Ready::MlKemPrivate(key) => Ok(key),
@@ -336,6 +355,14 @@ fn parse(object: &Object) -> Result<Ready> {
             let key = ml_dsa::PublicKey::new(dsa::parameter_set(object)?, object.bytes(CKA_VALUE))?;
             Ready::MlDsaPublic(Box::new(key))
         }
+        (CKO_PRIVATE_KEY, Some(CKK_SLH_DSA)) => {
+            let set = slh::parameter_set(object)?;
+            Ready::SlhDsaPrivate(slh_dsa::PrivateKey::from_checked(set, object.bytes(CKA_VALUE))?)
+        }
+        (CKO_PUBLIC_KEY, Some(CKK_SLH_DSA)) => {
+            let set = slh::parameter_set(object)?;
+            Ready::SlhDsaPublic(slh_dsa::PublicKey::new(set, object.bytes(CKA_VALUE))?)
+        }
         (CKO_PRIVATE_KEY, Some(CKK_ML_KEM)) => {
             let set = kem::parameter_set(object)?;
             Ready::MlKemPrivate(ml_kem::PrivateKey::from_expanded(set, object.bytes(CKA_VALUE))?)
@@ -367,6 +394,9 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
         }
         (CKO_PRIVATE_KEY, Some(CKK_ML_DSA)) => {
             pkcs8::encode(&PrivateKey::MlDsa(dsa::parameter_set(object)?, seeded::parts(object)))
+        }
+        (CKO_PRIVATE_KEY, Some(CKK_SLH_DSA)) => {
+            pkcs8::encode(&PrivateKey::SlhDsa(slh::parameter_set(object)?, Secret::from(key.value())))
         }
         (CKO_PRIVATE_KEY, Some(CKK_ML_KEM)) => {
             pkcs8::encode(&PrivateKey::MlKem(kem::parameter_set(object)?, seeded::parts(object)))

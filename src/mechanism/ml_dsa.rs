@@ -70,7 +70,7 @@ fn generate_pair(_: Params, public: &Object, _: &Object) -> Result<(Material, Ma
 }
 
 /// What stands in the parameter: whether the signature is deterministic, the context, the hash.
-fn choices(params: Params) -> Result<(bool, Vec<u8>, Option<Hash>)> {
+pub(super) fn choices(params: Params) -> Result<(bool, Vec<u8>, Option<Hash>)> {
     match params {
         Params::None => Ok((false, Vec::new(), None)),
         Params::SignContext { deterministic, context, hash } => Ok((deterministic, context, hash)),
@@ -167,7 +167,7 @@ fn verify(key: Arc<Key>, params: Params, hash: Option<PreHash>) -> Result<Box<dy
 }
 
 /// The hash that a parameter names, which must be there.
-fn named(hash: Option<Hash>) -> Result<PreHash> {
+pub(super) fn named(hash: Option<Hash>) -> Result<PreHash> {
     hash.map(PreHash::Plain).ok_or(Error::MechanismParamInvalid)
 }
 

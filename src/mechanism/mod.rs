@@ -26,6 +26,7 @@ mod rsa;
 mod rsa_aes;
 mod secret;
 mod seeded;
+pub mod slh_dsa;
 pub mod table;
 
 pub use key::Key;
@@ -74,7 +75,7 @@ pub struct Mechanism {
     /// CKK_ of the keys it takes or makes; empty for digests.
     pub keys: &'static [u64],
     /// Smallest and largest key: in bits for RSA and EC, in bytes for the rest (as the standard
-    /// says for each mechanism; of ML-DSA and ML-KEM public keys); (0, 0) where there is none.
+    /// says for each mechanism; of ML-DSA, SLH-DSA and ML-KEM public keys); (0, 0) where there is none.
     pub sizes: (u64, u64),
     /// Approved by FIPS 140-3 implementation guidance (for the policy to come and for the table).
     pub approved: bool,
@@ -146,6 +147,7 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Edwards curves", edwards::ROWS),
     ("Montgomery curves", montgomery::ROWS),
     ("ML-DSA", ml_dsa::ROWS),
+    ("SLH-DSA", slh_dsa::ROWS),
     ("ML-KEM", ml_kem::ROWS),
     ("AES", aes::ROWS),
     ("Further modes of AES", aes_modes::ROWS),

@@ -24,7 +24,7 @@ pub(super) fn public_material(oid: &[u8], public: Vec<u8>) -> Material {
     vec![(CKA_PUBLIC_KEY_INFO, Value::Bytes(info)), (CKA_VALUE, Value::Bytes(public))]
 }
 
-fn private_material(
+pub(super) fn private_material(
     (number, oid): (u64, &[u8]),
     value: Secret,
     public: &[u8],

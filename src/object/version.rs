@@ -75,7 +75,7 @@ pub fn next_template(object: &Object) -> Result<Template> {
 pub fn shared_value(key_type: Option<u64>) -> AttributeType {
     match key_type {
         Some(CKK_RSA) => CKA_MODULUS,
-        Some(CKK_ML_DSA | CKK_ML_KEM) => CKA_PUBLIC_KEY_INFO,
+        Some(CKK_ML_DSA | CKK_SLH_DSA | CKK_ML_KEM) => CKA_PUBLIC_KEY_INFO,
         _ => CKA_EC_POINT,
     }
 }
@@ -102,7 +102,7 @@ pub fn public_template(private: &Object) -> Template {
             template.push((CKA_MODULUS_BITS, Value::Ulong(bits)));
             template.push((CKA_PUBLIC_EXPONENT, Value::Bytes(exponent)));
         }
-        Some(CKK_ML_DSA | CKK_ML_KEM) => {
+        Some(CKK_ML_DSA | CKK_SLH_DSA | CKK_ML_KEM) => {
             template.extend(private.get(CKA_PARAMETER_SET).map(|set| (CKA_PARAMETER_SET, set.clone())))
         }
         _ => template.push((CKA_EC_PARAMS, Value::Bytes(private.bytes(CKA_EC_PARAMS).to_vec()))),

@@ -70,6 +70,7 @@ pub fn transact_counted<T>(
 ) -> Result<(T, Done)> {
     let transaction =
         rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sql)?;
+    keys.refresh(&transaction)?;
     let state = State::read(&transaction, keys)?;
     let mut change = Change {
         connection: &transaction,
@@ -108,6 +109,7 @@ impl Change<'_> {
         self.peer = None;
         self.removed = true;
         wrapping.save(self.connection, self.keys, 1, 0)?;
+        self.keys.save_ring(self.connection, self.keys.ring())?;
         let query = "INSERT INTO meta (name, value) VALUES ('token', ?)";
         self.connection.execute(query, [self.keys.token.0]).map_err(sql)?;
         self.has_state = true;
@@ -201,7 +203,8 @@ impl Change<'_> {
     /// otherwise `FunctionFailed` (someone else was faster) and the transaction should end.
     /// `terms`, in the scope of `header.owner`, replace the former ones of all scopes.
     pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
-        let header = Header { author: self.author(), ..header };
+        let epoch = self.keys.epoch_of_new(&header);
+        let header = Header { author: self.author(), epoch, ..header };
         let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
         if header.version != present + 1 {
             return Err(

@@ -27,6 +27,8 @@ const MIGRATIONS: &[&str] = &[
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE) STRICT;
      CREATE TABLE overruled (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
         version INTEGER NOT NULL) STRICT;",
+    // 4: epochs: the row `ring` in `meta`, and records of kind 6. No table changes.
+    "",
 ];
 
 /// Format 1.

@@ -19,6 +19,7 @@ pub mod process_lock;
 mod provider;
 mod record;
 mod replica;
+mod ring;
 mod rows;
 mod seal;
 mod seals;
@@ -36,6 +37,7 @@ pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
 pub use record::{BodyKey, Header, Id, Kind, Record, Term};
 pub use replica::{Fate, Position};
+pub use ring::{Mark, Ring};
 pub use rows::{Check, Identity, RecordRow, Row};
 pub use seals::{Rotation, SealInfo, SealState};
 pub use wrapping::{Opened, Wrapping};
@@ -121,7 +123,7 @@ impl Store {
         self.keys.token
     }
 
-    /// A secret that only this token has, separate for each `purpose`: HKDF of the seal key.
+    /// A secret that only this token has, separate for each `purpose` and the same in all epochs.
     pub fn derived_secret(&self, purpose: &[u8]) -> Secret {
         self.keys.derived(purpose)
     }
@@ -188,6 +190,7 @@ impl Store {
 
     /// Unseals a body: `DeviceError` if it does not open.
     pub fn open_body(&self, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
+        self.know_epoch_of(record)?;
         seal::open(&self.keys, record, key)
     }
 

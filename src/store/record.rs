@@ -46,10 +46,12 @@ pub enum Kind {
     Gone = 4,
     /// A peer of the cluster.
     Member = 5,
+    /// The beginning of an epoch: its secret, sealed to each member.
+    Epoch = 6,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member];
+    pub const ALL: [Kind; 6] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member, Kind::Epoch];
 
     pub(super) fn from_row(number: i64) -> Result<Kind> {
         match number {
@@ -58,6 +60,7 @@ impl Kind {
             3 => Ok(Kind::Object),
             4 => Ok(Kind::Gone),
             5 => Ok(Kind::Member),
+            6 => Ok(Kind::Epoch),
             _ => Err(Error::DeviceError.because("a record of an unknown kind")),
         }
     }
@@ -70,6 +73,7 @@ pub struct Header {
     pub id: Id,
     /// Counts the changes of this record, from 1.
     pub version: u64,
+    /// Whose secret the body is sealed under (`BodyKey::Seal`), or under which it was written; given by the store.
     pub epoch: u32,
     /// Who wrote this version (a peer; the token's own id on a single host).
     pub author: Id,
@@ -91,7 +95,7 @@ pub struct Record {
 /// What a body is sealed under.
 #[derive(Clone, Copy)]
 pub enum BodyKey<'a> {
-    /// The token's seal key.
+    /// The token's, of the record's epoch.
     Seal,
     /// A data key of 32 bytes, wrapped elsewhere for those who may open it.
     Data(&'a Secret),

@@ -9,7 +9,7 @@ use super::connection::{meta, sql};
 use super::digest::bucket;
 use super::rows::{keys_of, terms_of};
 use super::seal::{self, Keys};
-use super::{Change, HEADER, Header, Id, Kind, RecordRow, Store, change, header, select};
+use super::{Change, HEADER, Header, Id, Kind, RecordRow, Ring, Store, change, header, select};
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
 use crate::error::Result;
@@ -125,6 +125,7 @@ impl Change<'_> {
             flags: old.kind as u32,
             ..old
         };
+        let header = Header { epoch: self.keys.epoch_of_new(&header), ..header };
         self.touch(Kind::Gone, old.id)?;
         let body = seal::seal(self.keys, &header, super::BodyKey::Seal, b"")?;
         self.insert(&header, &body)
@@ -219,19 +220,20 @@ pub enum Fate {
 }
 
 impl Store {
-    /// As `create`, of a token that exists elsewhere: with its id and seal key.
+    /// As `create`, of a token that exists elsewhere: with its id and secrets.
     pub fn create_from(
         config: &SlotConfig,
         token: Id,
-        seal: Secret,
+        ring: Ring,
         first: impl FnOnce(&mut Change<'_>) -> Result<()>,
     ) -> Result<Store> {
-        Self::create_with(config, Keys::new(token, seal), first)
+        Self::create_with(config, Keys::of_new_file(token, ring)?, first)
     }
 
-    /// What `derived_secret` gives in the token with this id and seal key.
-    pub fn secret_of(token: Id, seal: &Secret, purpose: &[u8]) -> Secret {
-        Keys::new(token, seal.clone()).derived(purpose)
+    /// What `derived_secret` gives in the token with this id and secrets.
+    pub fn secret_of(token: Id, ring: &Ring, purpose: &[u8]) -> Secret {
+        // The file's key has no part in it.
+        Keys::new(token, ring.root.clone(), ring.clone()).derived(purpose)
     }
 
     /// Whether this file is a member of a cluster, and as who.
@@ -315,18 +317,14 @@ impl Store {
         })
     }
 
-    /// Seals for peers who have the same seal key; `purpose` makes a key of its own.
-    pub fn seal_for(&self, purpose: &str, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    /// Seals for peers who have the same epoch, or (`None`) for all whatever epoch they have; the purpose makes a
+    /// key of its own.
+    pub fn seal_for(&self, purpose: (&str, Option<u32>), associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
         seal::seal_for(&self.keys, purpose, associated, plain)
     }
 
     /// The reverse; `None` when it does not open.
-    pub fn open_for(&self, purpose: &str, associated: &[u8], sealed: &[u8]) -> Option<Secret> {
+    pub fn open_for(&self, purpose: (&str, Option<u32>), associated: &[u8], sealed: &[u8]) -> Option<Secret> {
         seal::open_for(&self.keys, purpose, associated, sealed)
-    }
-
-    /// The seal key itself, for a new member. An officer says who gets it.
-    pub fn seal_key(&self) -> Secret {
-        self.keys.seal.clone()
     }
 }

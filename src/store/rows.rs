@@ -1,13 +1,13 @@
 //! A token's rows out of its file, and back as they were: what a backup is made of.
 //!
 //! Sealed stays sealed: bodies, wrapped keys, terms and lines of the log travel as they lie in the file. Only
-//! the seal key S is in the clear in an [`Identity`]; whoever takes one encrypts it. [`Check`] follows rows
+//! the token's secrets are in the clear in an [`Identity`]; whoever takes one encrypts it. [`Check`] follows rows
 //! outside the file as strictly as the file's own reading does.
 
 use super::connection::{self, sql};
 use super::digest::{self, State, Sum};
 use super::seal::{self, Keys};
-use super::{BodyKey, Change, GATE, HEADER, Id, Record, Store, Term, Wrapping, header, log};
+use super::{BodyKey, Change, GATE, HEADER, Id, Record, Ring, Store, Term, Wrapping, header, log};
 use crate::audit::Tip;
 use crate::config::SlotConfig;
 use crate::crypto::Secret;
@@ -20,8 +20,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Identity {
     pub token: Id,
-    /// S, in the clear.
-    pub seal: Secret,
+    /// In the clear.
+    pub ring: Ring,
     /// The `state` row: the digest's root, how many records, the end of the log, under a MAC.
     pub state: Vec<u8>,
 }
@@ -57,7 +57,8 @@ pub struct Check {
 impl Check {
     /// `DeviceError` when the state is not one under this identity's key.
     pub fn new(identity: &Identity) -> Result<Check> {
-        let keys = Keys::new(identity.token, identity.seal.clone());
+        // What the rows say needs no file.
+        let keys = Keys::new(identity.token, identity.ring.root.clone(), identity.ring.clone());
         let state = State::parse(&identity.state, &keys)?
             .ok_or_else(|| Error::DeviceError.because("the state of the token was altered"))?;
         Ok(Check { keys, state, sums: BTreeMap::new(), records: 0, log: Tip::default() })
@@ -132,9 +133,10 @@ impl Store {
         let _gate = GATE.read();
         let connection = self.link.reader()?;
         let transaction = connection.unchecked_transaction().map_err(sql)?;
+        self.keys.refresh(&transaction)?;
         State::load(&transaction, &self.keys)?;
         let state = connection::meta(&transaction, "state")?.unwrap_or_default();
-        let identity = Identity { token: self.keys.token, seal: self.keys.seal.clone(), state };
+        let identity = Identity { token: self.keys.token, ring: self.keys.ring().clone(), state };
         let mut check = Check::new(&identity)?;
         take(Row::Identity(identity))?;
         self.export_records(&transaction, &mut |row| {
@@ -198,12 +200,12 @@ impl Store {
     ) -> Result<Store> {
         let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
-        Self::make(config, Keys::new(identity.token, identity.seal.clone()), &wrapping, first)
+        Self::make(config, Keys::of_new_file(identity.token, identity.ring.clone())?, &wrapping, first)
     }
 
-    /// Whether this is the token that `identity` names, under the same seal key.
+    /// Whether this is the token that `identity` names, with the same root of its secrets.
     pub fn is(&self, identity: &Identity) -> bool {
-        self.keys.token == identity.token && self.keys.seal == identity.seal
+        self.keys.token == identity.token && self.keys.ring().root == identity.ring.root
     }
 }
 

@@ -1,59 +1,79 @@
-//! The only place that seals or opens: keys that follow from the token's seal key S, record bodies, lines of
-//! the audit log.
+//! The only place that seals or opens: keys that follow from the token's secrets (`ring`), record bodies, lines
+//! of the audit log.
 //!
 //! Body: salt (16 bytes), then AES-256-GCM ciphertext and tag under HMAC(base key, salt) with a zero
 //! nonce: each salt makes a key of its own, so no nonce can repeat. Associated data: the token's id
 //! and every clear header field; of a line, the token's id, "audit" and its sequence (u64 LE).
 
+use super::ring::{Known, Ring};
 use super::{BodyKey, Header, Id, Record, Term};
 use crate::crypto::aes::GcmKey;
 use crate::crypto::hash::Hmac;
-use crate::crypto::{Secret, derive};
+use crate::crypto::{Hash, Secret, derive};
 use crate::error::{Error, Result};
 
 const SALT: usize = 16;
 const TAG: usize = 16;
 const NONCE: [u8; 12] = [0; 12];
 
-/// The seal key and what follows from it.
+/// Of record bodies, from an epoch's secret.
+pub(super) const BODIES: &[u8] = b"strongroom record bodies";
+
+/// The file's own key, the token's secrets, and what follows from them.
 pub struct Keys {
     pub token: Id,
-    pub seal: Secret,
-    bodies: Secret,
+    /// What the seals wrap.
+    pub file: Secret,
     log: Secret,
     index: Secret,
     pub digest: Secret,
     pub state: Secret,
+    /// Bodies of records that are of no epoch.
+    pub(super) standing: Secret,
     /// Of the wrappings' rows.
     pub wrappings: Secret,
+    pub(super) first: Known,
 }
 
 impl Keys {
-    pub fn new(token: Id, seal: Secret) -> Keys {
-        let sub = |purpose: &str| derive::hkdf_sha256(&token.0, &seal, purpose.as_bytes(), 32);
+    pub fn new(token: Id, file: Secret, ring: Ring) -> Keys {
+        let sub = |purpose: &[u8]| derive::hkdf_sha256(&token.0, &ring.root, purpose, 32);
         Keys {
-            bodies: sub("strongroom record bodies"),
-            log: sub("strongroom audit log"),
-            index: sub("strongroom blind index"),
-            digest: sub("strongroom state digest"),
-            state: sub("strongroom state header"),
-            wrappings: sub("strongroom wrappings"),
+            log: sub(b"strongroom audit log"),
+            index: sub(b"strongroom blind index"),
+            digest: sub(b"strongroom state digest"),
+            state: sub(b"strongroom state header"),
+            standing: sub(BODIES),
+            wrappings: derive::hkdf_sha256(&token.0, &file, b"strongroom wrappings", 32),
+            first: Known::new(token, Vec::new(), ring),
             token,
-            seal,
+            file,
         }
     }
 
+    /// Of a new token.
     pub fn random() -> Result<Keys> {
-        Ok(Keys::new(Id::random()?, Secret::random(32)?))
+        Keys::of_new_file(Id::random()?, Ring::random()?)
     }
 
-    fn purpose(&self, purpose: &str) -> Secret {
-        derive::hkdf_sha256(&self.token.0, &self.seal, purpose.as_bytes(), 32)
+    /// Of a new file of a token.
+    pub fn of_new_file(token: Id, ring: Ring) -> Result<Keys> {
+        Ok(Keys::new(token, Secret::random(32)?, ring))
     }
 
-    /// A secret for a purpose of the rooms above.
+    fn purpose(&self, purpose: &str, epoch: Option<u32>) -> Option<Secret> {
+        let ring = self.ring();
+        let secret = match epoch {
+            None => &ring.root,
+            Some(number) => ring.epochs.get(&number)?,
+        };
+        Some(derive::hkdf_sha256(&self.token.0, secret, purpose.as_bytes(), 32))
+    }
+
+    /// A secret for a purpose of the rooms above; it stays the same in all epochs.
     pub fn derived(&self, purpose: &[u8]) -> Secret {
-        derive::hkdf_sha256(&self.token.0, &self.seal, &[b"strongroom above: ", purpose].concat(), 32)
+        let purpose = [b"strongroom above: ", purpose].concat();
+        derive::hkdf_sha256(&self.token.0, &self.ring().root, &purpose, 32)
     }
 
     /// The blind index entry of a term in an owner's scope.
@@ -78,10 +98,15 @@ pub fn header_bytes(header: &Header) -> [u8; 65] {
     out
 }
 
-fn base<'a>(keys: &'a Keys, key: BodyKey<'a>) -> &'a Secret {
+fn base<'a>(keys: &'a Keys, header: &Header, key: BodyKey<'a>) -> Result<&'a Secret> {
     match key {
-        BodyKey::Seal => &keys.bodies,
-        BodyKey::Data(key) => key,
+        BodyKey::Seal => keys.bodies(header).ok_or_else(|| {
+            Error::DeviceError.because(format_args!(
+                "record {} is of epoch {}, whose key this file does not have",
+                header.id, header.epoch
+            ))
+        }),
+        BodyKey::Data(key) => Ok(key),
     }
 }
 
@@ -95,39 +120,67 @@ fn associated(keys: &Keys, header: &Header) -> Vec<u8> {
 
 /// The body of a record.
 pub fn seal(keys: &Keys, header: &Header, key: BodyKey<'_>, plain: &[u8]) -> Result<Vec<u8>> {
-    seal_bytes(base(keys, key), &associated(keys, header), plain)
+    seal_bytes(base(keys, header, key)?, &associated(keys, header), plain)
 }
 
-fn seal_bytes(base: &Secret, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+/// A body that was sealed under another epoch before. The salt follows from the content, so that all hosts of a
+/// cluster make the same bytes of the same record; other content, or another header, has another salt.
+pub fn seal_again(keys: &Keys, header: &Header, plain: &[u8]) -> Result<Vec<u8>> {
+    let (base, associated) = (base(keys, header, BodyKey::Seal)?, associated(keys, header));
+    let mut salt = [0; SALT];
+    let content = Hash::Sha256.digest(plain);
+    salt.copy_from_slice(&Hmac::sha256(base, &[b"sealed again", &associated, &content])[..SALT]);
+    seal_salted(base, salt, &associated, plain)
+}
+
+pub(super) fn seal_bytes(base: &Secret, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    let mut salt = [0; SALT];
+    crate::crypto::random::fill(&mut salt)?;
+    seal_salted(base, salt, associated, plain)
+}
+
+fn seal_salted(base: &Secret, salt: [u8; SALT], associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let mut body = vec![0; SALT + plain.len() + TAG];
-    let (salt, sealed) = body.split_at_mut(SALT);
-    crate::crypto::random::fill(salt)?;
-    salted(base, salt)?.seal(&NONCE, associated, TAG, plain, sealed)?;
+    body[..SALT].copy_from_slice(&salt);
+    salted(base, &salt)?.seal(&NONCE, associated, TAG, plain, &mut body[SALT..])?;
     Ok(body)
 }
 
 /// What was sealed, or `DeviceError`.
 pub fn open(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
-    let opened = open_bytes(base(keys, key), &associated(keys, &record.header), &record.body);
+    let base = base(keys, &record.header, key)?;
+    let opened = open_bytes(base, &associated(keys, &record.header), &record.body);
     opened
         .ok_or_else(|| Error::DeviceError.because(format_args!("record {} does not open", record.header.id)))
 }
 
-fn open_bytes(base: &Secret, associated: &[u8], body: &[u8]) -> Option<Secret> {
+pub(super) fn open_bytes(base: &Secret, associated: &[u8], body: &[u8]) -> Option<Secret> {
     let (salt, sealed) = body.split_at_checked(SALT)?;
     let mut plain = Secret::zeroed(sealed.len().checked_sub(TAG)?);
     salted(base, salt).ok()?.open(&NONCE, associated, TAG, sealed, &mut plain).ok()?;
     Some(plain)
 }
 
-/// Something else for whoever has the seal key; each purpose has a key of its own.
-pub fn seal_for(keys: &Keys, purpose: &str, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
-    seal_bytes(&keys.purpose(purpose), &[&keys.token.0[..], associated].concat(), plain)
+/// Something else for whoever has an epoch's secret, or (`None`) the root; each purpose has a key of its own.
+pub fn seal_for(
+    keys: &Keys,
+    (purpose, epoch): (&str, Option<u32>),
+    associated: &[u8],
+    plain: &[u8],
+) -> Result<Vec<u8>> {
+    let unknown = || Error::DeviceError.because("an epoch whose key this file does not have");
+    let key = keys.purpose(purpose, epoch).ok_or_else(unknown)?;
+    seal_bytes(&key, &[&keys.token.0[..], associated].concat(), plain)
 }
 
 /// The reverse; `None` when it does not open.
-pub fn open_for(keys: &Keys, purpose: &str, associated: &[u8], sealed: &[u8]) -> Option<Secret> {
-    open_bytes(&keys.purpose(purpose), &[&keys.token.0[..], associated].concat(), sealed)
+pub fn open_for(
+    keys: &Keys,
+    (purpose, epoch): (&str, Option<u32>),
+    associated: &[u8],
+    sealed: &[u8],
+) -> Option<Secret> {
+    open_bytes(&keys.purpose(purpose, epoch)?, &[&keys.token.0[..], associated].concat(), sealed)
 }
 
 fn associated_with_line(keys: &Keys, sequence: u64) -> Vec<u8> {

@@ -24,6 +24,7 @@ fn put(store: &Store, id: u8, version: u64, text: &str) -> Result<()> {
 }
 
 mod residue;
+mod ring;
 mod unused;
 
 fn text(store: &Store, id: u8) -> Result<Option<String>> {

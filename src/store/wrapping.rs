@@ -1,12 +1,12 @@
-//! Wrappings of the token's seal key S, the rows `seal-N` of `meta`: each opens by a provider's key of its
-//! own, like the slots of a LUKS volume.
+//! Wrappings of the file's own key, the rows `seal-N` of `meta`: each opens by a provider's key of its own, like
+//! the slots of a LUKS volume. Under that key lie the token's secrets (`ring`).
 //!
 //! Version 2, 134 bytes, numbers little-endian: version (1), provider (1), number u32, the number of the one
-//! it is to replace u32 (or 0), seconds since 1970 u64, salt 16, Argon2id KiB u32 and passes u32, nonce 12, S
-//! under AES-256-GCM (48; associated data the token's id and all before the nonce), HMAC-SHA-256 under a key
-//! that follows from S (32). The last lets whoever opened the token by one wrapping tell of every other that
+//! it is to replace u32 (or 0), seconds since 1970 u64, salt 16, Argon2id KiB u32 and passes u32, nonce 12, the
+//! key under AES-256-GCM (48; associated data the token's id and all before the nonce), HMAC-SHA-256 under a key
+//! that follows from it (32). The last lets whoever opened the token by one wrapping tell of every other that
 //! nobody altered or made it up. The row `seal` of earlier files is version 1, 86 bytes: version, provider, salt,
-//! KiB, passes, nonce, S (associated data the token's id); its number is 1.
+//! KiB, passes, nonce, key (associated data the token's id); its number is 1.
 
 use super::connection::{meta, sql};
 use super::provider::{self, Provider};
@@ -111,7 +111,7 @@ impl Wrapping {
         let (mut nonce, mut sealed) = ([0; 12], [0; 48]);
         random::fill(&mut nonce)?;
         let associated = [&keys.token.0[..], &row].concat();
-        GcmKey::new(&self.key)?.seal(&nonce, &associated, 16, &keys.seal, &mut sealed)?;
+        GcmKey::new(&self.key)?.seal(&nonce, &associated, 16, &keys.file, &mut sealed)?;
         row.extend_from_slice(&nonce);
         row.extend_from_slice(&sealed);
         row.extend_from_slice(&Hmac::sha256(&keys.wrappings, &[&row]));
@@ -181,7 +181,7 @@ impl Row {
         (self.bytes[0] == VERSION).then(|| Hmac::sha256(&keys.wrappings, &[row]) == *mac)
     }
 
-    /// S, when this material opens it.
+    /// The file's key, when this material opens it.
     fn open(&self, said: &Said, token: Id, material: &Secret) -> Result<Option<Secret>> {
         let Terms { provider, salt, memory_kib, passes } = said.terms;
         let key = provider.stretch(material, &salt, memory_kib, passes)?;
@@ -283,7 +283,7 @@ pub fn unseal(connection: &Connection, config: &SlotConfig) -> Result<Keys> {
         false => None,
     };
     match opened {
-        Some(opened) => Ok(Keys::new(token, opened.seal)),
+        Some(opened) => Keys::read(connection, token, opened.seal),
         None => Err(why_not(&rows(connection)?, config)),
     }
 }

@@ -205,6 +205,9 @@ impl Thread {
             self.token.close();
             return Ok(LOOK_AGAIN);
         }
+        if self.token.was_removed()? {
+            return Ok(LOOK_AGAIN);
+        }
         let path = self.token.path();
         if keeper::agent(path).is_some() {
             return Ok(LOOK);

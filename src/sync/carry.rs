@@ -158,6 +158,9 @@ impl<'a> Own<'a> {
         cluster: &'a ClusterConfig,
         until: Instant,
     ) -> std::result::Result<Option<Own<'a>>, Stop> {
+        if token.was_removed()? {
+            return Err(Stop::Removed);
+        }
         let path = token.path();
         if keeper::agent(path).is_some() {
             return Ok(None);
@@ -196,8 +199,8 @@ async fn reach(
     if let Some(mut engine) = left {
         match timeout(STALE, peer.catch_up(&mut engine, &mut |_, _| {})).await {
             Ok(Ok(())) => return Ok(engine),
-            Ok(Err(Stop::Host(error))) => return Err(error.into()),
             Ok(Err(Stop::Engine(_))) | Err(_) => {}
+            Ok(Err(stop)) => return Err(stop),
         }
     }
     let mut engine = Engine::connect(cluster).await?;
@@ -221,6 +224,8 @@ async fn send(
             },
             Err(Stop::Host(error)) => return Err(error),
             Err(Stop::Engine(fault)) => fault,
+            // It is done here, and stays here.
+            Err(Stop::Removed | Stop::WrongEpoch(..)) => return Ok(Fate::Pending),
         };
         log::info!("cluster: {fault}; trying again");
         peer.read_again |= fault == Fault::Compacted;

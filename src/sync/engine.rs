@@ -1,4 +1,4 @@
-//! etcd over gRPC: mutual TLS, the user's token, and the five calls that the sync makes. Knows bytes and
+//! etcd over gRPC: mutual TLS, the user's token, and the calls that the sync makes. Knows bytes and
 //! revisions, nothing of records.
 
 use super::etcd::*;
@@ -206,6 +206,13 @@ impl Engine {
 
     pub async fn delete(&mut self, key: Vec<u8>) -> Result<()> {
         self.call::<_, Acknowledged>("/etcdserverpb.KV/DeleteRange", DeleteRequest { key }).await.map(drop)
+    }
+
+    /// Throws away what was there before a revision. [`Fault::Compacted`]: it is gone already.
+    pub async fn compact(&mut self, revision: i64) -> Result<()> {
+        self.call::<_, Acknowledged>("/etcdserverpb.KV/Compact", CompactionRequest { revision })
+            .await
+            .map(drop)
     }
 
     /// All or nothing, if nobody changed any of them meanwhile: the new revision. Else what is there of the

@@ -77,6 +77,12 @@ pub struct DeleteRequest {
     pub key: Vec<u8>,
 }
 
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct CompactionRequest {
+    #[prost(int64, tag = "1")]
+    pub revision: i64,
+}
+
 /// `result` is EQUAL (0) in all of ours.
 #[derive(Clone, PartialEq, Message)]
 pub struct Compare {

@@ -16,6 +16,8 @@ pub struct Stamp {
     /// unlocking, and a lock (users).
     strictness: u32,
     version: u64,
+    /// The same content, sealed anew.
+    epoch: u32,
     author: Id,
     /// Who loses a key with his account loses it without a new version: nobody else can seal one.
     holders: Reverse<usize>,
@@ -35,6 +37,7 @@ impl Stamp {
             gone,
             strictness: if gone { 0 } else { header.flags },
             version: header.version,
+            epoch: header.epoch,
             author: header.author,
             holders: Reverse(whole.keys.len()),
             terms: whole.terms.len(),
@@ -94,6 +97,10 @@ mod tests {
         beats(&object(2, 1, 3), &object(9, 1, 1));
         beats(&object(3, 1, 1), &object(2, 9, 1));
         beats(&object(2, 2, 1), &object(2, 1, 1));
+        let mut anew = object(2, 1, 1);
+        anew.record.header.epoch = 2;
+        beats(&anew, &object(2, 2, 1));
+        beats(&object(3, 1, 1), &anew);
         assert_eq!(decide(Some(&object(2, 2, 1)), &object(2, 2, 1)), Verdict::Same);
         assert_eq!(decide(None, &object(1, 1, 0)), Verdict::Theirs);
         let held = RecordRow { keys: vec![(Id([7; 16]), vec![1])], ..object(2, 2, 1) };

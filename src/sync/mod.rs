@@ -5,7 +5,8 @@
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host: an agent, or by `background` a program
 //! with the module; `carry` takes one change to the majority where nobody runs it. `join` lets new hosts in,
-//! `status` says how all of them do. `engine`, `etcd` and `line` are the client, `descriptors` what it has
+//! `status` says how all of them do, `epochs` shuts a removed host out, `history` throws etcd's past
+//! away. `engine`, `etcd` and `line` are the client, `descriptors` what it has
 //! open. Nothing here knows what a record means.
 
 pub mod background;
@@ -13,7 +14,9 @@ mod carry;
 pub mod descriptors;
 mod doorbell;
 mod engine;
+pub mod epochs;
 mod etcd;
+mod history;
 pub mod join;
 mod line;
 pub mod merge;

@@ -2,14 +2,16 @@
 //! etcd is opened, its signature checked and its place compared before it touches the file.
 
 use super::engine::{Engine, Fault, Put, Seen};
+use super::epochs::Progress;
 use super::etcd::KeyValue;
+use super::history::History;
 use super::merge::{Verdict, decide};
 use super::wire::{self, Places, Refusal, Signer};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
-use crate::store::{Change, Id, Kind, Position, RecordRow, Store};
+use crate::store::{Change, Header, Id, Kind, Position, RecordRow, Store};
 use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -36,10 +38,14 @@ pub struct Peer<'a> {
     skipped: HashSet<Id>,
     /// A value by somebody who may become a member was left out: all is to be read again when one does.
     strangers: bool,
+    /// The same of a value of an epoch that is not known here.
+    later: bool,
     pub read_again: bool,
     /// Read up to here, the file may say less.
     pub position: Position,
     pub condition: Condition,
+    pub(super) progress: Progress,
+    pub(super) history: History,
 }
 
 /// Why it cannot go on: this host, or the engine.
@@ -47,6 +53,10 @@ pub struct Peer<'a> {
 pub enum Stop {
     Host(Error),
     Engine(Fault),
+    /// An officer on another member took this host out of the cluster.
+    Removed,
+    /// The cluster is at the first of these epochs, and this host was given none after the second.
+    WrongEpoch(u32, u32),
 }
 
 impl std::fmt::Display for Stop {
@@ -54,6 +64,15 @@ impl std::fmt::Display for Stop {
         match self {
             Stop::Host(error) => write!(f, "{}", error.cause()),
             Stop::Engine(fault) => write!(f, "{fault}"),
+            Stop::Removed => write!(
+                f,
+                "this host was removed from the cluster: it serves on by itself, and nothing it writes reaches the others"
+            ),
+            Stop::WrongEpoch(theirs, ours) => write!(
+                f,
+                "wrong epoch: the cluster is at epoch {theirs}, and its key did not come to this host, which has epoch \
+                 {ours}; an officer on another member runs `strongroom cluster rotate`"
+            ),
         }
     }
 }
@@ -82,6 +101,9 @@ impl<'a> Peer<'a> {
     pub fn new(token: &'a Token, prefix: &str) -> Result<Peer<'a>> {
         let store = token.store()?;
         let none = || Error::ActionProhibited.because("this token is no member of a cluster");
+        if token.was_removed()? {
+            return Err(Error::ActionProhibited.because("this host was removed from its cluster"));
+        }
         let (id, key) = (store.peer()?.ok_or_else(none)?, appliance::signing_key(&store)?.ok_or_else(none)?);
         let signer = Signer { id, key };
         let signers = members::signers(token.members()?);
@@ -96,17 +118,20 @@ impl<'a> Peer<'a> {
             known: HashMap::new(),
             skipped: HashSet::new(),
             strangers: false,
+            later: false,
             read_again: false,
             condition,
+            progress: Progress::default(),
+            history: History::default(),
         })
     }
 
-    fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         self.token.write_from_peers((&self.store, self.signer.id), work)
     }
 
     /// Something that an operator should know of.
-    fn notice(&mut self, what: String) {
+    pub(super) fn notice(&mut self, what: String) {
         let what = printable(&what);
         log::warn!("cluster: {what}");
         self.condition.last_error = what;
@@ -120,6 +145,7 @@ impl<'a> Peer<'a> {
         watch: &mut dyn FnMut(u64, u64),
     ) -> std::result::Result<(), Stop> {
         let first = engine.all(&self.places.members()).await?;
+        let epochs = engine.all(&self.places.epochs()).await?;
         let header = first.header.unwrap_or_default();
         let everything = std::mem::take(&mut self.read_again)
             || self.position.engine != header.cluster_id
@@ -131,6 +157,8 @@ impl<'a> Peer<'a> {
         let upto = Position { engine: header.cluster_id, revision: header.revision };
         let mut seen = HashSet::new();
         self.take_page(first.kvs, &mut seen)?;
+        self.take_page(epochs.kvs, &mut seen)?;
+        self.check_epoch()?;
         let (prefix, mut from) = (self.places.records(), self.places.records());
         let news = if everything { 0 } else { self.position.revision + 1 };
         let (mut read, mut more, mut since) = (0, true, news);
@@ -152,6 +180,15 @@ impl<'a> Peer<'a> {
             self.send_what_lacks(&seen)?;
         }
         self.save(upto)?;
+        Ok(())
+    }
+
+    /// Reads who the members are, and the epochs.
+    pub(super) async fn read_members(&mut self, engine: &mut Engine) -> std::result::Result<(), Stop> {
+        for folder in [self.places.members(), self.places.epochs()] {
+            let found = engine.all(&folder).await?;
+            self.take_page(found.kvs, &mut HashSet::new())?;
+        }
         Ok(())
     }
 
@@ -188,7 +225,7 @@ impl<'a> Peer<'a> {
         let mut seen: Vec<_> = seen.into_iter().map(|one| (self.places.id(&one.key), one)).collect();
         seen.retain(|(id, one)| !is_known(*id, one));
         let all: Vec<_> = seen.iter().map(|(_, one)| one).collect();
-        let signed = wire::signed_together(self.store.token_id(), &self.signers, &all);
+        let signed = wire::signed_together(&self.store, &self.signers, &all);
         for ((id, Seen { key, value, revision }), signed) in seen.into_iter().zip(signed) {
             let Some(id) = id else {
                 self.refuse(&key, &Refusal::Broken("no name of ours"));
@@ -210,8 +247,17 @@ impl<'a> Peer<'a> {
                 // Those that follow may be by him.
                 self.admit(record.as_ref().ok());
             }
+            let turns = record.as_ref().is_ok_and(|whole| is_turn(&whole.record.header));
             news.push(Incoming { id, revision, record });
+            if turns {
+                // What follows may be of the new epoch, or by a host that is out.
+                self.apply(std::mem::take(&mut news))?;
+            }
         }
+        self.apply(news)
+    }
+
+    fn apply(&mut self, news: Vec<Incoming>) -> Result<()> {
         if news.is_empty() {
             return Ok(());
         }
@@ -226,12 +272,42 @@ impl<'a> Peer<'a> {
             log::warn!("cluster: a change of {id} made here gave way to a peer's");
         }
         self.known.extend(news.iter().filter(|one| one.record.is_ok()).map(|one| (one.id, one.revision)));
+        if let Some(Incoming { id, record: Ok(last), .. }) = news.last() {
+            match last.record.header.kind {
+                Kind::Epoch => self.learn_epochs()?,
+                Kind::Gone if is_turn(&last.record.header) => self.expel(*id),
+                _ => {}
+            }
+        }
         Ok(())
+    }
+
+    /// Somebody else wrote where an epoch was to begin: when it is not good, it is written over.
+    pub(super) fn note_there(&mut self, key: &[u8], id: Id, there: Option<KeyValue>) {
+        let mut revision = 0;
+        if let Some(there) = there {
+            match wire::unpack_record(&self.store, &self.signers, (&self.places, key), &there.value) {
+                Ok(_) => return,
+                Err(refusal) => self.refuse(key, &refusal),
+            }
+            revision = there.mod_revision;
+        }
+        self.known.insert(id, revision);
+    }
+
+    /// What was left aside may be good now.
+    pub(super) fn look_again(&mut self) {
+        self.skipped.clear();
+        self.read_again |= std::mem::take(&mut self.later);
     }
 
     fn refuse(&mut self, key: &[u8], refusal: &Refusal) {
         self.condition.refused += 1;
         self.strangers |= matches!(refusal, Refusal::Stranger(_));
+        if let Refusal::Later(epoch) = refusal {
+            self.later = true;
+            self.progress.missing = self.progress.missing.max(Some(*epoch));
+        }
         self.notice(format!("{} was refused: {refusal}", String::from_utf8_lossy(key)));
     }
 
@@ -269,6 +345,21 @@ impl<'a> Peer<'a> {
     }
 
     fn batch(&mut self) -> Result<Vec<RecordRow>> {
+        loop {
+            let batch = self.waiting()?;
+            let headers = batch.iter().map(|whole| whole.record.header);
+            let stale: Vec<Header> = headers.filter(|header| self.store.is_stale(header)).collect();
+            if stale.is_empty() {
+                return Ok(batch);
+            }
+            // Those who closed the earlier epoch could not open it.
+            self.write(|change| {
+                stale.iter().try_for_each(|header| change.seal_anew(header.kind, header.id))
+            })?;
+        }
+    }
+
+    fn waiting(&mut self) -> Result<Vec<RecordRow>> {
         let mut bytes = 0;
         let waiting = self.store.outgoing(BATCH + self.skipped.len())?;
         let waiting = waiting.into_iter().filter(|whole| !self.skipped.contains(&whole.record.header.id));
@@ -287,7 +378,7 @@ impl<'a> Peer<'a> {
         Ok(batch)
     }
 
-    fn packed(&self, whole: &RecordRow) -> Result<Put> {
+    pub(super) fn packed(&self, whole: &RecordRow) -> Result<Put> {
         let key = self.places.of(self.folder(whole), whole.record.header.id);
         let value = wire::pack(&self.store, &self.signer, &key, &wire::plain(whole))?;
         Ok(Put { key, value, since: self.known.get(&whole.record.header.id).copied().unwrap_or(0) })
@@ -303,6 +394,9 @@ impl<'a> Peer<'a> {
     fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {
         self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
         self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
+        if batch.iter().any(|whole| whole.record.header.kind == Kind::Gone) {
+            self.outdate(revision);
+        }
         Ok(())
     }
 
@@ -310,6 +404,10 @@ impl<'a> Peer<'a> {
     async fn send_one(&mut self, engine: &mut Engine, whole: RecordRow) -> std::result::Result<(), Stop> {
         let id = whole.record.header.id;
         for _ in 0..TRIES {
+            if self.store.is_stale(&whole.record.header) {
+                // An epoch began meanwhile: the next batch has it anew.
+                return Ok(());
+            }
             let put = self.packed(&whole)?;
             let key = put.key.clone();
             match engine.swap(vec![put]).await {
@@ -348,7 +446,7 @@ impl<'a> Peer<'a> {
                 Ok(true)
             }
             // What nobody of us wrote is written over.
-            Err(refusal @ Refusal::Broken(_)) => {
+            Err(refusal @ (Refusal::Broken(_) | Refusal::Removed(_))) => {
                 self.refuse(key, &refusal);
                 self.known.insert(id, there.mod_revision);
                 Ok(false)
@@ -362,8 +460,13 @@ impl<'a> Peer<'a> {
     }
 }
 
+/// Whether a record changes who writes, or under what.
+fn is_turn(header: &Header) -> bool {
+    header.kind == Kind::Epoch || (header.kind == Kind::Gone && header.flags == Kind::Member as u32)
+}
+
 /// What is here of an id goes to the peers again.
-fn resend(change: &mut Change<'_>, id: Id) -> Result<()> {
+pub(super) fn resend(change: &mut Change<'_>, id: Id) -> Result<()> {
     if change.whole(id)?.is_some() { change.send(id) } else { Ok(()) }
 }
 
@@ -372,7 +475,7 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
     let Ok(theirs) = &incoming.record else {
         // Ours, if there is one, belongs in its place.
         return match incoming.record {
-            Err(Refusal::Broken(_)) => resend(change, id),
+            Err(Refusal::Broken(_) | Refusal::Removed(_)) => resend(change, id),
             _ => Ok(()),
         };
     };

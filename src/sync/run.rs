@@ -22,7 +22,7 @@ const STATUS: Duration = Duration::from_secs(15);
 /// The longest pause between two attempts to reach etcd.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often an agent looks whether whoever is before it is gone.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// How long an agent waits for one that should make room before it says so: longer than it takes.
 const SHOULD_BE_GONE: Duration = Duration::from_secs(2);
 
@@ -90,6 +90,7 @@ pub(super) async fn keep(
     keeper: Keeper,
     mut stopped: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<()> {
+    token.publish_receiving_key()?;
     let mut peer = Peer::new(token, &config.prefix)?;
     keeper.tell(&peer.condition)?;
     let doorbell = Doorbell::new(token.path())?;
@@ -110,11 +111,15 @@ pub(super) async fn keep(
                 peer.read_again |= fault == Fault::Compacted;
                 fault.to_string()
             }
+            stop @ (Stop::Removed | Stop::WrongEpoch(..)) => stop.to_string(),
         };
         peer.condition.connected = false;
         peer.condition.last_error = why;
         keeper.tell(&peer.condition)?;
         agent.changed(false, &peer.condition.last_error);
+        if peer.progress.removed {
+            return Err(Error::ActionProhibited);
+        }
         pause = if was_connected { Duration::from_millis(100) } else { (pause * 2).min(LONGEST_PAUSE) };
         tokio::select! {
             () = sleep(pause) => {}
@@ -151,7 +156,9 @@ impl<A: Agent> Round<'_, '_, A> {
         let mut pulse = tokio::time::interval(PULSE);
         loop {
             // A batch at a time: a host that writes without end must hear of the others, too.
+            peer.check_epoch()?;
             let more = peer.send(&mut engine).await?;
+            let turns = peer.turn(&mut engine).await?;
             if peer.read_again {
                 peer.catch_up(&mut engine, &mut |_, _| {}).await?;
                 continue;
@@ -169,11 +176,12 @@ impl<A: Agent> Round<'_, '_, A> {
                     peer.take(news)?;
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
-                () = std::future::ready(()), if more => {}
+                () = std::future::ready(()), if more || turns => {}
                 () = self.doorbell.rung() => {}
                 _ = pulse.tick() => {
                     let position = peer.position;
                     peer.save(position)?;
+                    peer.compact(&mut engine).await?;
                     status::tell(peer, &mut engine, &mut said, STATUS).await?;
                 }
             }

@@ -25,6 +25,11 @@ pub struct Said {
     pub pending: u64,
     pub refused: u64,
     pub last_error: String,
+    /// Under which records are sealed that are written now, and how many are still under an earlier one.
+    #[serde(default)]
+    pub epoch: u32,
+    #[serde(default)]
+    pub stale: u64,
 }
 
 /// A member, and what it said last that can be believed.
@@ -83,6 +88,8 @@ fn here(store: &crate::store::Store) -> Result<Said> {
         records,
         digest: hex(&digest[..8]),
         pending: store.pending()?,
+        epoch: store.ring().present(),
+        stale: store.stale()?,
         ..Said::default()
     })
 }

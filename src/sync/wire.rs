@@ -1,9 +1,10 @@
-//! What lies in etcd: where, and in which form. Everything is sealed for those who have the token's seal key,
-//! then signed by the member who put it there, both bound to the token and to the key in etcd.
+//! What lies in etcd: where, and in which form. Everything is sealed for the members, then signed by the member
+//! who put it there, both bound to the token and to the key in etcd.
 //!
-//! Value: the member's id (16), Ed25519 signature (64), then sealed as by [`Store::seal_for`]. Keys, below the
-//! configured prefix and the token's id: `m/ID` members, `r/ID` all other records; beside them `status/`,
-//! `join/` and `welcome/`.
+//! Value: the member's id (16), Ed25519 signature (64), from epoch 2 on the epoch (u32 LE), then sealed as by
+//! [`Store::seal_for`]. Keys, below the configured prefix and the token's id: `m/ID` members, `e/ID` epochs, `r/ID`
+//! all other records; beside them `status/`, `join/` and `welcome/`. Members and epochs are read by everybody
+//! whatever epoch he has: they are of none.
 
 use super::engine::Seen;
 use crate::crypto::Secret;
@@ -14,7 +15,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 const SEALED: &str = "strongroom cluster";
-const SIGNED: &[u8] = b"strongroom cluster 1\n";
+/// What is signed begins so; of a value that says its epoch with the second.
+const SIGNED: [&[u8]; 2] = [b"strongroom cluster 1\n", b"strongroom cluster 2\n"];
 /// Of a record.
 const FORM: u8 = 1;
 const SIGNATURE: usize = 64;
@@ -28,8 +30,12 @@ pub enum Refusal {
     Broken(&'static str),
     /// Whoever signed it is no member that is known here (yet).
     Stranger(Id),
+    /// Signed by a host that was removed.
+    Removed(Id),
     /// Signed and sealed by a member, and of no form that is known here.
     Newer,
+    /// Signed by a member, and sealed under an epoch whose secret this host does not have (yet).
+    Later(u32),
 }
 
 impl fmt::Display for Refusal {
@@ -37,7 +43,9 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Broken(why) => write!(f, "{why}"),
             Refusal::Stranger(id) => write!(f, "signed by {id}, who is no member of this cluster"),
+            Refusal::Removed(id) => write!(f, "signed by {id}, who was removed from this cluster"),
             Refusal::Newer => write!(f, "of a form that this version does not know"),
+            Refusal::Later(epoch) => write!(f, "of epoch {epoch}, whose key this host does not have"),
         }
     }
 }
@@ -67,14 +75,23 @@ impl Places {
         [&self.all()[..], b"r/"].concat()
     }
 
+    pub fn epochs(&self) -> Vec<u8> {
+        [&self.all()[..], b"e/"].concat()
+    }
+
     pub fn of(&self, kind: Kind, id: Id) -> Vec<u8> {
-        let folder = if kind == Kind::Member { self.members() } else { self.records() };
+        let folder = match kind {
+            Kind::Member => self.members(),
+            Kind::Epoch => self.epochs(),
+            _ => self.records(),
+        };
         [folder, id.to_string().into_bytes()].concat()
     }
 
     /// The id that a key names.
     pub fn id(&self, key: &[u8]) -> Option<Id> {
-        let name = key.strip_prefix(&self.members()[..]).or_else(|| key.strip_prefix(&self.records()[..]))?;
+        let folders = [self.records(), self.members(), self.epochs()];
+        let name = folders.iter().find_map(|folder| key.strip_prefix(&folder[..]))?;
         let digits: String = std::str::from_utf8(name).ok()?.chars().filter(|c| *c != '-').collect();
         let id = crate::audit::from_hex(&digits)?.try_into().map(Id).ok()?;
         (id.to_string().as_bytes() == name).then_some(id)
@@ -108,16 +125,50 @@ pub struct Signer {
     pub key: PrivateKey,
 }
 
-fn statement(token: Id, key: &[u8], sealed: &[u8]) -> Vec<u8> {
-    [SIGNED, &token.0, &(key.len() as u32).to_le_bytes(), key, sealed].concat()
+fn statement(token: Id, key: &[u8], tail: &[u8], says_epoch: bool) -> Vec<u8> {
+    let begin = SIGNED[usize::from(says_epoch)];
+    [begin, &token.0, &(key.len() as u32).to_le_bytes(), key, tail].concat()
+}
+
+/// Whether what lies there is of no epoch.
+fn is_standing(key: &[u8]) -> bool {
+    let folder = key.rsplit(|byte| *byte == b'/').nth(1);
+    folder == Some(b"m") || folder == Some(b"e")
 }
 
 /// The value for a key.
 pub fn pack(store: &Store, signer: &Signer, key: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
-    let sealed = store.seal_for(SEALED, key, plain)?;
+    let epoch = (!is_standing(key)).then(|| store.ring().present());
+    let sealed = store.seal_for((SEALED, epoch), key, plain)?;
+    let (tail, says_epoch) = match epoch {
+        Some(number @ 2..) => ([&number.to_le_bytes()[..], &sealed].concat(), true),
+        _ => (sealed, false),
+    };
     let mut signature = [0; SIGNATURE];
-    signer.key.sign(&statement(store.token_id(), key, &sealed), &mut signature)?;
-    Ok([&signer.id.0[..], &signature, &sealed].concat())
+    signer.key.sign(&statement(store.token_id(), key, &tail, says_epoch), &mut signature)?;
+    Ok([&signer.id.0[..], &signature, &tail].concat())
+}
+
+/// The epoch that a value says, if it is one from 2 on.
+fn marked(tail: &[u8]) -> Option<u32> {
+    tail.first_chunk().map(|number| u32::from_le_bytes(*number)).filter(|number| *number > 1)
+}
+
+/// Whether a value is sealed as it is today; whether it is good is another question.
+pub fn is_present(store: &Store, key: &[u8], value: &[u8]) -> bool {
+    let present = store.ring().present();
+    let marked = parts(value).and_then(|(.., tail)| marked(tail));
+    is_standing(key) || present == 1 || marked == Some(present)
+}
+
+/// What is sealed, and whether the value says its epoch.
+fn open(store: &Store, key: &[u8], tail: &[u8]) -> Option<(Secret, bool)> {
+    if is_standing(key) {
+        return Some((store.open_for((SEALED, None), key, tail)?, false));
+    }
+    let marked = marked(tail).and_then(|number| store.open_for((SEALED, Some(number)), key, &tail[4..]));
+    let first = || store.open_for((SEALED, Some(1)), key, tail).map(|plain| (plain, false));
+    marked.map(|plain| (plain, true)).or_else(first)
 }
 
 /// A record as it is sealed: its form (1), then its bytes.
@@ -132,23 +183,27 @@ fn parts(value: &[u8]) -> Option<(Id, &[u8; SIGNATURE], &[u8])> {
     Some((Id(*signer), signature, sealed))
 }
 
-/// Which of these are signed by members that are known now, as far as that can be told of all at once; the
-/// others are to be looked at one by one.
-pub fn signed_together(token: Id, signers: &BTreeMap<Id, [u8; 32]>, seen: &[&Seen]) -> Vec<bool> {
-    let mut statements = Vec::new();
+/// Which of these are signed by members that are known now, and whether what is signed says its epoch; as far as
+/// that can be told of all at once. The others are to be looked at one by one.
+pub fn signed_together(
+    store: &Store,
+    signers: &BTreeMap<Id, [u8; 32]>,
+    seen: &[&Seen],
+) -> Vec<Option<bool>> {
+    let (token, present, mut statements) = (store.token_id(), store.ring().present(), Vec::new());
     for (number, Seen { key, value, .. }) in seen.iter().enumerate() {
-        let Some((signer, signature, sealed)) = value.as_ref().and_then(|value| parts(value)) else {
-            continue;
-        };
+        let Some((signer, signature, tail)) = value.as_ref().and_then(|value| parts(value)) else { continue };
         if let Some(public) = signers.get(&signer) {
-            statements.push((number, *public, statement(token, key, sealed), *signature));
+            let says_epoch = !is_standing(key) && marked(tail).is_some_and(|epoch| epoch <= present);
+            let said = statement(token, key, tail, says_epoch);
+            statements.push((number, says_epoch, *public, said, *signature));
         }
     }
-    let mut good = vec![false; seen.len()];
+    let mut good = vec![None; seen.len()];
     let signed: Vec<_> =
-        statements.iter().map(|(_, public, said, signature)| (*public, &said[..], *signature)).collect();
+        statements.iter().map(|(.., public, said, signature)| (*public, &said[..], *signature)).collect();
     if signed.len() >= TOGETHER && verify_all(&signed) {
-        statements.iter().for_each(|(number, ..)| good[*number] = true);
+        statements.iter().for_each(|(number, says_epoch, ..)| good[*number] = Some(*says_epoch));
     }
     good
 }
@@ -160,28 +215,38 @@ pub fn unpack(
     key: &[u8],
     value: &[u8],
 ) -> std::result::Result<Secret, Refusal> {
-    unpack_signed(store, signers, (key, false), value)
+    unpack_signed(store, signers, (key, None), value)
 }
 
-/// `signed`: `signed_together` said so.
+/// `signed`: what `signed_together` said of it.
 fn unpack_signed(
     store: &Store,
     signers: &BTreeMap<Id, [u8; 32]>,
-    (key, signed): (&[u8], bool),
+    (key, signed): (&[u8], Option<bool>),
     value: &[u8],
 ) -> std::result::Result<Secret, Refusal> {
-    let (signer, signature, sealed) = parts(value).ok_or(Refusal::Broken("too short to be ours"))?;
-    // A foreigner's bytes do not open, either: that says more than an id that means nothing.
-    let Some(plain) = store.open_for(SEALED, key, sealed) else {
-        return Err(Refusal::Broken("altered, or not sealed by this cluster for this place"));
+    let (signer, signature, tail) = parts(value).ok_or(Refusal::Broken("too short to be ours"))?;
+    let is_signed = |public: &[u8; 32], says_epoch| {
+        let statement = statement(store.token_id(), key, tail, says_epoch);
+        signed == Some(says_epoch)
+            || PublicKey::new(public).and_then(|public| public.verify(&statement, signature)).is_ok()
     };
-    let public = signers.get(&signer).ok_or(Refusal::Stranger(signer))?;
-    if signed {
-        return Ok(plain);
+    let public = signers.get(&signer);
+    if public.is_none() && store.is_gone(signer).unwrap_or(false) {
+        return Err(Refusal::Removed(signer));
     }
-    let verified = PublicKey::new(public)
-        .and_then(|public| public.verify(&statement(store.token_id(), key, sealed), signature));
-    verified.map_err(|_| Refusal::Broken("its signature is wrong"))?;
+    // A foreigner's bytes do not open, either: that says more than an id that means nothing.
+    let Some((plain, says_epoch)) = open(store, key, tail) else {
+        let later = marked(tail).filter(|number| *number > store.ring().present());
+        return Err(match later.filter(|_| public.is_some_and(|public| is_signed(public, true))) {
+            Some(number) => Refusal::Later(number),
+            None => Refusal::Broken("altered, of an epoch that is over, or not of this cluster and place"),
+        });
+    };
+    let public = public.ok_or(Refusal::Stranger(signer))?;
+    if !is_signed(public, says_epoch) {
+        return Err(Refusal::Broken("its signature is wrong"));
+    }
     Ok(plain)
 }
 
@@ -192,14 +257,14 @@ pub fn unpack_record(
     place: (&Places, &[u8]),
     value: &[u8],
 ) -> std::result::Result<RecordRow, Refusal> {
-    unpack_signed_record(store, signers, (place.0, place.1, false), value)
+    unpack_signed_record(store, signers, (place.0, place.1, None), value)
 }
 
-/// `signed`: `signed_together` said so.
+/// `signed`: what `signed_together` said of it.
 pub fn unpack_signed_record(
     store: &Store,
     signers: &BTreeMap<Id, [u8; 32]>,
-    (places, key, signed): (&Places, &[u8], bool),
+    (places, key, signed): (&Places, &[u8], Option<bool>),
     value: &[u8],
 ) -> std::result::Result<RecordRow, Refusal> {
     let plain = unpack_signed(store, signers, (key, signed), value)?;
@@ -208,6 +273,9 @@ pub fn unpack_signed_record(
     let (kind, id) = (whole.record.header.kind, whole.record.header.id);
     if places.id(key) != Some(id) || (kind != Kind::Gone && places.of(kind, id) != key) {
         return Err(Refusal::Broken("a record of another place"));
+    }
+    if !store.has_epoch_of(&whole.record.header) {
+        return Err(Refusal::Broken("a record of an epoch that is over"));
     }
     if (kind == Kind::Token) != (id == store.token_id()) {
         return Err(Refusal::Broken("the description of another token"));
@@ -270,13 +338,99 @@ mod tests {
         assert!(matches!(take(&key, &foreign), Err(Refusal::Broken(_))));
     }
 
+    /// A host that was removed has the secrets of then and its key; members have gone on.
+    #[test]
+    fn what_a_removed_host_makes_or_kept_is_refused_and_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
+        let ((member, public), (out, his)) = (signer(1), signer(2));
+        let as_member = Header {
+            kind: Kind::Member,
+            id: out.id,
+            version: 1,
+            epoch: 1,
+            author: member.id,
+            owner: Id::NONE,
+            flags: 0,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (token, ring) = (store.token_id(), store.ring().clone());
+        let kept = Store::create_from(&SlotConfig::for_test(folder.path()), token, ring, |_| Ok(())).unwrap();
+        store
+            .write(|change| {
+                change.enlist(member.id)?;
+                change.put(as_member, BodyKey::Seal, b"", &[])?;
+                change.put(Header { kind: Kind::Object, ..as_member }, BodyKey::Seal, b"body", &[])
+            })
+            .unwrap();
+        let whole = store.write(|change| change.whole(out.id)).unwrap().unwrap();
+        let places = Places::new("here/", token);
+        let (key, standing) = (places.of(Kind::Object, out.id), places.of(Kind::Member, out.id));
+        let (mut signers, plain) = (BTreeMap::from([(member.id, public), (out.id, his)]), plain(&whole));
+        let earlier = [&member, &out].map(|signer| pack(&store, signer, &key, &plain).unwrap());
+        assert!(earlier.iter().all(|value| unpack(&store, &signers, &key, value).is_ok()));
+        // He is taken out, and an epoch begins.
+        let secret = Secret::random(32).unwrap();
+        store
+            .write(|change| {
+                change.remove(Kind::Member, out.id)?;
+                change.learn_epochs([(2, secret)])
+            })
+            .unwrap();
+        signers.remove(&out.id);
+        let take = |value: &[u8]| unpack(&store, &signers, &key, value);
+        assert!(take(&earlier[0]).is_ok(), "a member's, while records are sealed anew");
+        assert_eq!(take(&earlier[1]), Err(Refusal::Removed(out.id)));
+        let by_him = pack(&kept, &out, &key, &plain).unwrap();
+        assert_eq!(take(&by_him), Err(Refusal::Removed(out.id)));
+        let mut in_anothers_name = by_him.clone();
+        in_anothers_name[..16].copy_from_slice(&member.id.0);
+        assert_eq!(take(&in_anothers_name), Err(Refusal::Broken("its signature is wrong")));
+        // The epoch that is over is closed.
+        let mut mark = crate::store::Mark::default();
+        while let Some(next) = store.write(|change| change.reseal(mark, 9)).unwrap() {
+            mark = next;
+        }
+        assert_eq!(store.write(|change| change.drop_epochs()), Ok(vec![1]));
+        store.refresh().unwrap();
+        for value in [&earlier[0], &in_anothers_name] {
+            assert!(matches!(take(value), Err(Refusal::Broken(_))));
+            assert!(!is_present(&store, &key, value));
+        }
+        assert_eq!(take(&by_him), Err(Refusal::Removed(out.id)));
+        // What is written now: he cannot read it, and says which epoch he lacks; who the members are, he can.
+        let present = pack(&store, &member, &key, &plain).unwrap();
+        assert!(take(&present).is_ok() && is_present(&store, &key, &present));
+        let his_view = BTreeMap::from([(member.id, public)]);
+        assert_eq!(unpack(&kept, &his_view, &key, &present), Err(Refusal::Later(2)));
+        let members = pack(&store, &member, &standing, b"").unwrap();
+        assert!(unpack(&kept, &his_view, &standing, &members).is_ok());
+        // A member's value with a body of an epoch that is over: nobody could open the record.
+        let taken = |plain: &[u8]| {
+            let value = pack(&store, &member, &key, plain).unwrap();
+            unpack_record(&store, &signers, (&places, &key), &value)
+        };
+        let object = store.load(Kind::Object, out.id).unwrap().unwrap();
+        let mut row = RecordRow { record: object, keys: Vec::new(), terms: Vec::new() };
+        assert_eq!(taken(&super::plain(&row)), Ok(row.clone()));
+        row.record.header.epoch = 1;
+        assert_eq!(taken(&super::plain(&row)), Err(Refusal::Broken("a record of an epoch that is over")));
+        // Nobody's later epoch is junk.
+        let mut claimed = present.clone();
+        claimed[16 + SIGNATURE] = 9;
+        assert!(matches!(unpack(&kept, &his_view, &key, &claimed), Err(Refusal::Broken(_))));
+    }
+
     #[test]
     fn all_at_once_says_of_each_whether_it_is_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
         let ((one, first), (other, second), (stranger, _)) = (signer(1), signer(2), signer(3));
-        let (token, signers) = (Id([9; 16]), BTreeMap::from([(one.id, first), (other.id, second)]));
+        let signers = BTreeMap::from([(one.id, first), (other.id, second)]);
         let seen = |signer: &Signer, number: u8| {
             let (key, sealed, mut signature) = (vec![number], [number; 40], [0; SIGNATURE]);
-            signer.key.sign(&statement(token, &key, &sealed), &mut signature).unwrap();
+            let said = statement(store.token_id(), &key, &sealed, false);
+            signer.key.sign(&said, &mut signature).unwrap();
             let value = [&signer.id.0[..], &signature, &sealed].concat();
             Seen { key, value: Some(value), revision: 1 }
         };
@@ -284,16 +438,17 @@ mod tests {
             vec![seen(&one, 1), seen(&other, 2), seen(&stranger, 3), seen(&one, 4), seen(&other, 5)];
         page.push(Seen { key: vec![6], value: None, revision: 1 });
         page.push(Seen { key: vec![7], value: Some(vec![1; 70]), revision: 1 });
-        let say = |page: &[Seen]| signed_together(token, &signers, &page.iter().collect::<Vec<_>>());
-        assert_eq!(say(&page), [true, true, false, true, true, false, false]);
+        let say = |page: &[Seen]| signed_together(&store, &signers, &page.iter().collect::<Vec<_>>());
+        let (yes, no) = (Some(false), None);
+        assert_eq!(say(&page), [yes, yes, no, yes, yes, no, no]);
         let few = page.split_off(3);
-        assert_eq!(say(&page), [false; 3], "too few to be worth it");
+        assert_eq!(say(&page), [None; 3], "too few to be worth it");
         page.extend(few);
         // One wrong one, and each is to be looked at.
         if let Some(value) = &mut page[4].value {
             value[90] ^= 1;
         }
-        assert_eq!(say(&page), [false; 7]);
+        assert_eq!(say(&page), [None; 7]);
     }
 
     #[test]

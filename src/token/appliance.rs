@@ -11,7 +11,7 @@ use super::keychain::{self, UserKeys};
 use super::{Login, Role, Token};
 use crate::audit::{Event, Note, hex};
 use crate::crypto::ed25519::PrivateKey;
-use crate::crypto::{Hash, Secret};
+use crate::crypto::{Hash, Secret, derive, hpke};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Store};
 use std::sync::Arc;
@@ -67,10 +67,32 @@ pub(super) fn make_of(change: &mut Change<'_>, seed: &Secret) -> Result<Applianc
 
 /// This file's identity, in a transaction; made when there is none.
 pub(super) fn own(change: &mut Change<'_>) -> Result<Appliance> {
-    match change.local(ROW)? {
-        Some(sealed) => Appliance::of(&open(&change.derived_secret(SECRET), change.token_id(), &sealed)?),
+    match own_seed(change)? {
+        Some(seed) => Appliance::of(&seed),
         None => make(change),
     }
+}
+
+fn own_seed(change: &mut Change<'_>) -> Result<Option<Secret>> {
+    let Some(sealed) = change.local(ROW)? else { return Ok(None) };
+    open(&change.derived_secret(SECRET), change.token_id(), &sealed).map(Some)
+}
+
+/// The pair of X25519 keys that follows from a host's seed: what is sealed to it, only this host opens.
+pub(super) fn receiving_pair(seed: &Secret) -> (Secret, [u8; 32]) {
+    hpke::key_pair_of(&derive::hkdf_sha256(b"", seed, b"strongroom member receives", 32))
+}
+
+/// The private half of it, and this host's id: `DeviceError` in a file without an identity.
+pub(super) fn receiving_key(change: &mut Change<'_>) -> Result<(Secret, Id)> {
+    let seed =
+        own_seed(change)?.ok_or_else(|| Error::DeviceError.because("this host has no identity (AU)"))?;
+    Ok((receiving_pair(&seed).0, Appliance::of(&seed)?.id))
+}
+
+/// The public half of it; of a file that has an identity.
+pub(super) fn receives(change: &mut Change<'_>) -> Result<Option<[u8; 32]>> {
+    Ok(own_seed(change)?.map(|seed| receiving_pair(&seed).1))
 }
 
 fn open(secret: &Secret, token: Id, sealed: &[u8]) -> Result<Secret> {

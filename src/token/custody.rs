@@ -13,7 +13,9 @@ use crate::audit::{Event, Note, Person};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::mechanism::Key;
-use crate::object::attribute::{AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_SHARED_WITH};
+use crate::object::attribute::{
+    AttributeType, CKA_STRONGROOM_OWNER, CKA_STRONGROOM_RETIRED, CKA_STRONGROOM_SHARED_WITH,
+};
 use crate::object::{Object, Template, Value, rules, search};
 use crate::store::{BodyKey, Change, Header, Id, Store, Term};
 use cryptoki_sys::*;
@@ -248,6 +250,8 @@ fn strictness(object: &Object) -> u32 {
         (CKA_MODIFIABLE, false),
         (CKA_COPYABLE, false),
         (CKA_DESTROYABLE, false),
+        // A version that a rotation replaced stays one, whatever was done to it elsewhere meanwhile.
+        (CKA_STRONGROOM_RETIRED, true),
     ];
     rules.iter().rev().fold(0, |bits, (kind, strict)| bits << 1 | u32::from(object.flag(*kind) == *strict))
 }

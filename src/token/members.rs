@@ -1,9 +1,9 @@
 //! A token that is one of several: how it becomes a member of a cluster, and who the others are.
 //!
-//! A member is a host by its identity (AU, `appliance`), whose key signs what it sends (`sync`). A new host asks with a [`JoinRequest`]; an officer on a member compares its
-//! fingerprint and answers with the seal key, the token's id and the members so far, in an HPKE ciphertext
-//! that only the asker opens. HPKE names no sender, so both sides then compare a code that only somebody with
-//! the seal key can make.
+//! A member is a host by its identity (AU, `appliance`), whose key signs what it sends (`sync`). A new host asks
+//! with a [`JoinRequest`]; an officer on a member compares its fingerprint and answers with the token's secrets,
+//! its id and the members so far, in an HPKE ciphertext that only the asker opens. HPKE names no sender, so both
+//! sides then compare a code that only somebody with these secrets can make.
 
 use super::appliance::Appliance;
 use super::custody::still_good;
@@ -16,14 +16,15 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Commit, Header, Id, Kind, RecordRow, Store};
+use crate::store::{BodyKey, Change, Commit, Header, Id, Kind, RecordRow, Ring, Store};
 use std::collections::BTreeMap;
 
 /// Fields of a member's record.
 const NAME: u64 = 1;
 const SIGNS: u64 = 30;
+const RECEIVES: u64 = 31;
 
-const WELCOME: &[u8] = b"strongroom cluster welcome";
+const WELCOME: &[u8] = b"strongroom cluster welcome 2";
 const LONGEST_NAME: usize = 64;
 
 /// A peer as its record says it.
@@ -34,24 +35,22 @@ pub struct Member {
     pub name: String,
     /// Ed25519.
     pub signs: [u8; 32],
+    /// X25519: the secrets of new epochs are sealed to it. Absent in records of before there were epochs.
+    pub receives: Option<[u8; 32]>,
 }
 
 impl Member {
-    fn write(&self, change: &mut Change<'_>) -> Result<()> {
+    fn write(&self, change: &mut Change<'_>, version: u64) -> Result<()> {
         let author = change.author();
-        let header = Header {
-            kind: Kind::Member,
-            id: self.id,
-            version: 1,
-            epoch: 1,
-            author,
-            owner: Id::NONE,
-            flags: 0,
-        };
-        let fields = Object::new(vec![
+        let header =
+            Header { kind: Kind::Member, id: self.id, version, epoch: 1, author, owner: Id::NONE, flags: 0 };
+        let mut fields = Object::new(vec![
             (NAME, Value::Bytes(self.name.as_bytes().to_vec())),
             (SIGNS, Value::Bytes(self.signs.to_vec())),
         ]);
+        if let Some(receives) = self.receives {
+            fields.set(RECEIVES, Value::Bytes(receives.to_vec()));
+        }
         change.put(header, BodyKey::Seal, &fields.encode(), &[])
     }
 
@@ -59,7 +58,8 @@ impl Member {
         let fields = Object::decode(body)?;
         let damaged = || Error::DeviceError.because("a member's record does not decode");
         let signs = signs(&fields).ok_or_else(damaged)?;
-        Ok(Member { id, name: String::from_utf8_lossy(fields.bytes(NAME)).into_owned(), signs })
+        let receives = fields.bytes(RECEIVES).try_into().ok();
+        Ok(Member { id, name: String::from_utf8_lossy(fields.bytes(NAME)).into_owned(), signs, receives })
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn signs(fields: &Object) -> Option<[u8; 32]> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinRequest {
     pub member: Member,
-    /// X25519: the answer is sealed to it.
+    /// X25519: the answer is sealed to it, and later the secrets of new epochs.
     pub sealed_to: [u8; 32],
 }
 
@@ -97,8 +97,9 @@ impl JoinRequest {
         let signs: [u8; 32] = fixed[1..33].try_into().ok()?;
         // One that can never verify is no member.
         PublicKey::new(&signs).ok()?;
-        let member = Member { id: Appliance::named(signs).id, name: name.to_owned(), signs };
         let sealed_to = fixed[33..].try_into().ok()?;
+        let id = Appliance::named(signs).id;
+        let member = Member { id, name: name.to_owned(), signs, receives: Some(sealed_to) };
         (fixed[0] == 1).then_some(JoinRequest { member, sealed_to })
     }
 
@@ -138,8 +139,8 @@ impl Joining {
         check_name(name)?;
         let seed = PrivateKey::generate()?;
         let Appliance { id, public } = Appliance::of(&seed)?;
-        let (private, sealed_to) = hpke::key_pair()?;
-        let member = Member { id, name: name.to_owned(), signs: public };
+        let (private, sealed_to) = appliance::receiving_pair(&seed);
+        let member = Member { id, name: name.to_owned(), signs: public, receives: Some(sealed_to) };
         Ok(Joining { request: JoinRequest { member, sealed_to }, seed, private })
     }
 
@@ -149,11 +150,13 @@ impl Joining {
         let plain = hpke::open(&self.private, WELCOME, fingerprint.as_bytes(), sealed)?;
         let wrong =
             || Error::EncryptedDataInvalid.because("the answer is of a form that this version does not know");
-        let (fixed, rest) = plain.split_first_chunk::<48>().ok_or_else(wrong)?;
+        let (fixed, rest) = plain.split_first_chunk::<20>().ok_or_else(wrong)?;
+        let (token, length) = fixed.split_first_chunk::<16>().ok_or_else(wrong)?;
+        let length = length.try_into().map(u32::from_le_bytes).map_err(|_| wrong())?;
+        let (ring, rest) = rest.split_at_checked(length as usize).ok_or_else(wrong)?;
+        let ring = Ring::decode(ring).ok_or_else(wrong)?;
         let members = RecordRow::decode_all(rest).ok_or_else(wrong)?;
-        let token = Id(fixed[32..].try_into().map_err(|_| wrong())?);
-        let seal = Secret::from(&fixed[..32]);
-        Ok(Joined { joining: self, token, seal, members })
+        Ok(Joined { joining: self, token: Id(*token), ring, members })
     }
 }
 
@@ -161,14 +164,14 @@ impl Joining {
 pub struct Joined<'a> {
     joining: &'a Joining,
     token: Id,
-    seal: Secret,
+    ring: Ring,
     members: Vec<RecordRow>,
 }
 
 impl Joined<'_> {
     /// What the officer's screen must say, too.
     pub fn code(&self) -> String {
-        code(&Store::secret_of(self.token, &self.seal, WELCOME), &self.joining.request.fingerprint())
+        code(&Store::secret_of(self.token, &self.ring, WELCOME), &self.joining.request.fingerprint())
     }
 
     /// Makes the token's file here, with the members and nothing else yet; its seal is this host's own.
@@ -177,7 +180,7 @@ impl Joined<'_> {
         if Store::exists(config) {
             return Err(Error::ActionProhibited.because("there is a token already"));
         }
-        Store::create_from(config, self.token, self.seal, |change| {
+        Store::create_from(config, self.token, self.ring, |change| {
             let host = appliance::make_of(change, &self.joining.seed)?;
             change.enlist(host.id)?;
             change.from_peers();
@@ -206,7 +209,8 @@ impl Token {
                 change.remove(Kind::Member, old.id)?;
             }
             change.enlist(id)?;
-            Member { id, name: name.to_owned(), signs: public }.write(change)?;
+            let receives = appliance::receives(change)?;
+            Member { id, name: name.to_owned(), signs: public, receives }.write(change, 1)?;
             change.audit(access.login, Note::of(Event::ClusterFounded).object(id))
         })
         .map(drop)
@@ -223,7 +227,7 @@ impl Token {
                 return Err(Error::ActionProhibited.because("this token is no member of a cluster"));
             }
             if change.load(Kind::Member, request.member.id)?.is_none() {
-                request.member.write(change)?;
+                request.member.write(change, 1)?;
                 let note = Note::of(Event::MemberApproved).object(request.member.id);
                 change.audit(access.login, note.detail("fingerprint", request.fingerprint()))?;
             }
@@ -233,8 +237,9 @@ impl Token {
             }
             Ok(members)
         })?;
-        let members = RecordRow::encode_all(&members);
-        let plain = Secret::from([&store.seal_key()[..], &store.token_id().0, &members].concat());
+        let (members, ring) = (RecordRow::encode_all(&members), store.ring().encode());
+        let length = (ring.len() as u32).to_le_bytes();
+        let plain = Secret::from([&store.token_id().0[..], &length, &ring, &members].concat());
         let fingerprint = request.fingerprint();
         let sealed = hpke::seal(&request.sealed_to, WELCOME, fingerprint.as_bytes(), &plain)
             .map_err(|_| Error::PublicKeyInvalid)?;
@@ -250,6 +255,24 @@ impl Token {
             members.push(Member::decode(header.id, &store.open_body(&record, BodyKey::Seal)?)?);
         }
         Ok(members)
+    }
+
+    /// Publishes the key that this host gets new epochs with, in a cluster of before there were any.
+    pub(crate) fn publish_receiving_key(&self) -> Result<()> {
+        let store = self.store()?;
+        let Some(peer) = store.peer()? else { return Ok(()) };
+        let published = |change: &mut Change<'_>| {
+            let Some(record) = change.load(Kind::Member, peer)? else { return Ok(None) };
+            let member = Member::decode(peer, &change.open_body(&record, BodyKey::Seal)?)?;
+            let receives = appliance::receives(change)?;
+            Ok((member.receives != receives)
+                .then_some((record.header.version, Member { receives, ..member })))
+        };
+        self.write_here(&store, |change| match published(change)? {
+            Some((version, member)) => member.write(change, version + 1),
+            None => Ok(()),
+        })
+        .map(drop)
     }
 
     /// This host's id among the members.

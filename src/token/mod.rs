@@ -10,6 +10,7 @@ pub mod backup;
 mod cache;
 mod custody;
 mod deletion;
+pub(crate) mod epochs;
 mod handles;
 mod keychain;
 mod lifecycle;

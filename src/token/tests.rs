@@ -2,6 +2,7 @@
 
 mod appliance;
 mod deletion;
+mod epochs;
 
 use super::*;
 use crate::audit::{Event, Note};

@@ -105,6 +105,15 @@ impl Hosts {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// The same of one that fails: what it says.
+    pub fn failing(&self, host: usize, words: &[&str]) -> String {
+        let password = std::str::from_utf8(PIN).expect("text");
+        let output = self.command(host, words).env("STRONGROOM_PASSWORD", password).output();
+        let output = output.expect("strongroom");
+        assert!(!output.status.success(), "{words:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     fn join(&self, host: usize, name: &str) {
         let mut join = self.command(host, &["cluster", "join", "--name", name]);
         join.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -163,6 +172,15 @@ impl Hosts {
         }
     }
 
+    /// An agent that ends by itself; what it said.
+    pub fn ended(&mut self, host: usize) -> String {
+        let mut agent = self.agents[host].take().expect("an agent");
+        let status = soon("the agent ends", || agent.try_wait().expect("agent"));
+        assert!(!status.success());
+        let log = self.folder.path().join(format!("agent-{host}.log"));
+        std::fs::read_to_string(log).expect("log")
+    }
+
     /// By SIGTERM; how long it took.
     pub fn stop_agent(&mut self, host: usize) -> Duration {
         let mut agent = self.agents[host].take().expect("an agent");
@@ -194,15 +212,20 @@ impl Hosts {
 
     /// Waits until all hosts hold the same, by the digest of everything, and every file is sound.
     pub fn all_the_same(&self) {
+        self.same(&[A, B, C]);
+    }
+
+    /// The same of those that are still members.
+    pub fn same(&self, members: &[usize]) {
         soon("all hold the same", || {
-            let said = self.strongroom(A, &["cluster", "status", "--json"], "");
+            let said = self.strongroom(members[0], &["cluster", "status", "--json"], "");
             let said: Value = serde_json::from_str(&said).expect("JSON");
             let rows = said["data"]["members"].as_array().expect("rows").clone();
             let same = |row: &Value| row["same_digest"] == true && row["pending"] == 0;
-            (rows.len() == 3 && rows.iter().all(same)).then_some(())
+            (rows.len() == members.len() && rows.iter().all(same)).then_some(())
         });
-        for host in [A, B, C] {
-            assert!(self.strongroom(host, &["verify"], "").contains(" 0 faults"));
+        for host in members {
+            assert!(self.strongroom(*host, &["verify"], "").contains(" 0 faults"));
         }
     }
 
@@ -249,6 +272,10 @@ impl Hosts {
 
     pub fn pair(&self, session: CK_SESSION_HANDLE, label: &str) {
         self.try_pair(session, label).expect("a pair");
+    }
+
+    pub fn create(&self, session: CK_SESSION_HANDLE, object: &[Attribute]) -> CK_OBJECT_HANDLE {
+        self.module.create(session, object).expect("an object")
     }
 
     /// Private keys of a label.

@@ -45,6 +45,7 @@ impl Bench {
             CKM_ML_DSA_KEY_PAIR_GEN | CKM_ML_KEM_KEY_PAIR_GEN => {
                 (number(CKA_PARAMETER_SET, 4), CKR_PARAMETER_SET_NOT_SUPPORTED)
             }
+            CKM_SLH_DSA_KEY_PAIR_GEN => (number(CKA_PARAMETER_SET, 13), CKR_PARAMETER_SET_NOT_SUPPORTED),
             _ => (bytes(CKA_EC_PARAMS, b"\x06\x01\x2a"), CKR_CURVE_NOT_SUPPORTED),
         };
         assert_eq!(module.generate_pair(session, kind, &[bad], &[]).err(), Some(code), "{kind:#x}");

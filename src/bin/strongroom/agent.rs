@@ -32,6 +32,12 @@ impl Run for Agent {
         let token = context.ready_token()?;
         output::log_at_once();
         sync::run(token, &engine, &Service::default(), self.standby).map_err(|error| match error {
+            Error::ActionProhibited if token.was_removed().unwrap_or(false) => {
+                Failure::new("This host was removed from its cluster: it serves on by itself.").next(
+                    "nothing, and take its agent out of service. To be a member again: `strongroom cluster join` into a \
+                     slot without a token.",
+                )
+            }
             Error::ActionProhibited => Failure::new("This token is no member of a cluster.")
                 .next("`strongroom cluster init` makes it the first one, `cluster join` one of several."),
             Error::CantLock => Failure::new("Another agent keeps this token in step already.")

@@ -289,6 +289,7 @@ static AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 pub fn log_at_once() {
     AT_ONCE.store(true, Ordering::Relaxed);
+    log::set_max_level(log::LevelFilter::Info);
 }
 
 /// For people, beside an answer that stands for itself: on standard error.

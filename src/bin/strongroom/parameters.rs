@@ -22,10 +22,10 @@ pub struct Parameters {
     /// Mechanisms called GENERAL: bytes of the MAC.
     #[arg(long, value_name = "BYTES")]
     mac_length: Option<usize>,
-    /// ML-DSA: the context, as text.
+    /// ML-DSA, SLH-DSA: the context, as text.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     context: String,
-    /// ML-DSA: the same signature each time.
+    /// ML-DSA, SLH-DSA: the same signature each time.
     #[arg(long)]
     deterministic: bool,
 }

@@ -1,4 +1,7 @@
-//! `strongroom cluster init|join|approve|list|status`: tokens on several hosts that hold the same.
+//! `strongroom cluster init|join|approve|list|status`: tokens on several hosts that hold the same. `epochs` has
+//! `remove` and `rotate`.
+
+mod epochs;
 
 use crate::Run;
 use crate::context::Context;
@@ -38,6 +41,17 @@ pub enum Command {
         /// As `cluster join` shows it on the new host: compare all of it.
         fingerprint: String,
     },
+    /// Take a host out of the cluster. Needs an officer, on a member that stays.
+    ///
+    /// What it writes is refused from then on, and a new epoch begins: nothing written later opens with what it has.
+    /// It keeps its own copy of what there was, and serves on alone.
+    Remove {
+        /// Its name or id, as `cluster list` shows it.
+        #[arg(value_name = "MEMBER")]
+        member: String,
+    },
+    /// Begin a new epoch: new keys for all that the members send each other. Needs an officer.
+    Rotate,
     /// The members, and hosts that ask to join. Needs no login.
     List,
     /// How the members do: who has what, and who lags behind. Needs no login.
@@ -54,6 +68,8 @@ impl Run for Command {
             Command::Init { name } => init(context, name.clone()),
             Command::Join { name, wait } => ask_to_join(context, name.clone(), *wait),
             Command::Approve { fingerprint } => approve(context, fingerprint),
+            Command::Remove { member } => epochs::remove(context, member),
+            Command::Rotate => epochs::rotate(context),
             Command::List => list(context),
             Command::Status { watch: true } => watch(context),
             Command::Status { watch: false } => show(context),
@@ -77,13 +93,16 @@ fn stopped(what: &str, stop: Stop) -> Failure {
         Stop::Engine(fault) => Failure::new(what)
             .because(fault)
             .next("look at [slot.cluster] in the configuration, and at etcd."),
+        Stop::Removed | Stop::WrongEpoch(..) => Failure::new(what).because(stop),
     }
 }
 
 fn no_member(error: Error) -> Failure {
     match error {
-        Error::ActionProhibited => Failure::new("This token is no member of a cluster.")
-            .next("`strongroom cluster init` makes it the first one."),
+        Error::ActionProhibited => {
+            Failure::new("This token is no member of a cluster, or was removed from it.")
+                .next("`strongroom cluster init` makes it the first one.")
+        }
         other => other.into(),
     }
 }
@@ -243,6 +262,8 @@ struct Shown {
     records: u64,
     same_digest: bool,
     pending: u64,
+    epoch: u32,
+    to_seal_anew: u64,
     refused: u64,
     last_error: String,
 }
@@ -268,6 +289,8 @@ fn shown(overview: &status::Overview) -> Vec<Shown> {
             records: said.records,
             same_digest: said.digest == overview.here.digest,
             pending: said.pending,
+            epoch: said.epoch,
+            to_seal_anew: said.stale,
             refused: said.refused,
             last_error: said.last_error,
             last_seen: said.time,

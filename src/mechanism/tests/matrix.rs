@@ -81,6 +81,8 @@ fn keys(row: &Mechanism) -> Vec<(Arc<Key>, Arc<Key>)> {
             vec![generate_pair(CKM_EC_MONTGOMERY_KEY_PAIR_GEN, template).unwrap()]
         }
         CKK_ML_DSA => [CKP_ML_DSA_44, CKP_ML_DSA_65, CKP_ML_DSA_87].map(super::ml_dsa::pair).into(),
+        // The matrix is about the way through the rows; all sets: crypto/slh_dsa/tests.rs.
+        CKK_SLH_DSA => vec![super::slh_dsa::pair(CKP_SLH_DSA_SHA2_128F)],
         CKK_AES => [16, 24, 32].map(|length| aes_key(&noise(length, 5))).map(|k| (k.clone(), k)).into(),
         _ => {
             let length = |kind| if matches!(kind, CKK_AES | CKK_CHACHA20) { 32 } else { 40 };
@@ -98,7 +100,9 @@ fn lengths(row: &Mechanism) -> &'static [usize] {
         _ if row.name.ends_with("AES_KEY_WRAP_NO_PAD") => &[16, 24, 64],
         _ if row.name.ends_with("AES_KEY_WRAP_ZERO_PAD") => &[1, 8, 20, 64],
         CKM_AES_KEY_WRAP_KWP | CKM_AES_KEY_WRAP_PAD => &[1, 8, 20, 64],
-        CKM_RSA_PKCS_PSS | CKM_HASH_ML_DSA => &[32],
+        CKM_RSA_PKCS_PSS | CKM_HASH_ML_DSA | CKM_HASH_SLH_DSA => &[32],
+        // Slow without optimisation.
+        _ if row.keys == [CKK_SLH_DSA] => &[0, 300],
         CKM_RSA_AES_KEY_WRAP => &[1, 32, 1217],
         CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP => &[0, 1, 100],
         CKM_RSA_X_509 => &[1, 200, 255],

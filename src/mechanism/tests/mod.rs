@@ -9,6 +9,7 @@ mod matrix;
 mod ml_dsa;
 mod ml_kem;
 mod rsa;
+mod slh_dsa;
 mod wycheproof;
 
 use super::import::examine;

@@ -166,7 +166,7 @@ impl Reading {
                 self.audit_key = key;
             }
             // Of a cluster that the token was in.
-            Kind::Gone | Kind::Member => {}
+            Kind::Gone | Kind::Member | Kind::Epoch => {}
         }
         Ok(())
     }

@@ -243,7 +243,7 @@ fn put_some(
                 let keys = row.keys.iter().filter(|(holder, _)| people.contains(holder));
                 change.put_back(&RecordRow { keys: keys.cloned().collect(), ..row.clone() })
             }
-            Kind::User | Kind::Object | Kind::Gone | Kind::Member => Ok(()),
+            Kind::User | Kind::Object | Kind::Gone | Kind::Member | Kind::Epoch => Ok(()),
         }
     })?;
     Ok((restored, contents))

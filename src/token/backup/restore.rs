@@ -188,7 +188,8 @@ pub(super) fn put_all(
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Restored> {
     let contents = contents::read(path, secrets, watch, &mut |_, row| match row {
-        Row::Identity(_) => Ok(()),
+        // What was sealed before an epoch that began since opens again.
+        Row::Identity(identity) => change.learn_epochs(identity.ring.epochs.clone()),
         Row::Record(row) => change.put_back(row),
         Row::Line(sequence, body) if with_log => change.put_line_back(*sequence, body),
         Row::Line(..) => Ok(()),

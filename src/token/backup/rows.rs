@@ -2,20 +2,22 @@
 //!
 //! | kind | holds |
 //! |---|---|
-//! | 1 identity | token id 16, seal key 32, `state` row |
+//! | 1 identity | token id 16, seal key 32, `state` row: of a token of before there were epochs |
 //! | 2 record | header 65, body, number of keys u32, each holder 16 and wrapped, number of terms u32, each 16 |
 //! | 3 line | sequence u64, sealed line |
+//! | 4 identity | token id 16, the token's secrets after their length (u32), `state` row |
 //!
 //! What has no fixed width follows its length (u32 LE).
 
 use super::stream::{Opener, Sealer};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
-use crate::store::{Id, Identity, RecordRow, Row};
+use crate::store::{Id, Identity, RecordRow, Ring, Row};
 
 const IDENTITY: u8 = 1;
 const RECORD: u8 = 2;
 const LINE: u8 = 3;
+const IDENTITY_WITH_RING: u8 = 4;
 
 fn length_of(bytes: usize) -> Result<[u8; 4]> {
     u32::try_from(bytes).map(u32::to_le_bytes).map_err(|_| Error::DeviceMemory.because("a row over 4 GiB"))
@@ -26,10 +28,13 @@ pub fn write(out: &mut Sealer, row: &Row) -> Result<()> {
     let (kind, payload) = match row {
         // The seal key goes through no buffer but the chunk's.
         Row::Identity(identity) => {
-            out.write(&[IDENTITY])?;
-            out.write(&length_of(48 + identity.state.len())?)?;
+            let ring = identity.ring.encode();
+            let (kind, width) = if ring.len() == 32 { (IDENTITY, 0) } else { (IDENTITY_WITH_RING, 4) };
+            out.write(&[kind])?;
+            out.write(&length_of(16 + width + ring.len() + identity.state.len())?)?;
             out.write(&identity.token.0)?;
-            out.write(&identity.seal)?;
+            out.write(&length_of(ring.len())?[..width])?;
+            out.write(&ring)?;
             return out.write(&identity.state);
         }
         Row::Record(row) => (RECORD, row.encode()),
@@ -54,10 +59,10 @@ pub fn read(from: &mut Opener) -> Result<Option<Row>> {
     if length as u64 > from.all {
         return Err(unknown());
     }
-    if start[0] == IDENTITY {
+    if matches!(start[0], IDENTITY | IDENTITY_WITH_RING) {
         let mut payload = Secret::zeroed(length);
         from.read(&mut payload)?;
-        return identity(&payload).map(Some).ok_or_else(unknown);
+        return identity(start[0], &payload).map(Some).ok_or_else(unknown);
     }
     let mut payload = vec![0; length];
     from.read(&mut payload)?;
@@ -71,8 +76,14 @@ pub fn read(from: &mut Opener) -> Result<Option<Row>> {
     row.map(Some).ok_or_else(unknown)
 }
 
-fn identity(payload: &[u8]) -> Option<Row> {
-    let (token, rest) = payload.split_first_chunk::<16>()?;
-    let (seal, state) = rest.split_at_checked(32)?;
-    Some(Row::Identity(Identity { token: Id(*token), seal: seal.into(), state: state.to_vec() }))
+fn identity(kind: u8, payload: &[u8]) -> Option<Row> {
+    let (token, mut rest) = payload.split_first_chunk::<16>()?;
+    let mut length = 32;
+    if kind == IDENTITY_WITH_RING {
+        let (said, ring) = rest.split_first_chunk::<4>()?;
+        (length, rest) = (u32::from_le_bytes(*said) as usize, ring);
+    }
+    let (ring, state) = rest.split_at_checked(length)?;
+    let ring = Ring::decode(ring)?;
+    Some(Row::Identity(Identity { token: Id(*token), ring, state: state.to_vec() }))
 }

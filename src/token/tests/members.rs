@@ -21,7 +21,7 @@ fn quorum(house: &House) -> SlotConfig {
     SlotConfig { cluster: Some(cluster), ..house.config.clone() }
 }
 
-fn founded(house: &House) -> Token {
+pub fn founded(house: &House) -> Token {
     let token = house.process();
     let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
     token.found_cluster(access(&officer), "one").unwrap();
@@ -30,7 +30,7 @@ fn founded(house: &House) -> Token {
 }
 
 /// The peers have it all.
-fn all_sent(token: &Token) -> Vec<RecordRow> {
+pub fn all_sent(token: &Token) -> Vec<RecordRow> {
     let store = token.store().unwrap();
     let sent = store.outgoing(1000).unwrap();
     let as_peer = (&*store, store.peer().unwrap().unwrap());
@@ -70,8 +70,8 @@ fn a_host_joins_by_an_officers_yes_and_a_code() {
     assert!(token.welcome(NOBODY, &request).is_err());
     let officer = token.log_in(Role::Officer, None, OFFICER).unwrap();
     let welcome = token.welcome(access(&officer), &request).unwrap();
-    let seal = token.store().unwrap().seal_key();
-    assert!(!welcome.sealed.windows(8).any(|part| part == &seal[..8]));
+    let secrets = token.store().unwrap().ring().encode();
+    assert!(!welcome.sealed.windows(8).any(|part| secrets.windows(8).any(|secret| part == secret)));
     // Not for another host, and not altered.
     assert!(Joining::new("two").unwrap().open(&welcome.sealed).is_err());
     let mut altered = welcome.sealed.clone();

@@ -19,11 +19,12 @@ use strongroom::token::Role;
 pub type Assignment = (AttributeType, Value);
 
 /// Key types by the words of `key list --filter` and `key info`.
-pub const KEY_TYPES: [(&str, u64); 7] = [
+pub const KEY_TYPES: [(&str, u64); 8] = [
     ("rsa", CKK_RSA),
     ("ec", CKK_EC),
     ("ed25519", CKK_EC_EDWARDS),
     ("ml-dsa", CKK_ML_DSA),
+    ("slh-dsa", CKK_SLH_DSA),
     ("ml-kem", CKK_ML_KEM),
     ("aes", CKK_AES),
     ("generic-secret", CKK_GENERIC_SECRET),

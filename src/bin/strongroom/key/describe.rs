@@ -8,7 +8,7 @@ use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
-use strongroom::crypto::{Curve, ml_dsa, ml_kem};
+use strongroom::crypto::{Curve, ml_dsa, ml_kem, slh_dsa};
 use strongroom::object::Value;
 use strongroom::object::attribute::AttributeType;
 use strongroom::token::{Handle, Token};
@@ -117,6 +117,24 @@ pub fn ml_dsa_name(set: ml_dsa::Set) -> &'static str {
         ml_dsa::Set::MlDsa44 => "ML-DSA-44",
         ml_dsa::Set::MlDsa65 => "ML-DSA-65",
         ml_dsa::Set::MlDsa87 => "ML-DSA-87",
+    }
+}
+
+/// As the command writes it; FIPS 205 has it in capitals.
+pub fn slh_dsa_name(set: slh_dsa::Set) -> &'static str {
+    match set {
+        slh_dsa::Set::Sha2_128s => "sha2-128s",
+        slh_dsa::Set::Sha2_128f => "sha2-128f",
+        slh_dsa::Set::Sha2_192s => "sha2-192s",
+        slh_dsa::Set::Sha2_192f => "sha2-192f",
+        slh_dsa::Set::Sha2_256s => "sha2-256s",
+        slh_dsa::Set::Sha2_256f => "sha2-256f",
+        slh_dsa::Set::Shake128s => "shake-128s",
+        slh_dsa::Set::Shake128f => "shake-128f",
+        slh_dsa::Set::Shake192s => "shake-192s",
+        slh_dsa::Set::Shake192f => "shake-192f",
+        slh_dsa::Set::Shake256s => "shake-256s",
+        slh_dsa::Set::Shake256f => "shake-256f",
     }
 }
 

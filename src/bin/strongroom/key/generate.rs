@@ -5,16 +5,18 @@ use super::attributes::{Assignment, assignment};
 use super::tell_namesakes;
 use crate::Run;
 use crate::context::Context;
+use crate::key::describe::slh_dsa_name;
 use crate::mechanism::named;
 use crate::output::{Answer, Failure, Outcome};
 use crate::parameters::{Bytes, hex};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cryptoki_sys::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 use strongroom::crypto::pkcs8::ED25519_OID;
-use strongroom::crypto::{Curve, random};
+use strongroom::crypto::{Curve, random, slh_dsa};
 use strongroom::error::Error;
-use strongroom::mechanism::Params;
+use strongroom::mechanism::{self, Params};
 use strongroom::object::attribute::CKA_STRONGROOM_SHARED_WITH;
 use strongroom::object::{Template, Value};
 use strongroom::token::Handle;
@@ -84,6 +86,13 @@ pub enum Pair {
         #[command(flatten)]
         halves: Halves,
     },
+    /// An SLH-DSA key pair: hash-based; s sets sign small and slowly, f sets fast and large.
+    SlhDsa {
+        #[arg(long, value_parser = slh_dsa_sets())]
+        parameter_set: slh_dsa::Set,
+        #[command(flatten)]
+        halves: Halves,
+    },
     /// An ML-KEM key pair.
     MlKem {
         #[arg(long, value_enum)]
@@ -124,6 +133,12 @@ pub enum MlDsaSet {
     MlDsa65,
     #[value(name = "87")]
     MlDsa87,
+}
+
+fn slh_dsa_sets() -> impl TypedValueParser<Value = slh_dsa::Set> {
+    let named = |name: String| slh_dsa::Set::ALL.into_iter().find(|set| slh_dsa_name(*set) == name);
+    PossibleValuesParser::new(slh_dsa::Set::ALL.map(slh_dsa_name))
+        .try_map(move |name| named(name).ok_or("no such parameter set"))
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -298,6 +313,10 @@ impl Run for Pair {
                 };
                 let kind = vec![(CKA_PARAMETER_SET, Value::Ulong(set))];
                 asymmetric(context, "ml-dsa-key-pair-gen", kind, halves)
+            }
+            Pair::SlhDsa { parameter_set, halves } => {
+                let set = Value::Ulong(mechanism::slh_dsa::number(*parameter_set));
+                asymmetric(context, "slh-dsa-key-pair-gen", vec![(CKA_PARAMETER_SET, set)], halves)
             }
             Pair::MlKem { parameter_set, halves } => {
                 let set = match parameter_set {

@@ -2,12 +2,12 @@
 //! that give it away. What follows from its public half: key identifier, search terms, a name.
 
 use crate::key::attributes::Assignment;
-use crate::key::describe::{curve_name, ml_dsa_name, ml_kem_name};
+use crate::key::describe::{curve_name, ml_dsa_name, ml_kem_name, slh_dsa_name};
 use crate::output::Failure;
 use cryptoki_sys::*;
 use strongroom::crypto::der::{OCTET_STRING, element};
 use strongroom::crypto::pkcs8::{self, ED25519_OID, PrivateKey, PublicKey, X25519_OID};
-use strongroom::crypto::{Hash, ec, ed25519, ml_dsa, ml_kem};
+use strongroom::crypto::{Hash, ec, ed25519, ml_dsa, ml_kem, slh_dsa};
 use strongroom::mechanism::{self, Material, import};
 use strongroom::object::Value;
 
@@ -87,6 +87,16 @@ pub fn half(info: &[u8]) -> Result<Half, Failure> {
             ];
             (CKK_ML_DSA, parts, bytes(CKA_PUBLIC_KEY_INFO, &info), info, ml_dsa_name(set).into())
         }
+        PublicKey::SlhDsa(set, public) => {
+            slh_dsa::PublicKey::new(set, &public).map_err(|_| unknown())?;
+            let info = pkcs8::public_info(&[&set.oid_der()], &public);
+            let parts = vec![
+                (CKA_PARAMETER_SET, Value::Ulong(mechanism::slh_dsa::number(set))),
+                bytes(CKA_VALUE, &public),
+            ];
+            let said = format!("SLH-DSA-{}", slh_dsa_name(set).to_uppercase());
+            (CKK_SLH_DSA, parts, bytes(CKA_PUBLIC_KEY_INFO, &info), info, said)
+        }
         PublicKey::MlKem(set, public) => {
             ml_kem::PublicKey::new(set, &public).map_err(|_| unknown())?;
             let info = pkcs8::public_info(&[set.oid_der()], &public);
@@ -108,6 +118,7 @@ fn key_type(key: &PrivateKey) -> u64 {
         PrivateKey::Ed25519(_) => CKK_EC_EDWARDS,
         PrivateKey::X25519(_) => CKK_EC_MONTGOMERY,
         PrivateKey::MlDsa(..) => CKK_ML_DSA,
+        PrivateKey::SlhDsa(..) => CKK_SLH_DSA,
         PrivateKey::MlKem(..) => CKK_ML_KEM,
     }
 }
