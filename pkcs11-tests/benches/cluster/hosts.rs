@@ -63,7 +63,7 @@ fn configuration(endpoints: &[String], durability: &str) -> String {
         format!(
             "[[slot]]\nid = {host}\npath = \"host-{host}/token.db\"\n[slot.kdf]\nmemory_kib = 8192\npasses = 1\n\
              [slot.cluster]\nendpoints = {endpoints:?}\nca = \"ca.pem\"\ncertificate = \"host.pem\"\nkey = \"host.key\"\n\
-             user = \"{USER}\"\npassword_file = \"engine.pw\"\ndurability = \"{durability}\"\n"
+             user = \"{USER}\"\npassword_file = \"engine.pw\"\ndurability = \"{durability}\"\nbackground = false\n"
         )
     };
     [A, B, C].map(slot).concat()
