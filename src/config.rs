@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use file::File;
 use place::find;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Everything that can be configured.
@@ -81,6 +82,9 @@ pub struct ClusterConfig {
     pub durability: Durability,
     /// `quorum_timeout_ms`: how long a call waits for that majority, 100..=600000. Default 5000.
     pub quorum_timeout_ms: u64,
+    /// `metrics`: the address on which `strongroom agent` shows its numbers (OpenMetrics), of loopback unless
+    /// `metrics_from_network` is true. Absent: none.
+    pub metrics: Option<SocketAddr>,
     /// `background`: whether a thread of the program that loads the module keeps the token in step while no
     /// agent does. Default true; never where the program forbids threads.
     pub background: bool,

@@ -138,6 +138,12 @@ impl Etcd {
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Whether what was there at a revision can still be read.
+    pub fn has_past(&self, key: &str, revision: u64) -> bool {
+        let read = self.command(&["get", key, "--rev", &revision.to_string()], true).output();
+        read.expect("etcdctl").status.success()
+    }
+
     /// The bytes there.
     pub fn get(&self, key: &str) -> Vec<u8> {
         let mut value = self.control(&["get", key, "--print-value-only"]).stdout;

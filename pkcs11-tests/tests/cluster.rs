@@ -1,11 +1,10 @@
 //! Three hosts of a cluster over three members of etcd, by the module and by the `strongroom` command. Hosts
 //! are slots of one configuration, each with a token file, an agent and wires to etcd of its own.
 
-// What other tests of clusters use besides.
-#[allow(dead_code)]
 #[path = "cluster/hosts.rs"]
-#[allow(dead_code, reason = "shared by several tests")]
 mod hosts;
+#[path = "cluster/observation.rs"]
+mod observation;
 
 use cryptoki_sys::*;
 use hosts::{A, B, C, Hosts, LIMIT, soon};
@@ -27,6 +26,9 @@ fn a_cluster() {
     members_of_etcd_die_and_agents_too(&mut hosts);
     hosts.all_the_same();
     everybody_at_once(&hosts);
+    observation::numbers_and_lines(&mut hosts);
+    observation::records_are_compared_and_read_again(&mut hosts);
+    observation::a_difference_is_noticed_and_healed(&mut hosts);
 }
 
 fn keys_made_on_one_host_are_used_on_another(hosts: &Hosts) {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 #[derive(Default, Deserialize)]
@@ -71,6 +72,9 @@ struct FileCluster {
     prefix: Option<String>,
     durability: Option<Durability>,
     quorum_timeout_ms: Option<u64>,
+    metrics: Option<SocketAddr>,
+    #[serde(default)]
+    metrics_from_network: bool,
     background: Option<bool>,
 }
 
@@ -79,6 +83,9 @@ impl FileCluster {
         let wrong = |why: &str| Error::ArgumentsBad.because(format_args!("cluster: {why}"));
         if self.endpoints.is_empty() || !self.endpoints.iter().all(|at| at.starts_with("https://")) {
             return Err(wrong("endpoints are addresses that begin with https://"));
+        }
+        if self.metrics.is_some_and(|at| !at.ip().is_loopback()) && !self.metrics_from_network {
+            return Err(wrong("metrics is an address of loopback, or metrics_from_network = true"));
         }
         let user = match (self.user, self.password_file) {
             (Some(user), Some(file)) => Some((user, folder.join(file))),
@@ -94,6 +101,7 @@ impl FileCluster {
             prefix: self.prefix.unwrap_or_else(|| "strongroom/".into()),
             durability: self.durability.unwrap_or(Durability::Quorum),
             quorum_timeout_ms: within("quorum_timeout_ms", self.quorum_timeout_ms, 5000, 100, 600_000)?,
+            metrics: self.metrics,
             background: self.background.unwrap_or(true),
         })
     }

@@ -75,8 +75,16 @@ fn a_cluster_is_mutual_tls_and_quorum() {
         (Durability::Quorum, "strongroom/", None)
     );
     assert!(cluster.background);
-    for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1"] {
+    let out = "metrics = '10.0.0.1:9464'";
+    for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1", "metrics = 'here'", out] {
         assert!(parse(&format!("{text}{more}")).is_err(), "{more}");
+    }
+    for more in [
+        "metrics = '127.0.0.1:9464'",
+        "metrics = '[::1]:9464'",
+        &format!("metrics_from_network = true\n{out}"),
+    ] {
+        assert!(parse(&format!("{text}{more}")).is_ok(), "{more}");
     }
     assert!(parse(&text.replace("https", "http")).is_err());
 }

@@ -1,7 +1,7 @@
 //! Who keeps a token in step with its peers on this host: one process at a time, by a lock on a file beside
 //! the token's (`.sync-lock`), and what it says of itself in another (`.sync`, a line of JSON). An agent,
 //! which does so for good, holds a lock besides (`.sync-agent`): whoever else keeps the token in step leaves
-//! it to him.
+//! it to him. Others ask it to read everything again by one more (`.sync-request`).
 //!
 //! All of it is advice between processes of one host. Nothing secret is in it, and whoever can write these
 //! files could as well keep the token from its peers altogether.
@@ -11,9 +11,11 @@ use super::process_lock::ProcessLock;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How the one who keeps it in step is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Condition {
     pub pid: u32,
     /// The engine answers, and everything it had is here.
@@ -22,6 +24,42 @@ pub struct Condition {
     pub last_error: String,
     /// Records of the engine that were refused, since the start.
     pub refused: u64,
+    /// The member of the engine that it is connected to, or was last.
+    pub endpoint: String,
+    /// While it reads: how many of how many records.
+    pub reading: Option<(u64, u64)>,
+    /// The last request to read everything again that was carried out, by its name.
+    pub resynced: String,
+    /// How the other hosts do, as it heard it.
+    pub peers: Vec<Sighting>,
+}
+
+/// What is known of another host. Times in seconds since 1970 by this host's clock, 0 for never.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    pub peer: String,
+    /// When something new was last heard of it.
+    pub heard: u64,
+    /// When it was last known to have all that the others have.
+    pub in_step: u64,
+    pub standing: Standing,
+    /// Since when that is so.
+    pub since: u64,
+}
+
+/// How another host does, seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    InStep,
+    /// It has not read, or not sent, everything.
+    Behind,
+    /// It says that it has everything, so does this host, and the digests are not equal.
+    Differs,
+    /// It said nothing for so long that it is cut off, or off.
+    Silent,
+    /// It never said anything.
+    Unheard,
 }
 
 /// The lock; given free when dropped, and by the kernel when the process dies.
@@ -36,6 +74,25 @@ pub struct Agent(#[allow(dead_code)] ProcessLock);
 /// The lock's file, which is the bell as well: see [`ring`].
 pub fn lock_of(token: &Path) -> PathBuf {
     token.with_extension("sync-lock")
+}
+
+fn request_of(token: &Path) -> PathBuf {
+    token.with_extension("sync-request")
+}
+
+fn put_in_place(path: &Path, text: &[u8]) -> Result<()> {
+    let draft = draft_of(path);
+    let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, path));
+    written.map_err(|e| io(path, &e))
+}
+
+/// Asks whoever keeps this token in step to read everything again; the name of the request, which
+/// [`Condition::resynced`] is when that is done.
+pub fn ask_to_read_again(token: &Path) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let name = format!("{}-{}", std::process::id(), now.as_nanos());
+    put_in_place(&request_of(token), name.as_bytes())?;
+    Ok(name)
 }
 
 /// Tells whoever keeps the token in step that there is something for the peers: by the time of the lock's
@@ -62,9 +119,15 @@ impl Keeper {
     /// Says how it is doing.
     pub fn tell(&self, condition: &Condition) -> Result<()> {
         let text = serde_json::to_vec(condition).map_err(|e| Error::GeneralError.because(e))?;
-        let draft = draft_of(&self.path);
-        let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &self.path));
-        written.map_err(|e| io(&self.path, &e))
+        put_in_place(&self.path, &text)
+    }
+
+    /// A request to read everything again, which is now taken from its place.
+    pub fn asked_to_read_again(&self) -> Option<String> {
+        let path = request_of(&self.path);
+        let name = std::fs::read_to_string(&path).ok()?;
+        std::fs::remove_file(&path).ok()?;
+        Some(name)
     }
 }
 
@@ -117,6 +180,10 @@ mod tests {
         let said = Condition { pid: 7, connected: true, ..Condition::default() };
         keeper.tell(&said).unwrap();
         assert_eq!(condition(&token), Some(said));
+        assert_eq!(keeper.asked_to_read_again(), None);
+        let name = ask_to_read_again(&token).unwrap();
+        assert_eq!(keeper.asked_to_read_again(), Some(name));
+        assert_eq!(keeper.asked_to_read_again(), None, "once");
         drop(keeper);
         assert_eq!(condition(&token), None);
         assert!(Keeper::become_for(&token).unwrap().is_some());

@@ -274,6 +274,22 @@ impl Store {
         })
     }
 
+    /// What is here of this id, of whatever kind, checked against its element.
+    pub fn whole(&self, id: Id) -> Result<Option<RecordRow>> {
+        self.read(|connection| {
+            let Some(header) = present(connection, id)? else { return Ok(None) };
+            row_of(connection, Some(&self.keys), header)
+        })
+    }
+
+    /// Whether the peers are still to get what is here of this id.
+    pub fn is_pending(&self, id: Id) -> Result<bool> {
+        self.read(|connection| {
+            let mut waits = connection.prepare_cached("SELECT 1 FROM outbox WHERE id = ?").map_err(sql)?;
+            waits.exists([id.0]).map_err(sql)
+        })
+    }
+
     /// How many records the peers do not have yet.
     pub fn pending(&self) -> Result<u64> {
         self.read(|connection| {

@@ -57,6 +57,8 @@ fn of_status(status: &tonic::Status) -> Fault {
 
 /// A connection to one member of etcd.
 pub struct Engine {
+    /// Which one.
+    pub endpoint: String,
     grpc: Grpc<Channel>,
     token: Option<MetadataValue<Ascii>>,
 }
@@ -117,7 +119,7 @@ impl Engine {
             .await
             .map_err(broken)?;
         let grpc = Grpc::new(channel).max_decoding_message_size(LARGEST);
-        let mut engine = Engine { grpc, token: None };
+        let mut engine = Engine { endpoint: endpoint.to_owned(), grpc, token: None };
         if let Some((name, file)) = &config.user {
             let password = read(file)?;
             let password = String::from_utf8_lossy(&password).trim_end_matches(['\n', '\r']).to_owned();

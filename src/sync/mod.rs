@@ -5,12 +5,14 @@
 //! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host: an agent, or by `background` a program
 //! with the module; `carry` takes one change to the majority where nobody runs it. `join` lets new hosts in,
-//! `status` says how all of them do, `epochs` shuts a removed host out, `history` throws etcd's past
-//! away. `engine`, `etcd` and `line` are the client, `descriptors` what it has
-//! open. Nothing here knows what a record means.
+//! `epochs` shuts a removed host out, `history` throws etcd's past away. `status` says how all of them do,
+//! `sightings` judges it, `news` has the lines of the log and the numbers, `compare` looks at every record.
+//! `engine`, `etcd` and `line` are the client, `descriptors` what it has open. Nothing here knows what a record
+//! means.
 
 pub mod background;
 mod carry;
+pub mod compare;
 pub mod descriptors;
 mod doorbell;
 mod engine;
@@ -20,13 +22,16 @@ mod history;
 pub mod join;
 mod line;
 pub mod merge;
+mod news;
 mod peer;
 mod run;
+mod sightings;
 pub mod status;
 mod wire;
 
 pub use carry::CARRIER;
 pub use engine::Fault;
+pub use news::Numbers;
 pub use peer::Stop;
 pub use run::{Agent, run};
 

@@ -6,6 +6,7 @@ use super::epochs::Progress;
 use super::etcd::KeyValue;
 use super::history::History;
 use super::merge::{Verdict, decide};
+use super::news::{self, News, Numbers};
 use super::wire::{self, Places, Refusal, Signer};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
@@ -21,13 +22,13 @@ const BATCH: usize = 64;
 /// Bytes in one; etcd's default limit is 1.5 MiB.
 const BATCH_BYTES: usize = 1 << 20;
 /// Records on a page of a range.
-const PAGE: i64 = 2_000;
+pub(super) const PAGE: i64 = 2_000;
 /// How often one record is sent again when others are faster.
 const TRIES: usize = 16;
 
 /// A host among its peers.
 pub struct Peer<'a> {
-    token: &'a Token,
+    pub(super) token: &'a Token,
     pub store: Arc<Store>,
     pub signer: Signer,
     pub signers: BTreeMap<Id, [u8; 32]>,
@@ -44,6 +45,8 @@ pub struct Peer<'a> {
     /// Read up to here, the file may say less.
     pub position: Position,
     pub condition: Condition,
+    pub numbers: Numbers,
+    pub news: News,
     pub(super) progress: Progress,
     pub(super) history: History,
 }
@@ -121,6 +124,8 @@ impl<'a> Peer<'a> {
             later: false,
             read_again: false,
             condition,
+            numbers: Numbers::default(),
+            news: News::default(),
             progress: Progress::default(),
             history: History::default(),
         })
@@ -147,12 +152,14 @@ impl<'a> Peer<'a> {
         let first = engine.all(&self.places.members()).await?;
         let epochs = engine.all(&self.places.epochs()).await?;
         let header = first.header.unwrap_or_default();
-        let everything = std::mem::take(&mut self.read_again)
-            || self.position.engine != header.cluster_id
-            || self.position.revision > header.revision
-            || self.position.revision == 0;
-        if everything {
+        let asked = std::mem::take(&mut self.read_again);
+        let why = news::why_everything(asked, self.position, header.cluster_id, header.revision);
+        let everything = why.is_some();
+        if let Some(why) = why {
             self.known.clear();
+            self.numbers.newest = 0;
+            self.numbers.read_again += 1;
+            self.news.everything(why);
         }
         let upto = Position { engine: header.cluster_id, revision: header.revision };
         let mut seen = HashSet::new();
@@ -218,7 +225,8 @@ impl<'a> Peer<'a> {
 
     /// Takes what was written, each by its own merit; what is refused stays out and is said.
     pub fn take(&mut self, seen: Vec<Seen>) -> Result<()> {
-        let mut news = Vec::new();
+        let newest = seen.iter().map(|one| one.revision).max();
+        self.numbers.newest = self.numbers.newest.max(newest.unwrap_or_default());
         let is_known = |id: Option<Id>, one: &Seen| {
             id.and_then(|id| self.known.get(&id)).is_some_and(|known| *known >= one.revision)
         };
@@ -226,9 +234,10 @@ impl<'a> Peer<'a> {
         seen.retain(|(id, one)| !is_known(*id, one));
         let all: Vec<_> = seen.iter().map(|(_, one)| one).collect();
         let signed = wire::signed_together(&self.store, &self.signers, &all);
+        let mut incoming = Vec::new();
         for ((id, Seen { key, value, revision }), signed) in seen.into_iter().zip(signed) {
             let Some(id) = id else {
-                self.refuse(&key, &Refusal::Broken("no name of ours"));
+                self.refuse(&key, &Refusal::Broken("no name of ours"), None);
                 continue;
             };
             let Some(value) = value else {
@@ -240,7 +249,7 @@ impl<'a> Peer<'a> {
             let place = (&self.places, &key[..], signed);
             let record = wire::unpack_signed_record(&self.store, &self.signers, place, &value);
             if let Err(refusal) = &record {
-                self.refuse(&key, refusal);
+                self.refuse(&key, refusal, value.get(..16));
             } else if let Ok(RecordRow { record: taken, .. }) = &record
                 && taken.header.kind == Kind::Member
             {
@@ -248,31 +257,33 @@ impl<'a> Peer<'a> {
                 self.admit(record.as_ref().ok());
             }
             let turns = record.as_ref().is_ok_and(|whole| is_turn(&whole.record.header));
-            news.push(Incoming { id, revision, record });
+            incoming.push(Incoming { id, revision, record });
             if turns {
                 // What follows may be of the new epoch, or by a host that is out.
-                self.apply(std::mem::take(&mut news))?;
+                self.apply(std::mem::take(&mut incoming))?;
             }
         }
-        self.apply(news)
+        self.apply(incoming)
     }
 
-    fn apply(&mut self, news: Vec<Incoming>) -> Result<()> {
-        if news.is_empty() {
+    fn apply(&mut self, incoming: Vec<Incoming>) -> Result<()> {
+        if incoming.is_empty() {
             return Ok(());
         }
-        let overruled = self.write(|change| {
-            let mut overruled = Vec::new();
-            for incoming in &news {
-                take_one(change, incoming, &mut overruled)?;
+        let (overruled, taken) = self.write(|change| {
+            let (mut overruled, mut taken) = (Vec::new(), 0);
+            for one in &incoming {
+                taken += u64::from(take_one(change, one, &mut overruled)?);
             }
-            Ok(overruled)
+            Ok((overruled, taken))
         })?;
+        self.numbers.taken += taken;
+        self.numbers.overruled += overruled.len() as u64;
         for id in overruled {
             log::warn!("cluster: a change of {id} made here gave way to a peer's");
         }
-        self.known.extend(news.iter().filter(|one| one.record.is_ok()).map(|one| (one.id, one.revision)));
-        if let Some(Incoming { id, record: Ok(last), .. }) = news.last() {
+        self.known.extend(incoming.iter().filter(|one| one.record.is_ok()).map(|one| (one.id, one.revision)));
+        if let Some(Incoming { id, record: Ok(last), .. }) = incoming.last() {
             match last.record.header.kind {
                 Kind::Epoch => self.learn_epochs()?,
                 Kind::Gone if is_turn(&last.record.header) => self.expel(*id),
@@ -288,7 +299,7 @@ impl<'a> Peer<'a> {
         if let Some(there) = there {
             match wire::unpack_record(&self.store, &self.signers, (&self.places, key), &there.value) {
                 Ok(_) => return,
-                Err(refusal) => self.refuse(key, &refusal),
+                Err(refusal) => self.refuse(key, &refusal, there.value.get(..16)),
             }
             revision = there.mod_revision;
         }
@@ -298,17 +309,30 @@ impl<'a> Peer<'a> {
     /// What was left aside may be good now.
     pub(super) fn look_again(&mut self) {
         self.skipped.clear();
-        self.read_again |= std::mem::take(&mut self.later);
+        if std::mem::take(&mut self.later) {
+            self.news.read_again_because("something was of an epoch that was not known yet");
+            self.read_again = true;
+        }
     }
 
-    fn refuse(&mut self, key: &[u8], refusal: &Refusal) {
+    /// `signer`: the id that the value gives as its signer's.
+    fn refuse(&mut self, key: &[u8], refusal: &Refusal, signer: Option<&[u8]>) {
         self.condition.refused += 1;
+        self.numbers.refused += 1;
         self.strangers |= matches!(refusal, Refusal::Stranger(_));
         if let Refusal::Later(epoch) = refusal {
             self.later = true;
             self.progress.missing = self.progress.missing.max(Some(*epoch));
         }
-        self.notice(format!("{} was refused: {refusal}", String::from_utf8_lossy(key)));
+        let what = format!("{} was refused: {refusal}", String::from_utf8_lossy(key));
+        if !self.news.names_refused() {
+            self.condition.last_error = printable(&what);
+            return;
+        }
+        let members = self.token.members().unwrap_or_default();
+        let named = members.iter().find(|member| signer == Some(&member.id.0[..]));
+        let by = named.map(|member| format!("; it names {} as its author", member.name)).unwrap_or_default();
+        self.notice(what + &by);
     }
 
     /// A member's record says with which key he signs.
@@ -321,7 +345,10 @@ impl<'a> Peer<'a> {
         let Some(signs) = body.ok().and_then(|fields| members::signs(&fields)) else { return };
         if self.signers.insert(member.record.header.id, signs).is_none() {
             self.skipped.clear();
-            self.read_again |= std::mem::take(&mut self.strangers);
+            if std::mem::take(&mut self.strangers) {
+                self.news.read_again_because("a member is new, and something by him may have been refused");
+                self.read_again = true;
+            }
         }
     }
 
@@ -385,7 +412,7 @@ impl<'a> Peer<'a> {
     }
 
     /// Where a record lies: what is left of one, where it lay.
-    fn folder(&self, whole: &RecordRow) -> Kind {
+    pub(super) fn folder(&self, whole: &RecordRow) -> Kind {
         let was_member =
             whole.record.header.kind == Kind::Gone && whole.record.header.flags == Kind::Member as u32;
         if was_member { Kind::Member } else { whole.record.header.kind }
@@ -394,6 +421,8 @@ impl<'a> Peer<'a> {
     fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {
         self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
         self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
+        self.numbers.sent += batch.len() as u64;
+        self.numbers.newest = self.numbers.newest.max(revision);
         if batch.iter().any(|whole| whole.record.header.kind == Kind::Gone) {
             self.outdate(revision);
         }
@@ -447,12 +476,12 @@ impl<'a> Peer<'a> {
             }
             // What nobody of us wrote is written over.
             Err(refusal @ (Refusal::Broken(_) | Refusal::Removed(_))) => {
-                self.refuse(key, &refusal);
+                self.refuse(key, &refusal, there.value.get(..16));
                 self.known.insert(id, there.mod_revision);
                 Ok(false)
             }
             Err(refusal) => {
-                self.refuse(key, &refusal);
+                self.refuse(key, &refusal, there.value.get(..16));
                 self.skipped.insert(id);
                 Ok(true)
             }
@@ -470,20 +499,21 @@ pub(super) fn resend(change: &mut Change<'_>, id: Id) -> Result<()> {
     if change.whole(id)?.is_some() { change.send(id) } else { Ok(()) }
 }
 
-fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id>) -> Result<()> {
+/// Whether it is what is here now, and was not before.
+fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id>) -> Result<bool> {
     let id = incoming.id;
     let Ok(theirs) = &incoming.record else {
         // Ours, if there is one, belongs in its place.
         return match incoming.record {
-            Err(Refusal::Broken(_) | Refusal::Removed(_)) => resend(change, id),
-            _ => Ok(()),
+            Err(Refusal::Broken(_) | Refusal::Removed(_)) => resend(change, id).map(|()| false),
+            _ => Ok(false),
         };
     };
     let ours = change.whole(id)?;
     match decide(ours.as_ref(), theirs) {
-        Verdict::Same => change.sent(theirs),
-        Verdict::Ours => change.send(id),
-        Verdict::Foreign => Ok(()),
+        Verdict::Same => change.sent(theirs).map(|()| false),
+        Verdict::Ours => change.send(id).map(|()| false),
+        Verdict::Foreign => Ok(false),
         Verdict::Theirs => {
             if let Some(ours) = ours.filter(|_| change.is_pending(id).unwrap_or(false)) {
                 change.overruled(id, ours.record.header.version)?;
@@ -492,7 +522,7 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
                 change.enter(note.detail("by", theirs.record.header.author))?;
                 overruled.push(id);
             }
-            change.adopt(theirs)
+            change.adopt(theirs).map(|()| true)
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::doorbell::Doorbell;
 use super::engine::{Engine, Fault};
 use super::peer::{Peer, Stop};
-use super::{on_this_thread, status};
+use super::{Numbers, on_this_thread, status};
 use crate::config::ClusterConfig;
 use crate::error::{Error, Result};
 use crate::store::keeper::{self, Keeper};
@@ -13,14 +13,16 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, sleep};
 
 /// How often the engine is asked whether it has a majority, when nothing else happens.
 const PULSE: Duration = Duration::from_secs(1);
 /// How often a host says how it does, when nothing changed.
-const STATUS: Duration = Duration::from_secs(15);
+const STATUS: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to reach etcd.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a long reading says how far it is.
+const PROGRESS: Duration = Duration::from_millis(200);
 /// How often an agent looks whether whoever is before it is gone.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long an agent waits for one that should make room before it says so: longer than it takes.
@@ -30,6 +32,10 @@ const SHOULD_BE_GONE: Duration = Duration::from_secs(2);
 pub trait Agent {
     /// Everything is read and etcd has a majority, or not any more, and why.
     fn changed(&self, connected: bool, why: &str);
+    /// So many of so many records are read, of those that this host missed.
+    fn reading(&self, _done: u64, _all: u64) {}
+    /// What there is to measure, whenever it may have changed.
+    fn numbers(&self, _now: &Numbers) {}
     /// It is not its turn yet, and why.
     fn waits(&self, _why: &str) {}
     /// Ends when the process is to stop.
@@ -108,12 +114,20 @@ pub(super) async fn keep(
             // Made anew: it is no member now.
             Stop::Host(error) => return Err(error),
             Stop::Engine(fault) => {
-                peer.read_again |= fault == Fault::Compacted;
+                if fault == Fault::Compacted {
+                    peer.news.read_again_because(fault.to_string());
+                    peer.read_again = true;
+                }
                 fault.to_string()
             }
             stop @ (Stop::Removed | Stop::WrongEpoch(..)) => stop.to_string(),
         };
+        peer.news.cut_off(&why);
+        peer.numbers.cut_off += u64::from(was_connected);
+        peer.numbers.connected = false;
+        agent.numbers(&peer.numbers);
         peer.condition.connected = false;
+        peer.condition.reading = None;
         peer.condition.last_error = why;
         keeper.tell(&peer.condition)?;
         agent.changed(false, &peer.condition.last_error);
@@ -147,44 +161,96 @@ impl<A: Agent> Round<'_, '_, A> {
 
     async fn connected(&mut self) -> std::result::Result<Infallible, Stop> {
         let mut engine = Engine::connect(self.config).await?;
-        let peer = &mut *self.peer;
+        self.peer.news.connected(&engine.endpoint);
+        self.peer.condition.endpoint.clone_from(&engine.endpoint);
         // Why it was cut off is in the log.
-        peer.condition.last_error.clear();
-        peer.catch_up(&mut engine, &mut |_, _| {}).await?;
+        self.peer.condition.last_error.clear();
+        self.read(&mut engine).await?;
+        let peer = &mut *self.peer;
         let mut watch = engine.watch(&peer.places.all(), peer.position.revision + 1).await?;
         let (mut said, mut told) = (None, None);
         let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // A batch at a time: a host that writes without end must hear of the others, too.
-            peer.check_epoch()?;
-            let more = peer.send(&mut engine).await?;
-            let turns = peer.turn(&mut engine).await?;
-            if peer.read_again {
-                peer.catch_up(&mut engine, &mut |_, _| {}).await?;
+            self.peer.check_epoch()?;
+            let more = self.peer.send(&mut engine).await?;
+            let turns = self.peer.turn(&mut engine).await?;
+            if self.peer.read_again {
+                self.read(&mut engine).await?;
                 continue;
             }
+            let peer = &mut *self.peer;
             peer.condition.connected = true;
+            peer.numbers.connected = true;
+            peer.numbers.applied = peer.position.revision;
+            peer.numbers.engine = peer.numbers.engine.max(peer.position.revision);
+            self.agent.numbers(&peer.numbers);
             if told.as_ref() != Some(&peer.condition) {
                 self.keeper.tell(&peer.condition)?;
                 self.agent.changed(true, &peer.condition.last_error);
                 told = Some(peer.condition.clone());
             }
             tokio::select! {
+                // In this order: the pulse is heard however much there is to read and to send, and each turn
+                // sends a batch.
+                biased;
+                _ = pulse.tick() => self.pulse(&mut engine, &mut said).await?,
                 news = watch.next() => {
                     let news = news?;
                     let newest = news.iter().map(|seen| seen.revision).max();
                     peer.take(news)?;
                     peer.position.revision = peer.position.revision.max(newest.unwrap_or_default());
                 }
-                () = std::future::ready(()), if more || turns => {}
                 () = self.doorbell.rung() => {}
-                _ = pulse.tick() => {
-                    let position = peer.position;
-                    peer.save(position)?;
-                    peer.compact(&mut engine).await?;
-                    status::tell(peer, &mut engine, &mut said, STATUS).await?;
-                }
+                () = std::future::ready(()), if more || turns => {}
             }
         }
+    }
+
+    /// Once a second, whatever else happens.
+    async fn pulse(
+        &mut self,
+        engine: &mut Engine,
+        said: &mut Option<(Instant, status::Said)>,
+    ) -> std::result::Result<(), Stop> {
+        let position = self.peer.position;
+        self.peer.save(position)?;
+        self.peer.compact(engine).await?;
+        status::tell(self.peer, engine, said, STATUS).await?;
+        if let Some(request) = self.keeper.asked_to_read_again() {
+            self.peer.news.read_again_because("`strongroom cluster resync` asked for it");
+            self.peer.read_again = true;
+            self.read(engine).await?;
+            self.peer.condition.resynced = request;
+        }
+        Ok(())
+    }
+
+    /// Reads what this host missed, and says how far it is. What it has already is of use meanwhile.
+    async fn read(&mut self, engine: &mut Engine) -> std::result::Result<(), Stop> {
+        let (begun, taken) = (Instant::now(), self.peer.numbers.taken);
+        let (keeper, agent, mut said) = (self.keeper, self.agent, None::<Instant>);
+        let mut condition = self.peer.condition.clone();
+        let mut progress = |done, all| {
+            if said.is_some_and(|said| said.elapsed() < PROGRESS) {
+                return;
+            }
+            said = Some(Instant::now());
+            condition.reading = Some((done, all));
+            // What cannot be said now is said when the reading is over, with the reason why not.
+            let _ = keeper.tell(&condition);
+            agent.reading(done, all);
+        };
+        self.peer.catch_up(engine, &mut progress).await?;
+        let peer = &mut *self.peer;
+        peer.numbers.contact = super::news::now();
+        peer.news.caught_up(peer.numbers.taken - taken, begun.elapsed(), peer.position.revision);
+        self.agent.numbers(&peer.numbers);
+        if said.is_some() {
+            // Nobody is to believe that it still reads.
+            keeper.tell(&peer.condition)?;
+        }
+        Ok(())
     }
 }

@@ -89,7 +89,7 @@ impl Hosts {
         hosts
     }
 
-    fn command(&self, host: usize, words: &[&str]) -> Command {
+    pub fn command(&self, host: usize, words: &[&str]) -> Command {
         let mut command = Command::new(tool_path());
         command.args(words).arg("--config").arg(&self.config).args(["--slot", &host.to_string()]);
         command.env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"));

@@ -1,5 +1,7 @@
 //! `strongroom agent`: the service that keeps this host's token in step with its peers.
 
+mod metrics;
+
 use crate::Run;
 use crate::context::Context;
 use crate::output::{self, Answer, Failure, Outcome};
@@ -21,6 +23,8 @@ pub struct Agent {
     /// While another agent does so already, wait until it ends.
     #[arg(long)]
     standby: bool,
+    #[command(flatten)]
+    metrics: metrics::Options,
 }
 
 impl Run for Agent {
@@ -30,8 +34,10 @@ impl Run for Agent {
         }
         let engine = engine(context)?;
         let token = context.ready_token()?;
+        let service = Service::default();
+        self.metrics.serve(token, &engine, &service.numbers)?;
         output::log_at_once();
-        sync::run(token, &engine, &Service::default(), self.standby).map_err(|error| match error {
+        sync::run(token, &engine, &service, self.standby).map_err(|error| match error {
             Error::ActionProhibited if token.was_removed().unwrap_or(false) => {
                 Failure::new("This host was removed from its cluster: it serves on by itself.").next(
                     "nothing, and take its agent out of service. To be a member again: `strongroom cluster join` into a \
@@ -51,30 +57,41 @@ impl Run for Agent {
 const UNKNOWN: u8 = 0;
 const CONNECTED: u8 = 1;
 const CUT_OFF: u8 = 2;
+const READING: u8 = 3;
 
-/// Tells the service manager and the log what changes.
+/// Tells the service manager what changes; the log has its lines from the library.
 #[derive(Default)]
 struct Service {
     told: AtomicU8,
+    numbers: metrics::Latest,
+}
+
+impl Service {
+    /// The service manager's line about it. Whatever it says first means that the service is there: cut off it
+    /// serves, too, and so it does while it reads.
+    fn tell(&self, now: u8, words: &str) {
+        let mut states = vec![sd_notify::NotifyState::Status(words)];
+        if self.told.swap(now, Ordering::Relaxed) == UNKNOWN {
+            states.push(sd_notify::NotifyState::Ready);
+        }
+        let _ = sd_notify::notify(&states);
+    }
 }
 
 impl sync::Agent for Service {
     fn changed(&self, connected: bool, why: &str) {
-        let now = if connected { CONNECTED } else { CUT_OFF };
-        let before = self.told.swap(now, Ordering::Relaxed);
-        let words = match connected {
-            true => "in step with the cluster".to_owned(),
-            false => format!("cut off: {why}"),
-        };
-        if before != now {
-            eprintln!("strongroom agent: {words}");
+        match connected {
+            true => self.tell(CONNECTED, "in step with the cluster"),
+            false => self.tell(CUT_OFF, &format!("cut off: {why}")),
         }
-        let mut states = vec![sd_notify::NotifyState::Status(&words)];
-        if before == UNKNOWN {
-            // Cut off it serves, too: what happens here goes to the others later.
-            states.push(sd_notify::NotifyState::Ready);
-        }
-        let _ = sd_notify::notify(&states);
+    }
+
+    fn reading(&self, done: u64, all: u64) {
+        self.tell(READING, &format!("reading what this host missed: {done} of {all} records"));
+    }
+
+    fn numbers(&self, now: &sync::Numbers) {
+        self.numbers.set(*now);
     }
 
     fn waits(&self, why: &str) {

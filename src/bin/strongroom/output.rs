@@ -80,7 +80,8 @@ impl Answer {
         Answer { data: Value::Null, shape: Shape::Silence }
     }
 
-    fn for_people(&self) -> Vec<u8> {
+    /// As people see it.
+    pub fn for_people(&self) -> Vec<u8> {
         let text = match &self.shape {
             Shape::Record => record(&self.data),
             Shape::Rows(name) => match self.data[name].as_array() {
@@ -159,6 +160,11 @@ impl Failure {
     /// What was asked makes no sense.
     pub fn usage(what: impl Into<String>) -> Failure {
         Failure { code: 2, ..Failure::new(what) }
+    }
+
+    /// Another exit code, such as a monitor's.
+    pub fn code(self, code: u8) -> Failure {
+        Failure { code, ..self }
     }
 
     /// A reason, on a line of its own.
@@ -275,6 +281,11 @@ pub fn show_usage(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(error.exit_code() as u8)
 }
 
+/// Shows an answer's data as a line of JSON.
+pub fn show_line(data: &Value) {
+    print(format!("{data}\n").as_bytes());
+}
+
 /// To standard output; a reader that left early (`| head`) is no failure.
 fn print(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
@@ -284,10 +295,11 @@ fn print(bytes: &[u8]) {
 /// What the library logged while a command ran: the reasons of its failure.
 static REASONS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// For a service: a log's lines are of use when they are written.
+/// For a service: a log's lines are of use when they are written, and changes that are no warnings, too.
 static AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 pub fn log_at_once() {
+    log::set_max_level(log::LevelFilter::Info);
     AT_ONCE.store(true, Ordering::Relaxed);
     log::set_max_level(log::LevelFilter::Info);
 }

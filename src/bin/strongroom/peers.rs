@@ -1,7 +1,10 @@
-//! `strongroom cluster init|join|approve|list|status`: tokens on several hosts that hold the same. `epochs` has
-//! `remove` and `rotate`.
+//! `strongroom cluster init|join|approve|list` and, in rooms of their own, `remove` and `rotate` (`epochs`), `status`
+//! (with `report`), `verify` and `resync` (`records`): tokens on several hosts that hold the same.
 
 mod epochs;
+mod records;
+mod report;
+mod status;
 
 use crate::Run;
 use crate::context::Context;
@@ -13,7 +16,7 @@ use std::io::{BufRead, Write};
 use std::time::Duration;
 use strongroom::config::ClusterConfig;
 use strongroom::error::Error;
-use strongroom::sync::{Stop, join, status};
+use strongroom::sync::{Stop, join};
 use strongroom::token::{JoinRequest, Joining};
 
 #[derive(clap::Subcommand)]
@@ -55,11 +58,11 @@ pub enum Command {
     /// The members, and hosts that ask to join. Needs no login.
     List,
     /// How the members do: who has what, and who lags behind. Needs no login.
-    Status {
-        /// Again and again, until it is interrupted.
-        #[arg(long)]
-        watch: bool,
-    },
+    Status(status::Status),
+    /// Compare this host's records with etcd's, one by one, and its digest with each member's. Needs no login.
+    Verify(records::Verify),
+    /// Read everything from etcd again, and send what it lacks. Needs no login.
+    Resync(records::Resync),
 }
 
 impl Run for Command {
@@ -71,8 +74,9 @@ impl Run for Command {
             Command::Remove { member } => epochs::remove(context, member),
             Command::Rotate => epochs::rotate(context),
             Command::List => list(context),
-            Command::Status { watch: true } => watch(context),
-            Command::Status { watch: false } => show(context),
+            Command::Status(status) => status.run(context),
+            Command::Verify(verify) => verify.run(context),
+            Command::Resync(resync) => resync.run(context),
         }
     }
 }
@@ -250,72 +254,4 @@ fn list(context: &mut Context) -> Outcome {
         name: request.member.name,
     }));
     Ok(Answer::rows("members", rows))
-}
-
-#[derive(Serialize)]
-struct Shown {
-    name: String,
-    here: bool,
-    last_seen: String,
-    revision: i64,
-    lag: i64,
-    records: u64,
-    same_digest: bool,
-    pending: u64,
-    epoch: u32,
-    to_seal_anew: u64,
-    refused: u64,
-    last_error: String,
-}
-
-fn shown(overview: &status::Overview) -> Vec<Shown> {
-    let newest = overview.members.iter().filter_map(|row| row.said.as_ref().map(|said| said.revision)).max();
-    let newest = newest.unwrap_or_default().max(overview.here.revision);
-    let row = |row: &status::Row| {
-        let mut said = row.said.clone().unwrap_or_default();
-        if row.this_host {
-            let agent = overview.agent.clone().unwrap_or_default();
-            let last_error = match &overview.agent {
-                None => "no agent runs on this host".into(),
-                Some(agent) => agent.last_error.clone(),
-            };
-            said = status::Said { refused: agent.refused, last_error, ..overview.here.clone() };
-        }
-        Shown {
-            name: row.member.name.clone(),
-            here: row.this_host,
-            revision: said.revision,
-            lag: newest - said.revision,
-            records: said.records,
-            same_digest: said.digest == overview.here.digest,
-            pending: said.pending,
-            epoch: said.epoch,
-            to_seal_anew: said.stale,
-            refused: said.refused,
-            last_error: said.last_error,
-            last_seen: said.time,
-        }
-    };
-    overview.members.iter().map(row).collect()
-}
-
-fn show(context: &mut Context) -> Outcome {
-    let engine = engine(context)?;
-    let overview = status::overview(context.ready_token()?, &engine).map_err(no_member)?;
-    if let Some(why) = &overview.unreachable {
-        eprintln!("strongroom: what the others said last is not known: {why}");
-    }
-    Ok(Answer::rows("members", shown(&overview)))
-}
-
-fn watch(context: &mut Context) -> Outcome {
-    loop {
-        let answer = show(context);
-        let failed = answer.is_err();
-        crate::output::show(&answer, context.options.json);
-        if failed {
-            return Ok(Answer::silence());
-        }
-        std::thread::sleep(Duration::from_secs(2));
-    }
 }

@@ -16,6 +16,7 @@ fn quorum(house: &House) -> SlotConfig {
         prefix: "strongroom/".into(),
         durability: Durability::Quorum,
         quorum_timeout_ms: 100,
+        metrics: None,
         background: false,
     };
     SlotConfig { cluster: Some(cluster), ..house.config.clone() }
