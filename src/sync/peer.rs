@@ -165,19 +165,24 @@ impl<'a> Peer<'a> {
 
     /// Takes what was written, each by its own merit; what is refused stays out and is said.
     pub fn take(&mut self, seen: Vec<Seen>) -> Result<()> {
+        let newest = seen.iter().map(|one| one.revision).max();
+        self.numbers.newest = self.numbers.newest.max(newest.unwrap_or_default());
+        let is_known = |id: Option<Id>, one: &Seen| {
+            id.and_then(|id| self.known.get(&id)).is_some_and(|known| *known >= one.revision)
+        };
+        let mut seen: Vec<_> = seen.into_iter().map(|one| (self.places.id(&one.key), one)).collect();
+        seen.retain(|(id, one)| !is_known(*id, one));
+        let all: Vec<_> = seen.iter().map(|(_, one)| one).collect();
+        let signed = wire::signed_together(&self.store, &self.signers, &all);
         let mut incoming = Vec::new();
-        for Seen { key, value, revision } in seen {
-            self.numbers.newest = self.numbers.newest.max(revision);
-            let Some(id) = self.places.id(&key) else {
+        for ((id, Seen { key, value, revision }), signed) in seen.into_iter().zip(signed) {
+            let Some(id) = id else {
                 // One that is deleted is gone.
                 if value.is_some() {
                     self.refuse(&key, &Refusal::Broken("no name of ours"), None);
                 }
                 continue;
             };
-            if self.known.get(&id).is_some_and(|known| *known >= revision) {
-                continue;
-            }
             let Some(value) = value else {
                 self.notice(format!("record {id} was deleted in etcd"));
                 self.known.insert(id, 0);
@@ -185,8 +190,8 @@ impl<'a> Peer<'a> {
                 continue;
             };
             self.witness(&key, &value, revision);
-            let place = (&self.places, &key[..]);
-            let record = wire::unpack_record(&self.store, &self.signers, place, &value);
+            let place = (&self.places, &key[..], signed);
+            let record = wire::unpack_signed_record(&self.store, &self.signers, place, &value);
             if let Err(refusal) = &record {
                 self.refuse(&key, refusal, value.get(..16));
             } else if let Ok(RecordRow { record: taken, .. }) = &record
