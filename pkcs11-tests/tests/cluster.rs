@@ -1,10 +1,7 @@
 //! Three hosts of a cluster over three members of etcd, by the module and by the `strongroom` command. Hosts
 //! are slots of one configuration, each with a token file, an agent and wires to etcd of its own.
 
-// What other tests of clusters use besides.
-#[allow(dead_code)]
 #[path = "cluster/hosts.rs"]
-#[allow(dead_code, reason = "shared by several tests")]
 mod hosts;
 #[path = "cluster/observation.rs"]
 mod observation;

@@ -82,9 +82,9 @@ fn keys_work_from_the_command_line() {
         let decrypt = [&work("decrypt")[..], &["--data-path", file]].concat();
         assert_eq!(run(&decrypt, b"").stdout, plain, "{mechanism}");
     }
-    let none = run(&["crypto", "sign", "-m", "ecdsa", "--key-label", "nothing"], b"x");
+    let none = run(&["crypto", "sign", "-m", "ecdsa-sha256", "--key-label", "nothing"], b"x");
     assert_eq!(none.status.code(), Some(1));
-    let both = run(&["crypto", "sign", "-m", "ecdsa"], b"x");
+    let both = run(&["crypto", "sign", "-m", "ecdsa-sha256"], b"x");
     assert_eq!(both.status.code(), Some(2), "which key?");
 }
 

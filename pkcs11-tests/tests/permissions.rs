@@ -309,7 +309,7 @@ const COMMANDS: &[&[&str]] = &[
     &["key", "list"],
     &["key", "share", "thing", "--with", "bob"],
     &["key", "transfer", "thing", "--to", "bob"],
-    &["crypto", "sign", "-m", "ecdsa", "--key-label", "thing", "--data", "x"],
+    &["crypto", "sign", "-m", "ecdsa-sha256", "--key-label", "thing", "--data", "x"],
 ];
 
 /// Before activation there is one thing to do: nobody has a role, and no session opens.

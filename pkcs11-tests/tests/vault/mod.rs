@@ -111,11 +111,8 @@ impl Vault {
     pub fn signs(&self, label: &str, mechanism: &str, public: &str) {
         self.write("message", "to be signed");
         let sign = ["crypto", "sign", "-m", mechanism, "--key-label", label, "--data-path", "message"];
-        self.said(&[&sign[..], &["--out", "signature"]].concat());
-        if mechanism.starts_with("ecdsa") {
-            let raw = self.read("signature");
-            self.write("signature", ecdsa_der(&raw));
-        }
+        let format = if mechanism.starts_with("ecdsa") { "der" } else { "raw" };
+        self.said(&[&sign[..], &["--out", "signature", "--signature-format", format]].concat());
         match mechanism {
             "eddsa" => self.openssl(&format!(
                 "pkeyutl -verify -pubin -inkey {public} -rawin -in message -sigfile signature"
@@ -123,19 +120,4 @@ impl Vault {
             _ => self.openssl(&format!("dgst -sha256 -verify {public} -signature signature message")),
         };
     }
-}
-
-/// Two numbers of a raw signature as DER.
-fn ecdsa_der(raw: &[u8]) -> Vec<u8> {
-    let integer = |number: &[u8]| {
-        let zeros = number.iter().take_while(|byte| **byte == 0).count();
-        let number = &number[zeros..];
-        let pad: &[u8] = if number[0] & 0x80 != 0 { &[0] } else { &[] };
-        [&[2, (number.len() + pad.len()) as u8], pad, number].concat()
-    };
-    let (r, s) = raw.split_at(raw.len() / 2);
-    let both = [integer(r), integer(s)].concat();
-    let length: Vec<u8> =
-        if both.len() < 128 { vec![both.len() as u8] } else { vec![0x81, both.len() as u8] };
-    [&[0x30], &length[..], &both].concat()
 }

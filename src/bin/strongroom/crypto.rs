@@ -205,6 +205,7 @@ impl Work {
     fn start(&self, context: &mut Context, purpose: Purpose) -> Result<Begun, Failure> {
         let mechanism = named(&self.mechanism)?;
         let mut data = self.data.read()?;
+        signature::must_be_hash(mechanism, &data)?;
         let ciphertext = (purpose == Purpose::Decrypt).then_some(&data[..]);
         let mut started = self.parameters.of(mechanism, ciphertext)?;
         data.drain(..started.taken);

@@ -1,9 +1,9 @@
 //! How ECDSA's signatures are written: as PKCS#11 has them, or as nearly everybody else does.
 
 use crate::output::Failure;
-use cryptoki_sys::CKK_EC;
-use strongroom::crypto::Curve;
+use cryptoki_sys::{CKK_EC, CKM_ECDSA};
 use strongroom::crypto::der::{Reader, SEQUENCE, element, integer};
+use strongroom::crypto::{Curve, Hash};
 use strongroom::mechanism::Mechanism;
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -17,6 +17,16 @@ pub enum Format {
 /// Whether there is more than one way to write this mechanism's signatures.
 pub fn is_ecdsa(mechanism: &Mechanism) -> bool {
     mechanism.sign.is_some() && mechanism.keys == [CKK_EC]
+}
+
+/// CKM_ECDSA takes a hash, and of anything longer than the curve the first bytes only: the rest of a file would
+/// be anybody's.
+pub fn must_be_hash(mechanism: &Mechanism, data: &[u8]) -> Result<(), Failure> {
+    match mechanism.id == CKM_ECDSA && !Hash::ALL.iter().any(|hash| hash.length() == data.len()) {
+        true => Err(Failure::usage(format!("CKM_ECDSA takes a hash, and {} bytes are none.", data.len()))
+            .next("ecdsa-sha256 and its like hash the data first; `strongroom crypto hash` makes a hash.")),
+        false => Ok(()),
+    }
 }
 
 impl Format {
