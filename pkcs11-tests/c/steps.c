@@ -1,5 +1,6 @@
 /* Preloaded into a process: counts what it does to the files of one folder (STEPS_FOLDER), and at a chosen
- * step kills it, tears the write in two, or has no room on the disk from there on.
+ * step kills it, tears the write in two, or has no room on the disk from there on ("full"), or for as long as
+ * there is a file STEPS_WHILE ("while").
  *
  * A step is a call that changes a file or folder, or syncs it. The process under test calls steps_arm
  * before and steps_disarm after the work that counts; each step then has a line in STEPS_LOG. A program that does
@@ -17,13 +18,14 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-static enum { COUNT, KILL, TORN, FULL } mode;
+static enum { COUNT, KILL, TORN, FULL, WHILE } mode;
 static long wanted, done;
 static int armed, log_file = -1;
 
 void steps_arm(const char *how, long step) {
     const char *log = getenv("STEPS_LOG");
-    mode = !strcmp(how, "kill") ? KILL : !strcmp(how, "torn") ? TORN : !strcmp(how, "full") ? FULL : COUNT;
+    mode = !strcmp(how, "kill") ? KILL : !strcmp(how, "torn") ? TORN : !strcmp(how, "full") ? FULL
+         : !strcmp(how, "while") ? WHILE : COUNT;
     if (log) log_file = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     wanted = step;
     done = 0;
@@ -62,6 +64,7 @@ static int step(const char *what, const char *path, int room) {
         if (raw(log_file, line, (size_t)length) != length) abort();
     }
     if (mode == FULL && done >= wanted && room) return 2;
+    if (mode == WHILE && room && getenv("STEPS_WHILE") && !access(getenv("STEPS_WHILE"), F_OK)) return 2;
     if (mode == TORN && done == wanted && room == 1) return 3;
     if ((mode == KILL || mode == TORN) && done == wanted) kill(getpid(), SIGKILL);
     return 1;

@@ -1,12 +1,11 @@
-//! Three members of etcd on loopback with mutual TLS and user authentication, and wires to them that can be
-//! cut. Needs Debian's etcd-server, etcd-client and openssl.
+//! Three members of etcd on loopback with mutual TLS and user authentication, which can be killed, frozen, filled
+//! up and put back. Needs Debian's etcd-server, etcd-client and openssl.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use crate::wires::Wires;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The user that tokens are to etcd; the file with its password lies in the folder.
@@ -19,10 +18,15 @@ pub struct Etcd {
     ports: Vec<u16>,
     peers: Vec<u16>,
     members: Vec<Option<Child>>,
+    options: Vec<String>,
 }
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
+}
+
+fn url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
 }
 
 fn run(command: &mut Command) -> Output {
@@ -49,11 +53,17 @@ fn certificates(folder: &Path) {
 impl Etcd {
     /// Starts them and waits until they have a leader and ask for a password.
     pub fn start(folder: &Path) -> Etcd {
+        Etcd::start_with(folder, &[])
+    }
+
+    /// The same, with more options for each.
+    pub fn start_with(folder: &Path, options: &[&str]) -> Etcd {
         certificates(folder);
         std::fs::write(folder.join("engine.pw"), PASSWORD).expect("password");
         let ports = (0..3).map(|_| free_port()).collect();
         let peers = (0..3).map(|_| free_port()).collect();
-        let mut etcd = Etcd { folder: folder.to_owned(), ports, peers, members: vec![None, None, None] };
+        let (members, options) = (vec![None, None, None], options.iter().map(|o| (*o).to_owned()).collect());
+        let mut etcd = Etcd { folder: folder.to_owned(), ports, peers, members, options };
         (0..3).for_each(|member| etcd.start_member(member));
         etcd.wait();
         for words in [
@@ -71,9 +81,13 @@ impl Etcd {
         etcd
     }
 
+    /// All members, as each of them is told.
+    fn cluster(&self) -> String {
+        let one = |member: usize| format!("m{member}={}", url(self.peers[member]));
+        (0..3).map(one).collect::<Vec<_>>().join(",")
+    }
+
     pub fn start_member(&mut self, member: usize) {
-        let url = |port: u16| format!("https://127.0.0.1:{port}");
-        let all: Vec<String> = (0..3).map(|n| format!("m{n}={}", url(self.peers[n]))).collect();
         let (client, peer) = (url(self.ports[member]), url(self.peers[member]));
         let log = std::fs::File::create(self.folder.join(format!("etcd-{member}.log"))).expect("log");
         let child = Command::new("etcd")
@@ -81,11 +95,12 @@ impl Etcd {
             .args(["--name", &format!("m{member}"), "--data-dir", &format!("etcd-{member}")])
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &all.join(","), "--initial-cluster-state", "new"])
+            .args(["--initial-cluster", &self.cluster(), "--initial-cluster-state", "new"])
             .args(["--cert-file", "host.pem", "--key-file", "host.key", "--trusted-ca-file", "ca.pem"])
             .args(["--peer-cert-file", "host.pem", "--peer-key-file", "host.key"])
             .args(["--peer-trusted-ca-file", "ca.pem", "--client-cert-auth", "--peer-client-cert-auth"])
             .args(["--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap"])
+            .args(&self.options)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -101,9 +116,68 @@ impl Etcd {
         }
     }
 
+    fn signal(&self, member: usize, signal: i32) {
+        let child = self.members[member].as_ref().expect("a member that runs");
+        // SAFETY: a signal to a child of ours that was not waited for.
+        assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+    }
+
+    /// Its connections stay open, and it says nothing: as one that is behind a cable that was pulled.
+    pub fn freeze_member(&self, member: usize) {
+        self.signal(member, libc::SIGSTOP);
+    }
+
+    pub fn thaw_member(&self, member: usize) {
+        self.signal(member, libc::SIGCONT);
+    }
+
+    /// Thaws it, or starts it if it was killed.
+    pub fn revive(&mut self, member: usize) {
+        match self.members[member] {
+            Some(_) => self.thaw_member(member),
+            None => self.start_member(member),
+        }
+    }
+
+    /// A snapshot of what is there now.
+    pub fn save(&self, name: &str) {
+        run(&mut self.command_to(&self.endpoints()[..1], &["snapshot", "save", name], true));
+    }
+
+    /// Puts all members back to a snapshot, as its operator would: the cluster's id stays.
+    pub fn put_back(&mut self, name: &str) {
+        for member in 0..3 {
+            self.kill_member(member);
+            let data = format!("etcd-{member}");
+            std::fs::remove_dir_all(self.folder.join(&data)).expect("data");
+            let mut restore = Command::new("etcdctl");
+            restore.current_dir(&self.folder).env("ETCDCTL_API", "3");
+            restore.args(["snapshot", "restore", name, "--name", &format!("m{member}")]);
+            restore.args(["--data-dir", &data, "--initial-cluster", &self.cluster()]);
+            run(restore.args(["--initial-advertise-peer-urls", &url(self.peers[member])]));
+        }
+        (0..3).for_each(|member| self.start_member(member));
+        self.wait();
+    }
+
+    /// The newest revision.
+    pub fn revision(&self) -> i64 {
+        let said = self.control(&["get", "strongroom/", "--write-out=fields"]).stdout;
+        let said = String::from_utf8(said).expect("text");
+        let revision = said.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
+        revision.expect("a revision").parse().expect("a number")
+    }
+
+    /// Where its members answer, without wires.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.ports.iter().map(|port| url(*port)).collect()
+    }
+
     fn command(&self, words: &[&str], as_root: bool) -> Command {
-        let endpoints: Vec<String> =
-            self.ports.iter().map(|port| format!("https://127.0.0.1:{port}")).collect();
+        self.command_to(&self.endpoints(), words, as_root)
+    }
+
+    fn command_to(&self, endpoints: &[String], words: &[&str], as_root: bool) -> Command {
         let mut command = Command::new("etcdctl");
         command.current_dir(&self.folder).env("ETCDCTL_API", "3").stdin(Stdio::null());
         command.args(["--endpoints", &endpoints.join(","), "--cacert", "ca.pem"]);
@@ -120,12 +194,31 @@ impl Etcd {
         run(&mut self.command(words, true))
     }
 
+    /// etcdctl with something to read; whether it did it.
+    fn feed(&self, words: &[&str], input: &[u8]) -> bool {
+        let mut command = self.command(words, true);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("etcdctl");
+        child.stdin.take().expect("stdin").write_all(input).expect("input");
+        child.wait().expect("etcdctl").success()
+    }
+
     /// Puts bytes somewhere, as its operator.
     pub fn put(&self, key: &str, value: &[u8]) {
-        let mut command = self.command(&["put", key], true);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("etcdctl");
-        child.stdin.take().expect("stdin").write_all(value).expect("value");
-        assert!(child.wait().expect("etcdctl").success());
+        assert!(self.feed(&["put", key], value), "{key}");
+    }
+
+    /// Puts junk below a name until there is no room left.
+    pub fn fill_up(&self, prefix: &str) {
+        let junk = vec![b'x'; 1 << 20];
+        let room = (0..100).take_while(|number| self.feed(&["put", &format!("{prefix}{number}")], &junk));
+        assert!(room.count() < 100, "it takes everything");
+    }
+
+    /// So many keys of nobody in one transaction: etcd must run with `--max-txn-ops`.
+    pub fn put_many(&self, names: impl Iterator<Item = String>) {
+        let puts: String = names.map(|name| format!("put {name} junk\n")).collect();
+        assert!(self.feed(&["txn"], format!("\n{puts}\n\n").as_bytes()), "a large transaction");
     }
 
     /// The names of all keys that begin with this.
@@ -170,59 +263,4 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         (0..3).for_each(|member| self.kill_member(member));
     }
-}
-
-/// What a host's connections to etcd run through.
-pub struct Wires {
-    pub ports: Vec<u16>,
-    cut: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Wires {
-    fn new(to: &[u16]) -> Wires {
-        let mut wires = Wires { ports: Vec::new(), cut: Arc::default(), open: Arc::default() };
-        for port in to.iter().copied() {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-            wires.ports.push(listener.local_addr().expect("its number").port());
-            let (cut, open) = (Arc::clone(&wires.cut), Arc::clone(&wires.open));
-            std::thread::spawn(move || {
-                for near in listener.incoming().flatten() {
-                    if cut.load(Ordering::Acquire) {
-                        continue;
-                    }
-                    let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                    let ends = [&near, &far].map(|end| end.try_clone().expect("socket"));
-                    open.lock().expect("list").extend(ends);
-                    let (near_2, far_2) =
-                        (near.try_clone().expect("socket"), far.try_clone().expect("socket"));
-                    std::thread::spawn(move || carry(near, far));
-                    std::thread::spawn(move || carry(far_2, near_2));
-                }
-            });
-        }
-        wires
-    }
-
-    /// No word passes any more.
-    pub fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
-        for end in self.open.lock().expect("list").drain(..) {
-            let _ = end.shutdown(Shutdown::Both);
-        }
-    }
-
-    pub fn mend(&self) {
-        self.cut.store(false, Ordering::Release);
-    }
-}
-
-fn carry(mut from: TcpStream, mut to: TcpStream) {
-    let mut bytes = [0; 16384];
-    while let Ok(length) = from.read(&mut bytes) {
-        if length == 0 || to.write_all(&bytes[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }

@@ -12,6 +12,8 @@ pub mod etcd;
 pub mod keys;
 pub mod params;
 pub mod role;
+pub mod steps;
+pub mod wires;
 
 use cryptoki_sys::*;
 use std::path::PathBuf;

@@ -47,15 +47,7 @@ impl Place {
     /// `token`: a token with alice, a backup of that, and bob, who came later. `nothing`: the backup only.
     fn new() -> Place {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let preloaded = folder.path().join("steps.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c/steps.c");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .args([&preloaded, &source])
-            .arg("-ldl")
-            .status()
-            .expect("a C compiler");
-        assert!(built.success());
+        let preloaded = pkcs11_tests::steps::build(folder.path());
         let (token, nothing) = (folder.path().join("token"), folder.path().join("nothing"));
         for folder in [&token, &nothing] {
             std::fs::create_dir(folder).expect("folder");

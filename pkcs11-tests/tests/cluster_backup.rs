@@ -7,8 +7,9 @@ mod hosts;
 
 use cryptoki_sys::*;
 use hosts::{A, B, C, Hosts, soon};
-use pkcs11_tests::etcd::{Etcd, USER, Wires};
+use pkcs11_tests::etcd::{Etcd, USER};
 use pkcs11_tests::keys::bytes;
+use pkcs11_tests::wires::Wires;
 use pkcs11_tests::{PIN, SO_PIN, tool_path};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};

@@ -6,8 +6,8 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{P256, bytes, no, number, template, yes};
+use pkcs11_tests::steps::{self, arm, disarm};
 use pkcs11_tests::{Module, PIN, RW, Result, SO_PIN, call, cheap_config, check, tool_path};
-use std::ffi::CString;
 use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -96,29 +96,6 @@ fn copy(module: &Module, session: CK_SESSION_HANDLE) -> Result<()> {
     let changes = [bytes(CKA_LABEL, b"twin")];
     let (mut list, object, mut twin) = (template(&changes), the_note(module, session)?, 0);
     check(call!(module, C_CopyObject, session, object, list.as_mut_ptr(), 1, &mut twin))
-}
-
-/// An entry of the preloaded library.
-fn steps<T: Copy>(name: &str) -> T {
-    let name = CString::new(name).expect("name");
-    // SAFETY: asks the loader for a name.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    assert!(!found.is_null(), "c/steps.c is not preloaded");
-    // SAFETY: the caller names the function's type.
-    unsafe { std::mem::transmute_copy(&found) }
-}
-
-fn arm(mode: &str, step: i64) {
-    let mode = CString::new(mode).expect("mode");
-    let arm: unsafe extern "C" fn(*const libc::c_char, libc::c_long) = steps("steps_arm");
-    // SAFETY: as `c/steps.c` declares it.
-    unsafe { arm(mode.as_ptr(), step) };
-}
-
-fn disarm() -> i64 {
-    let disarm: unsafe extern "C" fn() -> libc::c_long = steps("steps_disarm");
-    // SAFETY: as `c/steps.c` declares it.
-    unsafe { disarm() }
 }
 
 /// A role: does the work named by WORK with MODE at STEP, and says `result CODE STEPS`. With MODE `again`
@@ -221,15 +198,7 @@ struct Place {
 impl Place {
     fn new() -> Place {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c/steps.c");
-        let preloaded = folder.path().join("steps.so");
-        let built = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
-            .args([&preloaded, &source])
-            .arg("-ldl")
-            .status()
-            .expect("a C compiler");
-        assert!(built.success());
+        let preloaded = steps::build(folder.path());
         let place = Place { folder, preloaded };
         place.prepare();
         place

@@ -119,7 +119,10 @@ impl Keeper {
     /// Says how it is doing.
     pub fn tell(&self, condition: &Condition) -> Result<()> {
         let text = serde_json::to_vec(condition).map_err(|e| Error::GeneralError.because(e))?;
-        put_in_place(&self.path, &text)
+        put_in_place(&self.path, &text).inspect_err(|_| {
+            // What was said before may be true no more.
+            let _ = std::fs::remove_file(&self.path);
+        })
     }
 
     /// A request to read everything again, which is now taken from its place.

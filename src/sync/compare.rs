@@ -1,9 +1,10 @@
 //! This host's records against what etcd has, one by one; and reading all of it anew. Neither needs whoever
 //! keeps the token in step: `compare` looks only, `resync` asks him or, where nobody is, does it itself.
 
+use super::catch_up::PAGE;
 use super::engine::Engine;
 use super::etcd::KeyValue;
-use super::peer::{PAGE, Peer, Stop};
+use super::peer::{Peer, Stop};
 use super::{on_this_thread, status, wire};
 use crate::config::ClusterConfig;
 use crate::error::Result;

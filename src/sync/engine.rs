@@ -16,8 +16,8 @@ use tonic_prost::ProstCodec;
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long reaching a member of etcd may take.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long reaching a member of etcd may take, until both ends trust each other.
+const CONNECT: Duration = Duration::from_secs(3);
 /// The most that a message may have; etcd's own limit of a request is 1.5 MiB.
 const LARGEST: usize = 16 << 20;
 
@@ -26,8 +26,12 @@ const LARGEST: usize = 16 << 20;
 pub enum Fault {
     /// It cannot be reached, or has no majority.
     CutOff(String),
-    /// It says no, and will say so again.
+    /// It says no, whatever is asked: no right to, no room left.
     Refused(String),
+    /// It says no to this request, which is too large or makes no sense.
+    Unfit(String),
+    /// The answer is more than is taken at once: ask for less.
+    TooMuch,
     /// What was asked for is too old: read everything anew.
     Compacted,
 }
@@ -36,7 +40,8 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Fault::CutOff(why) => write!(f, "etcd cannot be reached: {why}"),
-            Fault::Refused(why) => write!(f, "etcd refuses: {why}"),
+            Fault::Refused(why) | Fault::Unfit(why) => write!(f, "etcd refuses: {why}"),
+            Fault::TooMuch => write!(f, "etcd's answer is too long"),
             Fault::Compacted => write!(f, "etcd no longer has the changes since the last look"),
         }
     }
@@ -45,12 +50,13 @@ impl std::fmt::Display for Fault {
 pub type Result<T> = std::result::Result<T, Fault>;
 
 fn of_status(status: &tonic::Status) -> Fault {
+    let why = || status.message().to_owned();
     match status.code() {
-        Code::OutOfRange => Fault::Compacted,
-        Code::InvalidArgument
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::ResourceExhausted => Fault::Refused(status.message().to_owned()),
+        // etcd's own; the same code is our side's for a message above the limit.
+        Code::OutOfRange if status.message().contains("revision") => Fault::Compacted,
+        Code::OutOfRange => Fault::TooMuch,
+        Code::InvalidArgument => Fault::Unfit(why()),
+        Code::PermissionDenied | Code::FailedPrecondition | Code::ResourceExhausted => Fault::Refused(why()),
         _ => Fault::CutOff(format!("{} ({})", status.message(), status.code())),
     }
 }
@@ -111,13 +117,14 @@ impl Engine {
         let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(read(&config.ca)?))
             .identity(Identity::from_pem(read(&config.certificate)?, read(&config.key)?));
-        let channel = Endpoint::from_shared(endpoint.to_owned())
+        let reached = Endpoint::from_shared(endpoint.to_owned())
             .and_then(|endpoint| endpoint.tls_config(tls))
             .map_err(broken)?
-            .connect_timeout(CONNECT)
-            .connect_with_connector(Dial)
-            .await
-            .map_err(broken)?;
+            .connect_timeout(CONNECT);
+        // Of its TLS, too: whoever takes the connection and says nothing would hold us for ever.
+        let silent = |_| Fault::CutOff(format!("{endpoint}: no answer in {} s", CONNECT.as_secs()));
+        let channel = tokio::time::timeout(CONNECT, reached.connect_with_connector(Dial)).await;
+        let channel = channel.map_err(silent)?.map_err(broken)?;
         let grpc = Grpc::new(channel).max_decoding_message_size(LARGEST);
         let mut engine = Engine { endpoint: endpoint.to_owned(), grpc, token: None };
         if let Some((name, file)) = &config.user {
@@ -202,11 +209,16 @@ impl Engine {
         self.call("/etcdserverpb.KV/Range", request).await
     }
 
-    /// One key.
-    pub async fn get(&mut self, key: &[u8]) -> Result<Option<KeyValue>> {
-        let request = RangeRequest { key: key.to_vec(), ..RangeRequest::default() };
+    /// One key as it was at a revision.
+    pub async fn get_at(&mut self, key: &[u8], revision: i64) -> Result<Option<KeyValue>> {
+        let request = RangeRequest { key: key.to_vec(), revision, ..RangeRequest::default() };
         let answer: RangeResponse = self.call("/etcdserverpb.KV/Range", request).await?;
         Ok(answer.kvs.into_iter().next())
+    }
+
+    /// One key.
+    pub async fn get(&mut self, key: &[u8]) -> Result<Option<KeyValue>> {
+        self.get_at(key, 0).await
     }
 
     /// Whatever is there.

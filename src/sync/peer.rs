@@ -5,8 +5,9 @@ use super::engine::{Engine, Fault, Put, Seen};
 use super::epochs::Progress;
 use super::etcd::KeyValue;
 use super::history::History;
-use super::news::{self, News, Numbers};
+use super::news::{News, Numbers};
 use super::wire::{self, Places, Refusal, Signer};
+use super::witness::Witness;
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
@@ -21,8 +22,6 @@ use std::sync::Arc;
 const BATCH: usize = 64;
 /// Bytes in one; etcd's default limit is 1.5 MiB.
 const BATCH_BYTES: usize = 1 << 20;
-/// Records on a page of a range.
-pub(super) const PAGE: i64 = 500;
 /// How often one record is sent again when others are faster.
 const TRIES: usize = 16;
 
@@ -34,7 +33,7 @@ pub struct Peer<'a> {
     pub signers: BTreeMap<Id, [u8; 32]>,
     pub places: Places,
     /// The revision at which etcd has a record, as far as is known here.
-    known: HashMap<Id, i64>,
+    pub(super) known: HashMap<Id, i64>,
     /// Records that etcd does not take, or that a stranger holds there.
     skipped: HashSet<Id>,
     /// A value by somebody who may become a member was left out: all is to be read again when one does.
@@ -44,6 +43,8 @@ pub struct Peer<'a> {
     pub read_again: bool,
     /// Read up to here, the file may say less.
     pub position: Position,
+    /// The newest value that is known to be in etcd; the file may have an older one.
+    pub(super) witness: Option<Witness>,
     pub condition: Condition,
     pub numbers: Numbers,
     pub news: News,
@@ -114,6 +115,7 @@ impl<'a> Peer<'a> {
         Ok(Peer {
             places: Places::new(prefix, store.token_id()),
             position: store.position()?,
+            witness: Witness::load(&store)?,
             token,
             store,
             signer,
@@ -148,77 +150,20 @@ impl<'a> Peer<'a> {
         self.condition.last_error = what;
     }
 
-    /// Reads what etcd has (since the position; everything when it is nothing or of another engine), takes
-    /// it, and after everything sends what etcd lacks. `watch`: how many of how many records are read.
-    pub async fn catch_up(
-        &mut self,
-        engine: &mut Engine,
-        watch: &mut dyn FnMut(u64, u64),
-    ) -> std::result::Result<(), Stop> {
-        let first = engine.all(&self.places.members()).await?;
-        let epochs = engine.all(&self.places.epochs()).await?;
-        let header = first.header.unwrap_or_default();
-        let asked = std::mem::take(&mut self.read_again);
-        let why = news::why_everything(asked, self.position, header.cluster_id, header.revision);
-        let everything = why.is_some();
-        if let Some(why) = why {
-            self.known.clear();
-            self.numbers.newest = 0;
-            self.numbers.read_again += 1;
-            self.news.everything(why);
+    /// A value that is in etcd.
+    fn witness(&mut self, key: &[u8], value: &[u8], revision: i64) {
+        if self.witness.as_ref().is_none_or(|newest| newest.revision < revision) {
+            self.witness = Some(Witness::new(key, value, revision));
         }
-        let upto = Position { engine: header.cluster_id, revision: header.revision };
-        let mut seen = HashSet::new();
-        self.take_page(first.kvs, &mut seen)?;
-        self.take_page(epochs.kvs, &mut seen)?;
-        self.check_epoch()?;
-        let (prefix, mut from) = (self.places.records(), self.places.records());
-        let (mut read, mut more, since) = (0, true, if everything { 0 } else { self.position.revision + 1 });
-        while more {
-            let page = engine.changed((&prefix, &from), PAGE, since, header.revision).await?;
-            more = page.more;
-            if let Some(last) = page.kvs.last() {
-                from = [&last.key[..], &[0]].concat();
-            }
-            read += page.kvs.len() as u64;
-            watch(read, read - page.kvs.len() as u64 + page.count as u64);
-            self.take_page(page.kvs, &mut seen)?;
-        }
-        if everything {
-            self.send_what_lacks(&seen)?;
-        }
-        self.save(upto)?;
-        Ok(())
-    }
-
-    /// Reads who the members are, and the epochs.
-    pub(super) async fn read_members(&mut self, engine: &mut Engine) -> std::result::Result<(), Stop> {
-        for folder in [self.places.members(), self.places.epochs()] {
-            let found = engine.all(&folder).await?;
-            self.take_page(found.kvs, &mut HashSet::new())?;
-        }
-        Ok(())
-    }
-
-    fn take_page(&mut self, page: Vec<KeyValue>, seen: &mut HashSet<Id>) -> Result<()> {
-        seen.extend(page.iter().filter_map(|kv| self.places.id(&kv.key)));
-        let page = page.into_iter();
-        let page = page.map(|kv| Seen { key: kv.key, value: Some(kv.value), revision: kv.mod_revision });
-        self.take(page.collect())
-    }
-
-    fn send_what_lacks(&mut self, seen: &HashSet<Id>) -> Result<()> {
-        let lacks: Vec<Id> = self.store.all_ids()?.into_iter().filter(|id| !seen.contains(id)).collect();
-        if lacks.is_empty() {
-            return Ok(());
-        }
-        self.write(|change| lacks.iter().try_for_each(|id| change.send(*id)))
     }
 
     /// Remembers how far everything was read.
     pub fn save(&mut self, position: Position) -> Result<()> {
         if self.store.position()? != position {
-            self.write(|change| change.set_position(position))?;
+            self.write(|change| {
+                self.witness.as_ref().map_or(Ok(()), |newest| newest.save(change))?;
+                change.set_position(position)
+            })?;
         }
         self.position = position;
         Ok(())
@@ -226,24 +171,33 @@ impl<'a> Peer<'a> {
 
     /// Takes what was written, each by its own merit; what is refused stays out and is said.
     pub fn take(&mut self, seen: Vec<Seen>) -> Result<()> {
+        let newest = seen.iter().map(|one| one.revision).max();
+        self.numbers.newest = self.numbers.newest.max(newest.unwrap_or_default());
+        let is_known = |id: Option<Id>, one: &Seen| {
+            id.and_then(|id| self.known.get(&id)).is_some_and(|known| *known >= one.revision)
+        };
+        let mut seen: Vec<_> = seen.into_iter().map(|one| (self.places.id(&one.key), one)).collect();
+        seen.retain(|(id, one)| !is_known(*id, one));
+        let all: Vec<_> = seen.iter().map(|(_, one)| one).collect();
+        let signed = wire::signed_together(&self.store, &self.signers, &all);
         let mut incoming = Vec::new();
-        for Seen { key, value, revision } in seen {
-            self.numbers.newest = self.numbers.newest.max(revision);
-            let Some(id) = self.places.id(&key) else {
-                self.refuse(&key, &Refusal::Broken("no name of ours"), None);
+        for ((id, Seen { key, value, revision }), signed) in seen.into_iter().zip(signed) {
+            let Some(id) = id else {
+                // One that is deleted is gone.
+                if value.is_some() {
+                    self.refuse(&key, &Refusal::Broken("no name of ours"), None);
+                }
                 continue;
             };
-            if self.known.get(&id).is_some_and(|known| *known >= revision) {
-                continue;
-            }
             let Some(value) = value else {
                 self.notice(format!("record {id} was deleted in etcd"));
                 self.known.insert(id, 0);
                 self.write(|change| resend(change, id))?;
                 continue;
             };
-            let place = (&self.places, &key[..]);
-            let record = wire::unpack_record(&self.store, &self.signers, place, &value);
+            self.witness(&key, &value, revision);
+            let place = (&self.places, &key[..], signed);
+            let record = wire::unpack_signed_record(&self.store, &self.signers, place, &value);
             if let Err(refusal) = &record {
                 self.refuse(&key, refusal, value.get(..16));
             } else if let Ok(RecordRow { record: taken, .. }) = &record
@@ -355,9 +309,10 @@ impl<'a> Peer<'a> {
             return Ok(false);
         }
         let puts = batch.iter().map(|whole| self.packed(whole)).collect::<Result<Vec<_>>>()?;
+        let first = puts.first().map(|put| (put.key.clone(), put.value.clone())).unwrap_or_default();
         match engine.swap(puts).await {
-            Ok(Ok(revision)) => self.sent(&batch, revision)?,
-            Ok(Err(_)) | Err(Fault::Refused(_)) => {
+            Ok(Ok(revision)) => self.sent(&batch, first, revision)?,
+            Ok(Err(_)) | Err(Fault::Unfit(_)) => {
                 for whole in batch {
                     self.send_one(engine, whole).await?;
                 }
@@ -412,8 +367,13 @@ impl<'a> Peer<'a> {
         if whole.record.header.was(Kind::Member) { Kind::Member } else { whole.record.header.kind }
     }
 
-    fn sent(&mut self, batch: &[RecordRow], revision: i64) -> Result<()> {
-        self.write(|change| batch.iter().try_for_each(|whole| change.sent(whole)))?;
+    /// `first`: the key and value of one of them.
+    fn sent(&mut self, batch: &[RecordRow], first: (Vec<u8>, Vec<u8>), revision: i64) -> Result<()> {
+        self.witness(&first.0, &first.1, revision);
+        self.write(|change| {
+            self.witness.as_ref().map_or(Ok(()), |newest| newest.save(change))?;
+            batch.iter().try_for_each(|whole| change.sent(whole))
+        })?;
         self.known.extend(batch.iter().map(|whole| (whole.record.header.id, revision)));
         self.numbers.sent += batch.len() as u64;
         self.numbers.newest = self.numbers.newest.max(revision);
@@ -432,10 +392,10 @@ impl<'a> Peer<'a> {
                 return Ok(());
             }
             let put = self.packed(&whole)?;
-            let key = put.key.clone();
+            let (key, value) = (put.key.clone(), put.value.clone());
             match engine.swap(vec![put]).await {
                 Ok(Ok(revision)) => {
-                    self.sent(&[whole], revision)?;
+                    self.sent(&[whole], (key, value), revision)?;
                     return Ok(());
                 }
                 Ok(Err(None)) => drop(self.known.insert(id, 0)),
@@ -443,7 +403,7 @@ impl<'a> Peer<'a> {
                     true => return Ok(()),
                     false => continue,
                 },
-                Err(Fault::Refused(why)) => {
+                Err(Fault::Unfit(why)) => {
                     self.skipped.insert(id);
                     self.notice(format!("etcd does not take record {id}: {why}"));
                     return Ok(());
@@ -518,5 +478,18 @@ fn take_one(change: &mut Change<'_>, incoming: &Incoming, overruled: &mut Vec<Id
             }
             change.adopt(theirs).map(|()| true)
         }
+    }
+}
+
+/// What a history does to a host besides: its letters go to everybody, and nobody answers.
+#[cfg(test)]
+impl Peer<'_> {
+    /// Key and value for a record.
+    pub fn letter(&self, whole: &RecordRow) -> Result<(Vec<u8>, Vec<u8>)> {
+        self.packed(whole).map(|put| (put.key, put.value))
+    }
+
+    pub fn posted(&self, sent: &[RecordRow]) -> Result<()> {
+        self.write(|change| sent.iter().try_for_each(|whole| change.sent(whole)))
     }
 }

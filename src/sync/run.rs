@@ -129,7 +129,8 @@ pub(super) async fn keep(
         peer.condition.connected = false;
         peer.condition.reading = None;
         peer.condition.last_error = why;
-        keeper.tell(&peer.condition)?;
+        // On a full disk it cannot even say so, and goes on when there is room.
+        let _ = keeper.tell(&peer.condition);
         agent.changed(false, &peer.condition.last_error);
         if peer.progress.removed {
             return Err(Error::ActionProhibited);
@@ -181,6 +182,10 @@ impl<A: Agent> Round<'_, '_, A> {
                 continue;
             }
             let peer = &mut *self.peer;
+            if said.is_none() {
+                // Who cannot write there is not connected: it may be full.
+                status::tell(peer, &mut engine, &mut said, STATUS).await?;
+            }
             peer.condition.connected = true;
             peer.numbers.connected = true;
             peer.numbers.applied = peer.position.revision;

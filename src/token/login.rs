@@ -219,7 +219,9 @@ impl Token {
             return self.refuse(store, user.person(), Error::PinLocked);
         }
         let (most, recalled) = (self.config.max_failures, self.verifiers.read().recall(user, password));
-        if let Some(kek) = recalled {
+        // Two hosts may have given the same password apart: it opens, and not by the same key.
+        let recalled = recalled.and_then(|kek| UserKeys::unwrap(&kek, &user.keys, user.public).ok());
+        if let Some(keys) = recalled {
             if user.failures > 0 {
                 let good = |current: &mut User| current.failures < most && current.attempt_was_right();
                 if !self.count(store, user, right(), good)? && !store.read_only() {
@@ -228,7 +230,7 @@ impl Token {
             } else if event.is_some() {
                 self.repeats.write().count(user.header.id, user.person(), true);
             }
-            return UserKeys::unwrap(&kek, &user.keys, user.public).map_err(|_| Error::PinIncorrect);
+            return Ok(keys);
         }
         if let Err(error) = self.begin_attempt(store, user, PATIENCE) {
             let locked = error == Error::PinLocked;

@@ -16,7 +16,7 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Header, Id, Kind, RecordRow, Ring, Store};
+use crate::store::{BodyKey, Change, Commit, Header, Id, Kind, RecordRow, Ring, Store};
 use std::collections::BTreeMap;
 
 /// Fields of a member's record.
@@ -310,7 +310,8 @@ impl Token {
         (store, peer): (&Store, Id),
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<T> {
-        let written = self.write_here(store, |change| {
+        // The peers have it, or get it again: nobody has to wait for the disk.
+        let written = self.write_here_as(store, Commit::InOrder, |change| {
             if change.peer_id() != Some(peer) {
                 return Err(Error::TokenNotRecognized.because("the token was initialised anew"));
             }

@@ -1,14 +1,17 @@
 //! Three hosts: slots of one configuration, with an agent each.
 
+mod contents;
+mod programs;
+
 use cryptoki_sys::*;
-use pkcs11_tests::etcd::{Etcd, USER, Wires};
-use pkcs11_tests::keys::{Attribute, P256, bytes, number, template, yes};
-use pkcs11_tests::params::mechanism;
-use pkcs11_tests::{Module, PIN, RW, Result, SO_PIN, call, check, tool_path};
+use pkcs11_tests::etcd::{Etcd, USER};
+use pkcs11_tests::wires::Wires;
+use pkcs11_tests::{PIN, RW, Result, SO_PIN, call, check, tool_path};
+pub use programs::Programs;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -35,10 +38,14 @@ pub fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 pub struct Hosts {
     pub etcd: Etcd,
-    module: Module,
+    pub programs: Programs,
     folder: tempfile::TempDir,
     pub config: PathBuf,
     pub wires: Vec<Wires>,
+    /// What the agent and the commands of each host run under.
+    pub environments: [Vec<(String, String)>; 3],
+    /// What B and C asked to join with, as it lay in etcd: fingerprint and bytes.
+    pub requests: Vec<(String, Vec<u8>)>,
     agents: Vec<Option<Child>>,
     /// One session a slot, with whoever is logged in.
     sessions: Mutex<[CK_SESSION_HANDLE; 3]>,
@@ -65,14 +72,21 @@ fn configuration(wires: &[Wires]) -> String {
 impl Hosts {
     /// A founds the cluster, B and C join it; the user exists, and all have an agent.
     pub fn new() -> Hosts {
+        Hosts::with(&[])
+    }
+
+    /// The same, with more options for the members of etcd.
+    pub fn with(options: &[&str]) -> Hosts {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let etcd = Etcd::start(folder.path());
+        let etcd = Etcd::start_with(folder.path(), options);
         let wires: Vec<Wires> = (0..3).map(|_| etcd.wires()).collect();
         let config = folder.path().join("config.toml");
         std::fs::write(&config, configuration(&wires)).expect("configuration");
-        let module = Module::load();
+        let programs = Programs::load();
         let (agents, sessions) = (vec![None, None, None], Mutex::new([0; 3]));
-        let mut hosts = Hosts { etcd, module, folder, config, wires, agents, sessions };
+        let (environments, requests) = Default::default();
+        let mut hosts =
+            Hosts { etcd, programs, folder, config, wires, environments, requests, agents, sessions };
         hosts.strongroom(A, &["cluster", "activate"], "");
         hosts.strongroom(
             A,
@@ -89,39 +103,62 @@ impl Hosts {
         hosts
     }
 
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A host's token.
+    pub fn file(&self, host: usize) -> PathBuf {
+        self.folder().join(format!("host-{host}/token.db"))
+    }
+
+    /// C_Finalize, something with the files, and C_Initialize.
+    pub fn without_module(&self, work: impl FnOnce()) {
+        assert_eq!(call!(self.module, C_Finalize, null_mut()), CKR_OK);
+        *self.sessions.lock().expect("sessions") = [0; 3];
+        work();
+        self.module.initialize(&self.config).expect("C_Initialize");
+    }
+
     pub fn command(&self, host: usize, words: &[&str]) -> Command {
         let mut command = Command::new(tool_path());
         command.args(words).arg("--config").arg(&self.config).args(["--slot", &host.to_string()]);
         command.env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"));
+        command.envs(self.environments[host].iter().cloned());
         command
     }
 
     /// The command on a host; `password`: STRONGROOM_PASSWORD (empty: the user's).
     pub fn strongroom(&self, host: usize, words: &[&str], password: &str) -> String {
-        let password = if password.is_empty() { std::str::from_utf8(PIN).expect("text") } else { password };
-        let output =
-            self.command(host, words).env("STRONGROOM_PASSWORD", password).output().expect("strongroom");
+        let output = self.try_strongroom(host, words, password);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// The same, whatever comes of it.
+    pub fn try_strongroom(&self, host: usize, words: &[&str], password: &str) -> Output {
+        let password = if password.is_empty() { std::str::from_utf8(PIN).expect("text") } else { password };
+        self.command(host, words).env("STRONGROOM_PASSWORD", password).output().expect("strongroom")
+    }
+
     /// The same of one that fails: what it says.
     pub fn failing(&self, host: usize, words: &[&str]) -> String {
-        let password = std::str::from_utf8(PIN).expect("text");
-        let output = self.command(host, words).env("STRONGROOM_PASSWORD", password).output();
-        let output = output.expect("strongroom");
+        let output = self.try_strongroom(host, words, "");
         assert!(!output.status.success(), "{words:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    fn join(&self, host: usize, name: &str) {
+    fn join(&mut self, host: usize, name: &str) {
         let mut join = self.command(host, &["cluster", "join", "--name", name]);
         join.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut join = join.spawn().expect("strongroom");
         let mut lines = BufReader::new(join.stderr.take().expect("stderr")).lines();
         let fingerprint = lines.by_ref().map(|line| line.expect("line").trim().to_owned());
         let fingerprint = fingerprint.skip_while(|line| !line.is_empty()).nth(1).expect("a fingerprint");
-        let approved = soon("the request is there", || {
+        let place = format!("strongroom/join/{fingerprint}");
+        soon("the request is there", || self.etcd.keys(&place).pop());
+        self.requests.push((fingerprint.clone(), self.etcd.get(&place)));
+        let approved = soon("it is approved", || {
             let approve = self.command(A, &["cluster", "approve", &fingerprint, "--json"]).output();
             let approve = approve.expect("strongroom");
             approve.status.success().then(|| String::from_utf8(approve.stdout).expect("text"))
@@ -134,15 +171,48 @@ impl Hosts {
     }
 
     pub fn start_agent(&mut self, host: usize) {
-        let log = self.folder.path().join(format!("agent-{host}.log"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("log");
-        let agent = self.command(host, &["agent"]).stderr(log).spawn().expect("agent");
-        self.agents[host] = Some(agent);
+        self.begin_agent(host);
         self.connected(host);
     }
 
-    fn connected(&self, host: usize) {
+    /// Starts it, and waits for nothing.
+    pub fn begin_agent(&mut self, host: usize) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_of(host)).expect("log");
+        // What one that was killed said.
+        let _ = std::fs::remove_file(self.file(host).with_extension("sync"));
+        let agent = self.command(host, &["agent"]).stderr(log).spawn().expect("agent");
+        self.agents[host] = Some(agent);
+    }
+
+    fn log_of(&self, host: usize) -> PathBuf {
+        self.folder().join(format!("agent-{host}.log"))
+    }
+
+    /// What a host's agent wrote to its standard error.
+    pub fn log(&self, host: usize) -> String {
+        std::fs::read_to_string(self.log_of(host)).unwrap_or_default()
+    }
+
+    /// Whether the agent is dead; then it is waited for.
+    pub fn is_dead(&mut self, host: usize) -> bool {
+        let dead = self.agents[host].as_mut().is_none_or(|agent| agent.try_wait().expect("agent").is_some());
+        if dead {
+            self.agents[host] = None;
+        }
+        dead
+    }
+
+    pub fn connected(&self, host: usize) {
         soon("the agent is connected", || (self.keeper(host)?["connected"] == true).then_some(()));
+    }
+
+    /// Waits until the agent knows that it is not, and why.
+    pub fn cut_off(&self, host: usize) -> String {
+        soon("the agent knows", || {
+            let said = self.keeper(host)?;
+            let why = said["last_error"].as_str().filter(|why| !why.is_empty())?.to_owned();
+            (said["connected"] == false).then_some(why)
+        })
     }
 
     /// A configuration with this host alone, as slot 0, for other processes on it.
@@ -155,8 +225,7 @@ impl Hosts {
 
     /// What whoever keeps a host in step says; `None`: nobody did, or was killed.
     pub fn keeper(&self, host: usize) -> Option<Value> {
-        let said = self.folder.path().join(format!("host-{host}/token.sync"));
-        serde_json::from_slice(&std::fs::read(said).ok()?).ok()
+        serde_json::from_slice(&std::fs::read(self.file(host).with_extension("sync")).ok()?).ok()
     }
 
     /// Starts an agent that is no part of this: it has to be stopped by whoever starts it.
@@ -224,6 +293,7 @@ impl Hosts {
             let same = |row: &Value| row["same_digest"] == true && row["pending"] == 0;
             (rows.len() == members.len() && rows.iter().all(same)).then_some(())
         });
+        self.the_same_bytes(members);
         for host in members {
             assert!(self.strongroom(*host, &["verify"], "").contains(" 0 faults"));
         }
@@ -264,48 +334,6 @@ impl Hosts {
         assert_eq!(call!(self.module, C_Logout, session), CKR_OK);
     }
 
-    pub fn try_pair(&self, session: CK_SESSION_HANDLE, label: &str) -> Result<()> {
-        let own = [yes(CKA_TOKEN), bytes(CKA_LABEL, label.as_bytes())];
-        let public = [&own[..], &[bytes(CKA_EC_PARAMS, P256)]].concat();
-        self.module.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &own).map(drop)
-    }
-
-    pub fn pair(&self, session: CK_SESSION_HANDLE, label: &str) {
-        self.try_pair(session, label).expect("a pair");
-    }
-
-    pub fn create(&self, session: CK_SESSION_HANDLE, object: &[Attribute]) -> CK_OBJECT_HANDLE {
-        self.module.create(session, object).expect("an object")
-    }
-
-    /// Private keys of a label.
-    pub fn find(&self, session: CK_SESSION_HANDLE, label: &str) -> Vec<CK_OBJECT_HANDLE> {
-        let wanted = [bytes(CKA_LABEL, label.as_bytes()), number(CKA_CLASS, CKO_PRIVATE_KEY)];
-        self.module.find(session, &wanted).expect("find")
-    }
-
-    pub fn sign(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-        let begun = call!(self.module, C_SignInit, session, &mut mechanism(CKM_ECDSA), key);
-        if begun != CKR_OK {
-            return begun;
-        }
-        let (mut hash, mut signature, mut length) = ([1; 32], [0; 64], 64);
-        call!(self.module, C_Sign, session, hash.as_mut_ptr(), 32, signature.as_mut_ptr(), &mut length)
-    }
-
-    pub fn set(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, values: &[Attribute]) -> CK_RV {
-        let mut list = template(values);
-        call!(self.module, C_SetAttributeValue, session, key, list.as_mut_ptr(), list.len() as CK_ULONG)
-    }
-
-    pub fn destroy(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
-        call!(self.module, C_DestroyObject, session, key)
-    }
-
-    pub fn id_of(&self, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> Vec<u8> {
-        self.module.attribute(session, key, CKA_ID).expect("an id")
-    }
-
     /// CKA_UNIQUE_ID of a key that A's user sees.
     pub fn unique_id(&self, key: CK_OBJECT_HANDLE) -> String {
         let session = self.sessions.lock().expect("sessions")[A];
@@ -314,13 +342,20 @@ impl Hosts {
     }
 }
 
+/// A program does the same on each host's slot.
+impl std::ops::Deref for Hosts {
+    type Target = Programs;
+    fn deref(&self) -> &Programs {
+        &self.programs
+    }
+}
+
 impl Drop for Hosts {
     fn drop(&mut self) {
         (0..3).for_each(|host| self.kill_agent(host));
         if std::thread::panicking() {
             for host in 0..3 {
-                let log = self.folder.path().join(format!("agent-{host}.log"));
-                eprintln!("agent {host}:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+                eprintln!("agent {host}:\n{}", self.log(host));
             }
         }
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use strongroom::config::ClusterConfig;
 use strongroom::error::Error;
 use strongroom::store::Id;
+use strongroom::sync::status::Observer;
 use strongroom::sync::{Stop, join};
 use strongroom::token::{JoinRequest, Joined, Joining};
 
@@ -260,6 +261,15 @@ fn approve(context: &mut Context, fingerprint: &str, as_clone: bool) -> Outcome 
         )
     })?;
     let token = context.ready_token()?;
+    // Approved, and the answer lost: then it may be given again. One that was heard of has it.
+    let here =
+        Observer::new(token, &engine).and_then(|mut observer| observer.look()).map_err(no_member)?.members;
+    if here.iter().any(|row| row.member.id == request.member.id && (row.this_host || row.said.is_some())) {
+        let name = &request.member.name;
+        return Err(Failure::new(format!("{name} is a member already; it gets nothing again.")).next(
+            "nothing: somebody left its old request in etcd. `strongroom cluster list` shows who asks.",
+        ));
+    }
     let welcome = match as_clone {
         true => token.welcome_clone(officer.access(), &request),
         false => token.welcome(officer.access(), &request),
@@ -285,6 +295,7 @@ struct Listed {
 fn list(context: &mut Context) -> Outcome {
     let engine = engine(context)?;
     let members = context.ready_token()?.members()?;
+    let known: Vec<_> = members.iter().map(|member| member.id).collect();
     let mut rows: Vec<Listed> = members
         .into_iter()
         .map(|member| Listed {
@@ -296,7 +307,7 @@ fn list(context: &mut Context) -> Outcome {
         .collect();
     let asks = join::waiting(&engine).map_err(|stop| stopped("Who asks to join is not known.", stop))?;
     rows.extend(asks.into_iter().map(|request: JoinRequest| Listed {
-        state: "asks to join",
+        state: if known.contains(&request.member.id) { "asks again" } else { "asks to join" },
         fingerprint: request.fingerprint(),
         peer: request.member.id.to_string(),
         name: request.member.name,
