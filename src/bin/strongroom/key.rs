@@ -82,7 +82,8 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         to: String,
     },
-    /// Take a key, all of its halves, to a clone of this token: another cluster with the same seal key.
+    /// Take a key, and the other half if it has the same label, to a clone of this token: another cluster with the
+    /// same seal key.
     ///
     /// Its owner does, or an officer, who names it by its id. The owner and those it is shared with must be there.
     Replicate {
