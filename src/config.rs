@@ -5,7 +5,14 @@
 //! `$XDG_CONFIG_HOME/strongroom/config.toml` (default `~/.config`), `/etc/strongroom/config.toml`,
 //! else the defaults below: one slot, number 0, under `$XDG_DATA_HOME/strongroom/`.
 
+mod allow;
+#[cfg(test)]
+mod tests;
+
+pub use allow::{Allowed, Switch};
+
 use crate::error::{Error, Result};
+use allow::FileAllow;
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -51,6 +58,8 @@ pub struct SlotConfig {
     /// `audit_syslog`: the system logger's socket (`/dev/log`), which gets a copy of each entry of the
     /// audit log. Absent: none.
     pub audit_syslog: Option<PathBuf>,
+    /// `[slot.allow]`: the rules against known attacks that are loosened here, by name. Absent: none.
+    pub allow: Allowed,
     /// `[slot.cluster]`: the engine that this token shares with its peers. Absent: none.
     pub cluster: Option<ClusterConfig>,
 }
@@ -115,6 +124,7 @@ impl SlotConfig {
             kdf: KdfCost { memory_kib: 8192, passes: 1 },
             reset_policy: ResetPolicy::Keeps,
             audit_syslog: None,
+            allow: Allowed::default(),
             cluster: None,
         }
     }
@@ -283,6 +293,8 @@ struct FileSlot {
     reset_threshold: Option<u32>,
     audit_syslog: Option<PathBuf>,
     #[serde(default)]
+    allow: FileAllow,
+    #[serde(default)]
     seal: FileSeal,
     #[serde(default)]
     kdf: FileKdf,
@@ -410,6 +422,7 @@ impl FileSlot {
             default_user: self.default_user.unwrap_or_else(|| "user".into()),
             default_officer: self.default_officer.unwrap_or_else(|| "so".into()),
             max_failures: within("max_failures", self.max_failures, 5, 1, 100)?,
+            allow: self.allow.checked()?,
             cluster: self.cluster.map(|cluster| cluster.checked(folder)).transpose()?,
             audit_syslog: self.audit_syslog.map(|socket| folder.join(socket)),
             min_pin_length: within("min_pin_length", self.min_pin_length, 4, 4, 255)?,
@@ -419,96 +432,5 @@ impl FileSlot {
             },
             reset_policy: reset_policy(self.reset_policy, self.reset_threshold)?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config> {
-        let file: File = toml::from_str(text).map_err(|_| Error::ArgumentsBad)?;
-        Config::from_file(file, Path::new("/base"))
-    }
-
-    #[test]
-    fn nothing_said_is_one_slot() {
-        let config = parse("").unwrap();
-        assert_eq!((config.slots.len(), config.slots[0].id), (1, 0));
-        assert_eq!(config.slots[0].seal, SealConfig::KeyFile(config.slots[0].path.with_extension("seal")));
-    }
-
-    #[test]
-    fn paths_are_relative_to_the_file() {
-        let config =
-            parse("[[slot]]\npath = 't.db'\n[slot.seal]\nkey_file = 'k'\n[[slot]]\nid = 7\npath = '/x'")
-                .unwrap();
-        assert_eq!(config.slots[0].path, Path::new("/base/t.db"));
-        assert_eq!(config.slots[0].seal, SealConfig::KeyFile("/base/k".into()));
-        assert_eq!((config.slots[1].id, &*config.slots[1].path), (7, Path::new("/x")));
-    }
-
-    #[test]
-    fn reset_policies() {
-        let policy = |text: &str| parse(&format!("[[slot]]\n{text}")).unwrap().slots[0].reset_policy;
-        assert_eq!(policy(""), ResetPolicy::Keeps);
-        assert_eq!(policy("reset_policy = 'destroys'"), ResetPolicy::Destroys);
-        assert_eq!(policy("reset_policy = 'quorum'"), ResetPolicy::Quorum { threshold: 2 });
-        let three = policy("reset_policy = 'quorum'\nreset_threshold = 3");
-        assert_eq!(three, ResetPolicy::Quorum { threshold: 3 });
-    }
-
-    #[test]
-    fn one_seal_of_three_kinds() {
-        let seal =
-            |text: &str| parse(&format!("[[slot]]\n[slot.seal]\n{text}")).map(|c| c.slots[0].seal.clone());
-        assert_eq!(seal("key_file = 'k'"), Ok(SealConfig::KeyFile("/base/k".into())));
-        let file = PassphraseSource::File("/base/p".into());
-        assert_eq!(seal("passphrase_file = 'p'"), Ok(SealConfig::Passphrase(file)));
-        assert_eq!(seal("credential = 'token.seal'"), SealConfig::credential("token.seal"));
-        for wrong in [
-            "credential = 'k'\nkey_file = 'k'",
-            "credential = ''",
-            "credential = '../k'",
-            "credential = 'a/b'",
-        ] {
-            assert_eq!(seal(wrong), Err(Error::ArgumentsBad), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for wrong in [
-            "slots = 1",
-            "[[slot]]\nid = -1",
-            "[[slot]]\nmax_failures = 0",
-            "[[slot]]\nid=1\n[[slot]]\nid=1",
-            "[[slot]]\nreset_policy = 'none'",
-            "[[slot]]\nreset_threshold = 2",
-            "[[slot]]\nreset_policy = 'quorum'\nreset_threshold = 1",
-        ] {
-            assert_eq!(parse(wrong).err(), Some(Error::ArgumentsBad), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_cluster_is_mutual_tls_and_quorum() {
-        let text = "[[slot]]\n[slot.cluster]\nendpoints = ['https://a:1']\nca = 'ca'\ncertificate = '/c'\nkey = 'k'\n";
-        let cluster = parse(text).unwrap().slots[0].cluster.clone().unwrap();
-        assert_eq!((&*cluster.ca, &*cluster.certificate), (Path::new("/base/ca"), Path::new("/c")));
-        assert_eq!(
-            (cluster.durability, &*cluster.prefix, cluster.user),
-            (Durability::Quorum, "strongroom/", None)
-        );
-        for more in ["user = 'u'", "durability = 'some'", "quorum_timeout_ms = 1"] {
-            assert!(parse(&format!("{text}{more}")).is_err(), "{more}");
-        }
-        assert!(parse(&text.replace("https", "http")).is_err());
-    }
-
-    #[test]
-    fn foreign_parameters_are_ignored() {
-        assert_eq!(find(Some("configdir='sql:/nowhere' certPrefix=''")), find(None));
-        assert_eq!(find(Some("config=/some/where.toml")), Some("/some/where.toml".into()));
     }
 }

@@ -3,6 +3,7 @@
 use super::operation::{MacVerify, Whole, run};
 use super::params::Iv;
 use super::{Key, Mechanism, MessageShape, Params, Shape, Transform, row, secret};
+use crate::config::Switch;
 use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
 use crate::crypto::{Direction, Mode};
 use crate::error::{Error, Result};
@@ -374,9 +375,9 @@ pub(super) fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -
 
 /// A row of a cipher that may also wrap keys.
 macro_rules! wrapping {
-    ($id:ident, $shape:expr, $approved:expr, $cipher:ident $(, $field:ident: $value:expr)?) => {
+    ($id:ident, $shape:expr, $approved:expr, $cipher:ident $(, $field:ident: $value:expr)*) => {
         row!($id, $shape, KEYS, SIZES, $approved,
-            $($field: $value,)?
+            $($field: $value,)*
             cipher: $cipher,
             wrap: |key, params, plain| run($cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
             unwrap: |key, params, wrapped| run($cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))
@@ -388,10 +389,13 @@ pub const ROWS: &[Mechanism] = &[
         secret::generate(template, CKK_AES, |length| matches!(length, 16 | 24 | 32))
     }),
     row!(CKM_AES_ECB, Shape::None, KEYS, SIZES, true, cipher: ecb),
-    wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc),
-    wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad),
+    wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc,
+        wrap_needs: Switch::UnauthenticatedWrap, unwrap_needs: Switch::UnauthenticatedWrap),
+    wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad,
+        wrap_needs: Switch::UnauthenticatedWrap, unwrap_needs: Switch::UnauthenticatedWrap),
     row!(CKM_AES_CTR, Shape::Ctr, KEYS, SIZES, true, cipher: ctr),
-    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm, message: MessageShape::Gcm),
+    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm,
+        message: MessageShape::Gcm, wrap_needs: Switch::CallerNonceWrap),
     row!(CKM_AES_CMAC, Shape::None, KEYS, SIZES, true,
         sign: |key, params| cmac(key, params, false),
         verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params, false)?)))),

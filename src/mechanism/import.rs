@@ -7,7 +7,7 @@ use super::{Material, ml_dsa, ml_kem, montgomery, seeded};
 use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
-use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
+use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa, x25519};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value, rules};
 use cryptoki_sys::*;
@@ -59,7 +59,10 @@ pub fn examine(object: &Object) -> Result<Material> {
         }
         (CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY) => {
             montgomery::params(object)?;
-            Ok(montgomery::public_material(edwards_point(object.bytes(CKA_EC_POINT))?))
+            let point = edwards_point(object.bytes(CKA_EC_POINT))?;
+            // With a point of small order everybody agrees on the same secret: none.
+            x25519::agree(&[9; 32], point).map_err(|_| Error::AttributeValueInvalid)?;
+            Ok(montgomery::public_material(point))
         }
         (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY) => {
             montgomery::params(object)?;
@@ -135,6 +138,15 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
             checked(seeded::private_key::<crypto::ml_kem::PrivateKey>(set, parts))
         }
         _ => Err(Error::WrappedKeyInvalid),
+    }
+}
+
+/// The lengths that a secret key of a type can have; none: any.
+pub fn lengths(key_type: u64) -> &'static [usize] {
+    match key_type {
+        CKK_AES => &[16, 24, 32],
+        CKK_CHACHA20 => &[32],
+        _ => &[],
     }
 }
 

@@ -10,7 +10,7 @@ use crate::mechanism::params::Input;
 use crate::mechanism::{Key, Mechanism, Params};
 use crate::object::template::{Asker, Draft, Origin};
 use crate::object::{Object, Template, Value};
-use crate::token::policy;
+use crate::token::policy::{self, attacks};
 use crate::token::{Access, Handle};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -102,6 +102,8 @@ impl Library {
         let login = session.slot.login.read().clone();
         let (access, asker) = (session.access(&login), policy::asker(login.as_ref()));
         let derive = mechanism.derive.or(mechanism.derive_data).ok_or(Error::MechanismInvalid)?;
+        let allowed = session.slot.token.allowed();
+        mechanism.check_on(allowed, CKF_DERIVE)?;
         let base = resolve(&session, access, base, Error::KeyHandleInvalid)?;
         check_key(&base, mechanism, CKA_DERIVE)?;
         let inputs = look_up(&session, access, mechanism, &mut params)?;
@@ -123,8 +125,12 @@ impl Library {
         for (place, template) in templates.into_iter().enumerate() {
             *offending = place.checked_sub(1);
             let made = if mechanism.derive_data.is_some() {
+                attacks::may_derive_data(allowed, &base)?;
                 data(asker, &base, origin, template)?
             } else {
+                let sources = std::iter::once(&base).chain(&inputs);
+                let template = sources
+                    .fold(Ok(template), |made, from| made.and_then(|it| attacks::derived(allowed, from, it)))?;
                 draft(access, asker, &base, origin, template)?
             };
             if let (1.., Params::Kdf(kdf)) = (place, &mut params) {

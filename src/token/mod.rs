@@ -21,6 +21,7 @@ pub mod policy;
 mod profile;
 mod renewal;
 mod reset;
+mod rules;
 mod seal;
 mod shareholders;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use shareholders::Part;
 
 pub use crate::store::{SealInfo, SealState};
 
-use crate::config::SlotConfig;
+use crate::config::{Allowed, SlotConfig};
 use crate::error::{Error, Result};
 use crate::lock::{ForkGuard, Rank, RwLock, WriteGuard};
 use crate::store::{Id, Report, Store};
@@ -309,6 +310,11 @@ impl Token {
     /// Whether there is a file that holds a token, good or not.
     pub fn is_made(&self) -> bool {
         Store::exists(&self.config)
+    }
+
+    /// The rules against attacks that this host's configuration loosens.
+    pub fn allowed(&self) -> Allowed {
+        self.config.allow
     }
 
     /// Where the token's file lies.
