@@ -28,6 +28,7 @@ pub mod prehash;
 pub mod secret;
 pub mod shamir;
 pub mod sp800_108;
+pub mod triple_des;
 
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;

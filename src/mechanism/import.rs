@@ -7,7 +7,7 @@ use super::{Material, ml_dsa, ml_kem, montgomery, seeded};
 use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
-use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa, x25519};
+use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa, triple_des, x25519};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value, rules};
 use cryptoki_sys::*;
@@ -146,6 +146,7 @@ pub fn lengths(key_type: u64) -> &'static [usize] {
     match key_type {
         CKK_AES => &[16, 24, 32],
         CKK_CHACHA20 => &[32],
+        CKK_DES3 => &[triple_des::KEY],
         _ => &[],
     }
 }
@@ -161,6 +162,12 @@ pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
             block[..3].to_vec()
         }
         CKK_AES => return Err(Error::AttributeValueInvalid),
+        CKK_DES3 if triple_des::is_key(&value) => {
+            let mut block = [0; 8];
+            triple_des::BlockCipher::new(Mode::Ecb, Direction::Encrypt, &value, &[])?
+                .update(&[0; 8], &mut block)?;
+            block[..3].to_vec()
+        }
         _ if !(1..=LONGEST).contains(&(value.len() as u64)) => return Err(Error::AttributeValueInvalid),
         CKK_CHACHA20 if value.len() != 32 => return Err(Error::AttributeValueInvalid),
         CKK_GENERIC_SECRET | CKK_HKDF | CKK_CHACHA20 => Hash::Sha1.digest(&value)[..3].to_vec(),

@@ -7,6 +7,7 @@
 
 mod aes;
 mod aes_modes;
+mod blocks;
 mod chacha20;
 mod cloudhsm;
 mod digest;
@@ -14,6 +15,7 @@ mod ec;
 mod edwards;
 mod hmac;
 pub mod import;
+mod joined;
 mod kdf;
 pub mod key;
 pub mod message;
@@ -28,6 +30,7 @@ mod secret;
 mod seeded;
 pub mod strength;
 pub mod table;
+mod triple_des;
 pub mod weakness;
 
 pub use key::Key;
@@ -171,6 +174,8 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
     ("Key derivation", kdf::ROWS),
+    ("Keys joined and cut", joined::ROWS),
+    ("Triple DES", triple_des::ROWS),
     ("Digests", digest::ROWS),
 ];
 

@@ -126,6 +126,14 @@ pub(super) fn secret_unless_said(mut template: Template) -> Template {
     template
 }
 
+/// The private half of a pair that is made to wrap keys decrypts data only if that is asked for, too.
+fn beside(public: &Object, mut private: Template) -> Template {
+    if public.flag(CKA_WRAP) && !private.iter().any(|(kind, _)| *kind == CKA_DECRYPT) {
+        private.push((CKA_DECRYPT, Value::Bool(false)));
+    }
+    private
+}
+
 /// The checked template of a key that comes out of an encapsulation.
 fn shared(template: Template, asker: Asker) -> Result<Draft> {
     Draft::new(Origin::Unwrapped, Some(CKO_SECRET_KEY), None, secret_unless_said(template), asker)
@@ -176,6 +184,7 @@ impl Library {
         let asker = policy::asker(login.as_ref());
         let key_type = made_type(mechanism);
         let public = Draft::new(Origin::Generated, Some(CKO_PUBLIC_KEY), key_type, public, asker)?;
+        let private = beside(public.attributes(), private);
         let private = Draft::new(Origin::Generated, Some(CKO_PRIVATE_KEY), key_type, private, asker)?;
         let access = session.access(&login);
         policy::may_make(access, public.attributes())?;

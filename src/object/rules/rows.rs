@@ -346,7 +346,7 @@ pub(super) fn of_key(class: u64, key_type: u64) -> Option<&'static [Rule]> {
         (CKO_PRIVATE_KEY, CKK_ML_DSA) => Some(&ML_DSA_PRIVATE_KEY),
         (CKO_PUBLIC_KEY, CKK_ML_KEM) => Some(&ML_KEM_PUBLIC_KEY),
         (CKO_PRIVATE_KEY, CKK_ML_KEM) => Some(&ML_KEM_PRIVATE_KEY),
-        (CKO_SECRET_KEY, CKK_AES | CKK_CHACHA20) => Some(&AES_KEY),
+        (CKO_SECRET_KEY, CKK_AES | CKK_CHACHA20 | CKK_DES3) => Some(&AES_KEY),
         (CKO_SECRET_KEY, CKK_GENERIC_SECRET | CKK_HKDF) => Some(&GENERIC_SECRET_KEY),
         (CKO_SECRET_KEY, other) if HMAC_KEY_TYPES.contains(&other) => Some(&GENERIC_SECRET_KEY),
         _ => None,

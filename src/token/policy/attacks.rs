@@ -157,6 +157,20 @@ pub fn derived(allowed: Allowed, base: &Key, template: Template) -> Result<Templ
     strict(template, &imposed)
 }
 
+/// Shorter keys than this (112 bits) are guessed, and CKA_CHECK_VALUE says when the guess is right.
+const SHORTEST: usize = 14;
+
+/// Whether a key of so many bytes may be derived from this one (`None`: as many as it yields): of a derivation whose
+/// short outputs begin its long ones, short keys would tell long ones byte by byte.
+pub fn may_be_as_short(allowed: Allowed, base: &Key, length: Option<usize>) -> Result<()> {
+    let hidden = base.class() == CKO_SECRET_KEY && is_hidden(base.object());
+    if !hidden || length.is_none_or(|length| length >= SHORTEST) {
+        return Ok(());
+    }
+    let what = "what is derived from a hidden key has 112 bits at least";
+    unless(allowed, Switch::Loosening, Error::KeySizeRange, what)
+}
+
 /// Whether data that is no secret may be derived from this key.
 pub fn may_derive_data(allowed: Allowed, base: &Key) -> Result<()> {
     if !is_hidden(base.object()) {
