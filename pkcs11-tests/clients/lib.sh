@@ -166,4 +166,9 @@ token() { # token LABEL [RUNNER…]: a token with the officer `so` ($so_pin) and
         failed "make a token"
 }
 
+allow() { # allow SWITCH…: a configuration that loosens these rules against attacks; before the token is made
+    mkdir -p "$XDG_CONFIG_HOME/strongroom"
+    { printf '[[slot]]\n[slot.allow]\n' && printf '%s = true\n' "$@"; } >"$XDG_CONFIG_HOME/strongroom/config.toml"
+}
+
 . "$clients/mishaps.sh"

@@ -257,7 +257,7 @@ const TABLE: &[(&str, [CK_RV; 5], Question)] = &[
 fn every_role_and_every_operation() {
     let (_folder, config) = cheap_config();
     // One secret key shows all its uses.
-    allow(&config, &["wrap_and_decrypt"]);
+    allow(&config, &["wrap_and_decrypt", "foreign_wrapping_keys"]);
     let module = Module::load();
     module.initialize(&config).expect("C_Initialize");
     // Before activation there is one thing to do.

@@ -36,14 +36,26 @@ pub fn sizes(row: &Mechanism) -> String {
     }
 }
 
+/// The switch of `[slot.allow]` that it needs, and for what if not for all.
+pub fn needs(row: &Mechanism) -> String {
+    let of_wrap = match (row.wrap_needs, row.unwrap_needs) {
+        (Some(switch), Some(_)) => Some((switch, " to wrap and unwrap")),
+        (Some(switch), None) => Some((switch, " to wrap")),
+        (None, other) => other.map(|switch| (switch, " to unwrap")),
+    };
+    let needed = row.needs.map(|switch| (switch, "")).or(of_wrap);
+    needed.map_or_else(String::new, |(switch, what)| format!("{}{what}", switch.name()))
+}
+
 /// The whole table in Markdown.
 pub fn markdown() -> String {
-    let mut text = String::from("| mechanism | can | key sizes | FIPS-approved |\n|---|---|---|---|\n");
+    let mut text = String::from("| mechanism | can | key sizes | FIPS-approved | needs |\n|---|---|---|---|---|\n");
     for (family, rows) in FAMILIES {
-        let _ = writeln!(text, "| **{family}** | | | |");
+        let _ = writeln!(text, "| **{family}** | | | | |");
         for row in *rows {
             let approved = if row.approved { "yes" } else { "" };
-            let _ = writeln!(text, "| {} | {} | {} | {approved} |", row.name, abilities(row), sizes(row));
+            let (can, sizes, needs) = (abilities(row), sizes(row), needs(row));
+            let _ = writeln!(text, "| {} | {can} | {sizes} | {approved} | {needs} |", row.name);
         }
     }
     text

@@ -52,10 +52,11 @@ impl Transform for Mac {
     }
 }
 
-fn cmac(key: &Key, params: &Params) -> Result<Box<dyn Transform>> {
+/// `cut`: the length comes as a parameter.
+fn cmac(key: &Key, params: &Params, cut: bool) -> Result<Box<dyn Transform>> {
     let length = match params {
-        Params::None => BLOCK,
-        Params::MacLength(length) if (1..=BLOCK).contains(length) => *length,
+        Params::None if !cut => BLOCK,
+        Params::MacLength(length) if cut && (1..=BLOCK).contains(length) => *length,
         _ => return Err(Error::MechanismParamInvalid),
     };
     Ok(Box::new(Mac { state: Cmac::new(key.value())?, length }))
@@ -76,9 +77,9 @@ pub const ROWS: &[Mechanism] = &[
     of_switch!(CKM_DES3_CBC_PAD, Shape::Iv(BLOCK),
         cipher: |key, params, direction| blocks(&key, params, Mode::Cbc, direction, true)),
     of_switch!(CKM_DES3_CMAC, Shape::None,
-        sign: |key, params| cmac(&key, &params),
-        verify: |key, params| Ok(Box::new(MacVerify(cmac(&key, &params)?)))),
+        sign: |key, params| cmac(&key, &params, false),
+        verify: |key, params| Ok(Box::new(MacVerify(cmac(&key, &params, false)?)))),
     of_switch!(CKM_DES3_CMAC_GENERAL, Shape::MacLength,
-        sign: |key, params| cmac(&key, &params),
-        verify: |key, params| Ok(Box::new(MacVerify(cmac(&key, &params)?)))),
+        sign: |key, params| cmac(&key, &params, true),
+        verify: |key, params| Ok(Box::new(MacVerify(cmac(&key, &params, true)?)))),
 ];

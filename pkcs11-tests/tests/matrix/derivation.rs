@@ -89,7 +89,7 @@ impl Bench {
     /// What is put together is what the standard's words say, and no less protected than its parts.
     fn joins(&self, kind: CK_MECHANISM_TYPE, with: CK_MECHANISM) {
         let (module, session) = (&self.at.module, self.session);
-        let value: Vec<u8> = (0..32).map(|n| n * 37 + 1).collect();
+        let value: Vec<u8> = (0..32u8).map(|n| n.wrapping_mul(37) + 1).collect();
         let base = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_GENERIC_SECRET)];
         let open = [no(CKA_SENSITIVE), yes(CKA_EXTRACTABLE), yes(CKA_DERIVE), bytes(CKA_VALUE, &value)];
         let base = module.create(session, &[&base[..], &open].concat()).expect("a base key");
