@@ -43,9 +43,10 @@ pub fn module_path() -> PathBuf {
     target().join("debug/libstrongroom.so")
 }
 
-/// The `strongroom` command of the debug build.
+/// The `strongroom` command beside the module, or of the debug build where there is none.
 pub fn tool_path() -> PathBuf {
-    target().join("debug/strongroom")
+    let beside = module_path().with_file_name("strongroom");
+    if beside.is_file() { beside } else { target().join("debug/strongroom") }
 }
 
 /// The loaded module.

@@ -1,141 +1,26 @@
 //! What opens a token's file, by `strongroom seal` and through the module: several seals of one token, each
 //! kind of them, their exchange while programs work, a kill at every step of it, and what is refused.
 
+#[path = "seal/place.rs"]
+mod place;
+#[path = "seal/steps.rs"]
+mod steps;
+
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number, yes};
 use pkcs11_tests::params::mechanism;
-use pkcs11_tests::{Module, PIN, RW, SO_PIN, call, check, tool_path};
+use pkcs11_tests::{Module, RW, SO_PIN, call, check, tool_path};
+use place::{Place, said};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The module is one for the process.
 static ONE: Mutex<()> = Mutex::new(());
-
-fn write_config(path: &Path, seal: &str) {
-    let text = format!(
-        "log = \"stderr\"\n[[slot]]\npath = \"token.db\"\n[slot.seal]\n{seal}\n[slot.kdf]\nmemory_kib = 8192\npasses = 1\n"
-    );
-    std::fs::write(path, text).expect("configuration");
-}
-
-/// A folder with a token, its officer, its user, and a key of his; no process has it open.
-struct Place {
-    folder: tempfile::TempDir,
-    config: PathBuf,
-}
-
-impl Place {
-    fn new(seal: &str) -> Place {
-        let place = Place::empty(seal);
-        let module = Module::load();
-        module.initialize(&place.config).expect("C_Initialize");
-        module.make_token();
-        let session = module.user();
-        let key = [yes(CKA_TOKEN), yes(CKA_SIGN), bytes(CKA_LABEL, b"key"), number(CKA_VALUE_LEN, 32)];
-        module.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &key).expect("key");
-        assert_eq!(call!(module, C_Finalize, null_mut()), CKR_OK);
-        place
-    }
-
-    fn empty(seal: &str) -> Place {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        std::fs::write(folder.path().join("words"), "correct horse\n").expect("passphrase");
-        let config = folder.path().join("config.toml");
-        write_config(&config, seal);
-        Place { folder, config }
-    }
-
-    /// A copy of everything, in a folder of its own.
-    fn copy(&self) -> Place {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        for entry in std::fs::read_dir(self.folder.path()).expect("folder") {
-            let entry = entry.expect("entry");
-            if entry.file_type().expect("type").is_file() {
-                std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("copy");
-            }
-        }
-        let config = folder.path().join("config.toml");
-        Place { folder, config }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A configuration of the same token with another seal.
-    fn with(&self, seal: &str) -> PathBuf {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let config = self.path(&format!("config-{}.toml", COUNT.fetch_add(1, Ordering::Relaxed)));
-        write_config(&config, seal);
-        config
-    }
-
-    /// `strongroom` in the place's folder, with the officer's password.
-    fn tool(&self, config: &Path, words: &[&str]) -> Command {
-        let mut command =
-            Command::new(tool_path().canonicalize().expect("the strongroom command: build it first"));
-        command.args(words).arg("--config").arg(config).current_dir(self.folder.path());
-        command.env("STRONGROOM_OFFICER_PASSWORD", std::str::from_utf8(SO_PIN).expect("text"));
-        command.env("STRONGROOM_PASSWORD", std::str::from_utf8(PIN).expect("text"));
-        command
-    }
-
-    fn done(&self, words: &[&str]) -> String {
-        said(&self.tool(&self.config, words).output().expect("strongroom"))
-    }
-
-    /// Refused with a reason and a way out.
-    fn refused(&self, words: &[&str], reason: &str) {
-        let output = self.tool(&self.config, words).output().expect("strongroom");
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && text.contains(reason), "{words:?}: {text}");
-        assert!(text.contains("What to do: "), "{words:?}: {text}");
-    }
-
-    /// Number and state of each seal.
-    fn seals(&self, config: &Path) -> Vec<(u64, String)> {
-        let text = said(&self.tool(config, &["seal", "status", "--json"]).output().expect("strongroom"));
-        let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let seals = answer["data"]["seals"].as_array().expect("an array");
-        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
-        seals.iter().map(|seal| (seal["number"].as_u64().expect("a number"), text(&seal["state"]))).collect()
-    }
-
-    /// What the module says of the token in a process of its own, and what it logs.
-    fn through_the_module(&self, config: &Path, credentials: Option<&Path>) -> (String, String) {
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.args(["--exact", "role_use", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env("STRONGROOM_CONFIG", config).env_remove("CREDENTIALS_DIRECTORY");
-        credentials.map(|folder| command.env("CREDENTIALS_DIRECTORY", folder));
-        let output = command.output().expect("run");
-        let (text, words) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{text} {words}");
-        let at = text.find("token ").expect("an answer") + "token ".len();
-        (text[at..].lines().next().expect("a line").to_owned(), words.into_owned())
-    }
-
-    fn opens(&self, config: &Path, credentials: Option<&Path>) {
-        let (answer, words) = self.through_the_module(config, credentials);
-        assert_eq!(answer, "signs", "{}: {words}", config.display());
-    }
-
-    fn does_not_open(&self, config: &Path, credentials: Option<&Path>, why: &str) {
-        let (answer, words) = self.through_the_module(config, credentials);
-        assert_eq!(answer, format!("{CKR_TOKEN_NOT_RECOGNIZED:#x}"), "{words}");
-        assert!(words.contains(why), "{why:?} is not in {words}");
-    }
-}
-
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 fn sign(module: &Module, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> CK_RV {
     let (mut data, mut out, mut length) = ([7; 20], [0; 32], 32);
@@ -424,106 +309,4 @@ fn an_earlier_files_seal_is_one_of_several() {
         assert_eq!(place.seals(&place.config), [(2, "intact".into()), (3, "in use".into())], "{name}");
         place.done(&["verify"]);
     }
-}
-
-/// `strongroom` under `c/steps.c`, armed from its start.
-fn under_steps(place: &Place, steps: &Path, words: &[&str], mode: &str, step: usize) -> Output {
-    let mut command = place.tool(&place.config, words);
-    command.env("LD_PRELOAD", steps).env("STEPS_FOLDER", place.folder.path());
-    command.env("STEPS_MODE", mode).env("STEPS_AT", step.to_string());
-    command.env("STEPS_LOG", place.folder.path().with_extension("steps"));
-    command.output().expect("strongroom")
-}
-
-fn steps_of(place: &Place) -> Vec<String> {
-    let path = place.folder.path().with_extension("steps");
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
-    let _ = std::fs::remove_file(path);
-    text.lines().map(str::to_owned).collect()
-}
-
-fn built_steps(folder: &Path) -> PathBuf {
-    let (source, library) =
-        (Path::new(env!("CARGO_MANIFEST_DIR")).join("c/steps.c"), folder.join("steps.so"));
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&library).arg(source);
-    assert!(cc.arg("-ldl").status().expect("a C compiler").success());
-    library
-}
-
-/// Killed there, or without room from there on: the configured file opens the token, and the next exchange
-/// leaves one seal.
-fn struck(base: &Place, steps: &Path, words: &[&str], mode: &str, step: usize, name: &str) {
-    let place = base.copy();
-    let output = under_steps(&place, steps, words, mode, step);
-    let _ = steps_of(&place);
-    let what =
-        format!("{words:?} {mode} at step {step}, {name}: {}", String::from_utf8_lossy(&output.stderr));
-    if mode != "full" {
-        assert_eq!(output.status.signal(), Some(libc::SIGKILL), "{what}");
-    }
-    let verify = place.tool(&place.config, &["verify"]).output().expect("strongroom");
-    assert!(verify.status.success(), "{what}: {}", String::from_utf8_lossy(&verify.stderr));
-    let states = place.seals(&place.config);
-    let used = states.iter().filter(|(_, state)| state == "in use").count();
-    let left = states.iter().filter(|(_, state)| state == "left over").count();
-    assert!(used == 1 && used + left == states.len() && left <= 1, "{what}: {states:?}");
-    let again = place.tool(&place.config, &["seal", "rotate"]).output().expect("strongroom");
-    assert!(again.status.success(), "{what}: {}", String::from_utf8_lossy(&again.stderr));
-    let after = place.seals(&place.config);
-    assert!(after.len() == 1 && after[0].1 == "in use", "{what}: {after:?}");
-}
-
-/// The steps of one command, by three threads. The officer's login before it is the business of `crash.rs`.
-fn strike(seal: &str, words: &[&str], modes: &[&str]) -> usize {
-    let base = Place::new(seal);
-    std::fs::write(base.path("new-words"), "battery staple\n").expect("passphrase");
-    let folder = tempfile::tempdir().expect("folder");
-    let steps = built_steps(folder.path());
-    let whole = base.copy();
-    let output = under_steps(&whole, &steps, words, "count", 0);
-    said(&output);
-    let names = steps_of(&whole);
-    for wanted in ["rename ", "sync ", "write token.db-wal", "cut "] {
-        assert!(names.iter().any(|name| name.starts_with(wanted)), "no {wanted:?} in {names:?}");
-    }
-    let begin = names.iter().position(|name| name.contains("draft")).expect("a draft") + 1;
-    let wanted = |mode: &str, name: &str| match mode {
-        // A passphrase costs much at each opening, and what is written is the same.
-        "kill" if seal.starts_with("passphrase") => !name.starts_with("write"),
-        "torn" => name.starts_with("write"),
-        "full" => ["write", "make", "rename"].iter().any(|word| name.starts_with(word)),
-        _ => true,
-    };
-    let strikes: Vec<(&str, usize)> = modes
-        .iter()
-        .flat_map(|mode| (begin..=names.len()).map(move |step| (*mode, step)))
-        .filter(|(mode, step)| wanted(mode, &names[step - 1]))
-        .collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while let Some((mode, step)) = strikes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    struck(&base, &steps, words, mode, *step, &names[step - 1]);
-                }
-            });
-        }
-    });
-    strikes.len()
-}
-
-#[test]
-fn killed_at_every_step_of_a_rotation() {
-    let _one = ONE.lock();
-    let struck = strike("key_file = \"token.seal\"", &["seal", "rotate"], &["kill", "torn", "full"]);
-    assert!(struck > 80, "only {struck} strikes");
-}
-
-#[test]
-fn killed_at_every_step_of_a_new_passphrase() {
-    let _one = ONE.lock();
-    let words = ["seal", "rotate", "--new-passphrase-file", "new-words"];
-    let struck = strike("passphrase_file = \"words\"", &words, &["kill"]);
-    assert!(struck > 15, "only {struck} strikes");
 }

@@ -72,10 +72,6 @@ switches! {
 pub struct Allowed(u32);
 
 impl Allowed {
-    pub fn all() -> Allowed {
-        Switch::ALL.iter().fold(Allowed::default(), |all, switch| all.and(*switch))
-    }
-
     pub const fn and(self, switch: Switch) -> Allowed {
         Allowed(self.0 | 1 << switch as u32)
     }

@@ -125,7 +125,7 @@ impl Change<'_> {
     /// All objects of an owner, headers only.
     pub fn owned(&mut self, owner: Id) -> Result<Vec<Header>> {
         let mut found = Vec::new();
-        super::search(self.connection, Kind::Object, owner, &[], &mut found)?;
+        super::search::search(self.connection, Kind::Object, owner, &[], &mut found)?;
         Ok(found)
     }
 

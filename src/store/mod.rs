@@ -14,11 +14,14 @@ mod format;
 pub mod keeper;
 mod local;
 mod log;
+mod opening;
 mod provider;
+mod record;
 mod replica;
 mod rows;
 mod seal;
 mod seals;
+mod search;
 mod verify;
 mod vfs;
 mod wrapping;
@@ -30,117 +33,23 @@ pub use change::Change;
 pub use connection::{GATE, io as file_error, make_folder, sync_folder};
 pub use log::{Line, Log};
 pub use provider::{Provider, passphrase};
+pub use record::{BodyKey, Header, Id, Kind, Record, Term};
 pub use replica::{Fate, Position};
 pub use rows::{Check, Identity, RecordRow, Row};
 pub use seals::{Rotation, SealInfo, SealState};
 pub use wrapping::{Opened, Wrapping};
 
-use crate::config::SlotConfig;
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
-use crate::lock::{Mutex, Rank};
+use crate::lock::Mutex;
 use connection::{Link, sql};
 use digest::Sum;
-use rusqlite::{Connection, OptionalExtension, params};
+use record::{HEADER, header};
+use rusqlite::Connection;
 use seal::Keys;
+use search::{find, select};
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
-
-/// 16 random bytes that name a record for good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(pub [u8; 16]);
-
-impl Id {
-    /// No one: the owner of public records.
-    pub const NONE: Id = Id([0; 16]);
-
-    pub fn random() -> Result<Id> {
-        let mut id = [0; 16];
-        crate::crypto::random::fill(&mut id)?;
-        Ok(Id(id))
-    }
-
-    fn from_row(bytes: Vec<u8>) -> Result<Id> {
-        bytes.try_into().map(Id).map_err(|_| Error::DeviceError.because("an id of the wrong length"))
-    }
-}
-
-/// Lower-case hex in the form of a UUID.
-impl std::fmt::Display for Id {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (position, byte) in self.0.iter().enumerate() {
-            let dash = if matches!(position, 4 | 6 | 8 | 10) { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-/// What a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// The token's own description (one).
-    Token = 1,
-    User = 2,
-    Object = 3,
-    /// What is left of a destroyed record in a cluster; its flags say the kind.
-    Gone = 4,
-    /// A peer of the cluster.
-    Member = 5,
-}
-
-impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::Token, Kind::User, Kind::Object, Kind::Gone, Kind::Member];
-
-    fn from_row(number: i64) -> Result<Kind> {
-        match number {
-            1 => Ok(Kind::Token),
-            2 => Ok(Kind::User),
-            3 => Ok(Kind::Object),
-            4 => Ok(Kind::Gone),
-            5 => Ok(Kind::Member),
-            _ => Err(Error::DeviceError.because("a record of an unknown kind")),
-        }
-    }
-}
-
-/// The clear, authenticated part of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    pub kind: Kind,
-    pub id: Id,
-    /// Counts the changes of this record, from 1.
-    pub version: u64,
-    pub epoch: u32,
-    /// Who wrote this version (a peer; the token's own id on a single host).
-    pub author: Id,
-    /// Whose it is; also the scope its search terms live in, with those of others it is shared to.
-    /// `Id::NONE`: everybody's.
-    pub owner: Id,
-    /// Given meaning by `token`: of two versions made apart, the one with the greater number stays.
-    pub flags: u32,
-}
-
-/// A record as it lies on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    pub header: Header,
-    /// Sealed body.
-    pub body: Vec<u8>,
-}
-
-/// What a body is sealed under.
-#[derive(Clone, Copy)]
-pub enum BodyKey<'a> {
-    /// The token's seal key.
-    Seal,
-    /// A data key of 32 bytes, wrapped elsewhere for those who may open it.
-    Data(&'a Secret),
-}
-
-/// A searchable value: attribute type and value; stored only as a keyed hash with its scope.
-pub type Term = (u64, Vec<u8>);
 
 /// What changed since some point.
 #[derive(Clone, Debug, Default)]
@@ -191,111 +100,7 @@ pub struct Store {
     link: Link,
 }
 
-const HEADER: &str = "kind, id, version, epoch, author, owner, flags";
-
-fn header(row: &rusqlite::Row<'_>) -> Result<Header> {
-    Ok(Header {
-        kind: Kind::from_row(row.get(0).map_err(sql)?)?,
-        id: Id::from_row(row.get(1).map_err(sql)?)?,
-        version: row.get::<_, i64>(2).map_err(sql)? as u64,
-        epoch: row.get(3).map_err(sql)?,
-        author: Id::from_row(row.get(4).map_err(sql)?)?,
-        owner: Id::from_row(row.get(5).map_err(sql)?)?,
-        flags: row.get(6).map_err(sql)?,
-    })
-}
-
 impl Store {
-    /// Whether there is a file at all.
-    pub fn exists(config: &SlotConfig) -> bool {
-        std::fs::metadata(&config.path).is_ok_and(|file| file.len() > 0)
-    }
-
-    /// Makes a new file (and key file, mode 0600, if the provider wants one) holding the records
-    /// that `first` writes: all or nothing. A present file is replaced by a new, empty token with
-    /// a new seal key in one transaction; other processes find that their seal key opens nothing.
-    pub fn create(config: &SlotConfig, first: impl FnOnce(&mut Change<'_>) -> Result<()>) -> Result<Store> {
-        Self::create_with(config, Keys::random()?, first)
-    }
-
-    fn create_with(
-        config: &SlotConfig,
-        keys: Keys,
-        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
-    ) -> Result<Store> {
-        Self::create_under(config, keys, &provider::material_or_new(&config.seal)?, first)
-    }
-
-    /// `FunctionFailed` when the configuration names another seal key than `material` by the time the
-    /// present file is shut to others: somebody exchanged it, and this one would open nothing.
-    fn create_under(
-        config: &SlotConfig,
-        keys: Keys,
-        material: &Secret,
-        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
-    ) -> Result<Store> {
-        let wrapping = Wrapping::under(Provider::of(&config.seal), material)?;
-        let _gate = GATE.read();
-        if Self::exists(config) {
-            let (link, _) = Link::open(config)?;
-            let connection = link.writer()?;
-            change::transact(&connection, &keys, |change| {
-                if provider::material(&config.seal)? != *material {
-                    return Err(Error::FunctionFailed.because(
-                        "the seal key was exchanged meanwhile by somebody else: the token is as it was; try again",
-                    ));
-                }
-                change.clear(&wrapping)?;
-                first(change)
-            })?;
-            connection::truncate_log(&connection, Duration::ZERO);
-            return Ok(Store::with(link, keys));
-        }
-        Self::make(config, keys, &wrapping, first)
-    }
-
-    /// A new file with these keys, whole or not at all.
-    fn make(
-        config: &SlotConfig,
-        keys: Keys,
-        wrapping: &Wrapping,
-        first: impl FnOnce(&mut Change<'_>) -> Result<()>,
-    ) -> Result<Store> {
-        let link = Link::make(config, |connection| {
-            change::transact(connection, &keys, |change| {
-                change.clear(wrapping)?;
-                first(change)
-            })
-        })?;
-        Ok(Store::with(link, keys))
-    }
-
-    /// Opens; nothing is read that grows with the number of records. Errors, each logged with what
-    /// to do: `TokenNotRecognized` (seal key missing, unreadable or wrong; not our file; newer
-    /// format), `DeviceError` (damaged). A file or folder that cannot be written opens read-only.
-    pub fn open(config: &SlotConfig) -> Result<Store> {
-        let _gate = GATE.read();
-        let (link, connection) = Link::open(config)?;
-        let keys = wrapping::unseal(&connection, config)?;
-        let store = Store::with(link, keys);
-        *store.reader.lock() = Some(connection);
-        Ok(store)
-    }
-
-    fn with(link: Link, keys: Keys) -> Store {
-        let empty = || Mutex::new(Rank::Store, None);
-        Store {
-            link,
-            keys,
-            reader: empty(),
-            writer: empty(),
-            proven: Mutex::new(Rank::Leaf, None),
-            openings: AtomicU32::new(0),
-            current: AtomicI64::new(NEVER),
-            traces: AtomicU8::new(OTHERS),
-        }
-    }
-
     pub fn read_only(&self) -> bool {
         self.link.read_only()
     }
@@ -494,63 +299,4 @@ impl Store {
         connection::close_quickly(self.reader.lock().take());
         connection::close_quickly(self.writer.lock().take());
     }
-}
-
-/// A record with its stored element of the state digest.
-fn select(connection: &Connection, kind: Kind, id: Id) -> Result<Option<(Record, Vec<u8>)>> {
-    let query = format!("SELECT {HEADER}, body, element FROM records WHERE kind = ? AND id = ?");
-    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
-    let read = |row: &rusqlite::Row<'_>| Ok((header(row), row.get(7)?, row.get(8)?));
-    let row = statement.query_row(params![kind as u8, id.0], read).optional().map_err(sql)?;
-    row.map(|(header, body, element)| Ok((Record { header: header?, body }, element))).transpose()
-}
-
-fn find(
-    connection: &Connection,
-    keys: &Keys,
-    kind: Kind,
-    scopes: &[Id],
-    terms: &[Term],
-) -> Result<Vec<Header>> {
-    let mut found = Vec::new();
-    for scope in scopes {
-        let hashes: Vec<_> = terms.iter().map(|term| keys.term(*scope, term)).collect();
-        search(connection, kind, *scope, &hashes, &mut found)?;
-    }
-    Ok(found)
-}
-
-/// Adds the headers of the records under all the hashes: the first leads, the rest filter. Without
-/// hashes: of an owner's records. (A hash is of one scope; it needs no owner beside it.)
-fn search(
-    connection: &Connection,
-    kind: Kind,
-    owner: Id,
-    hashes: &[[u8; 16]],
-    found: &mut Vec<Header>,
-) -> Result<()> {
-    let mut query = format!("SELECT {HEADER} FROM records r WHERE kind = ?1 AND owner = ?2");
-    let mut values: Vec<rusqlite::types::Value> = vec![i64::from(kind as u8).into()];
-    if let Some(rest) = hashes.len().checked_sub(1) {
-        // CROSS JOIN keeps SQLite's planner from starting anywhere but at the first term.
-        query = format!(
-            "SELECT {HEADER} FROM terms t0 CROSS JOIN records r ON r.kind = ?1 AND r.id = t0.object \
-             WHERE t0.term = ?2"
-        );
-        for number in 0..rest {
-            let parameter = number + 3;
-            query += &format!(
-                " AND EXISTS (SELECT 1 FROM terms WHERE term = ?{parameter} AND object = t0.object)"
-            );
-        }
-    } else {
-        values.push(owner.0.to_vec().into());
-    }
-    let mut statement = connection.prepare_cached(&query).map_err(sql)?;
-    values.extend(hashes.iter().map(|hash| hash.to_vec().into()));
-    let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(sql)?;
-    while let Some(row) = rows.next().map_err(sql)? {
-        found.push(header(row)?);
-    }
-    Ok(())
 }

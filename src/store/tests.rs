@@ -1,7 +1,8 @@
 //! The store's contract: what is written comes back, what is tampered with does not.
 
 use super::*;
-use crate::config::SealConfig;
+use crate::config::{SealConfig, SlotConfig};
+use rusqlite::params;
 
 fn record(id: u8, version: u64, owner: Id) -> Header {
     Header { kind: Kind::Object, id: Id([id; 16]), version, epoch: 1, author: Id::NONE, owner, flags: 7 }
