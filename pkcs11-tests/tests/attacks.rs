@@ -63,7 +63,8 @@ impl At {
         let slot_id = slot as CK_SLOT_ID;
         let open = || {
             let mut session = 0;
-            check(call!(module, C_OpenSession, slot_id, RW, null_mut(), None, &mut session)).expect("session");
+            check(call!(module, C_OpenSession, slot_id, RW, null_mut(), None, &mut session))
+                .expect("session");
             session
         };
         if !std::mem::replace(&mut made[slot], true) {
@@ -90,7 +91,11 @@ impl At {
 
     /// A new AES key for these uses.
     fn aes(&self, length: CK_ULONG, uses: &[Attribute]) -> Result<CK_OBJECT_HANDLE> {
-        self.module.generate(self.session, CKM_AES_KEY_GEN, &[&[number(CKA_VALUE_LEN, length)], uses].concat())
+        self.module.generate(
+            self.session,
+            CKM_AES_KEY_GEN,
+            &[&[number(CKA_VALUE_LEN, length)], uses].concat(),
+        )
     }
 
     /// What the attacker wants to know: sensitive, and allowed to leave wrapped.
@@ -104,7 +109,12 @@ impl At {
         self.module.create(self.session, &[&key, uses].concat())
     }
 
-    fn wrap(&self, mut by: CK_MECHANISM, wrapping: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE) -> Result<Vec<u8>> {
+    fn wrap(
+        &self,
+        mut by: CK_MECHANISM,
+        wrapping: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+    ) -> Result<Vec<u8>> {
         let (mut out, mut length) = (vec![0; 4096], 4096);
         let (module, session) = (self.module, self.session);
         check(call!(module, C_WrapKey, session, &mut by, wrapping, key, out.as_mut_ptr(), &mut length))?;

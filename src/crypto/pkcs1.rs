@@ -20,7 +20,8 @@ pub fn unpad_implicit(
     let (fake, any_length) = rejection(rejection_key, ciphertext, length);
     let possible = lengths.iter().filter(|wanted| **wanted + 11 <= length);
     let lengths: Vec<u32> = possible.map(|wanted| *wanted as u32).collect();
-    let fake_length = if lengths.is_empty() { any_length } else { lengths[any_length as usize % lengths.len()] };
+    let fake_length =
+        if lengths.is_empty() { any_length } else { lengths[any_length as usize % lengths.len()] };
     // 00 02, at least eight nonzero bytes, 00, message.
     let mut good = block[0].ct_eq(&0) & block[1].ct_eq(&2);
     let (mut found, mut separator) = (Choice::from(0), 0u32);

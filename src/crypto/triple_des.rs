@@ -17,7 +17,8 @@ fn cipher(key: &[u8]) -> Result<TdesEde3> {
 /// Whether 24 bytes are a key: two of its thirds alike, which parity does not tell, make it single DES.
 pub fn is_key(value: &[u8]) -> bool {
     let (thirds, rest) = value.as_chunks::<8>();
-    let same = |one: &[u8; 8], other: &[u8; 8]| one.iter().zip(other).all(|(one, other)| (one ^ other) & 0xfe == 0);
+    let same =
+        |one: &[u8; 8], other: &[u8; 8]| one.iter().zip(other).all(|(one, other)| (one ^ other) & 0xfe == 0);
     matches!(thirds, [first, second, third] if rest.is_empty() && !same(first, second) && !same(second, third))
 }
 
@@ -121,7 +122,9 @@ mod tests {
         let chained = run(Mode::Cbc, Direction::Encrypt, &[3; 8], plain);
         assert_ne!(chained, sealed);
         assert_eq!(run(Mode::Cbc, Direction::Decrypt, &[3; 8], &chained), plain);
-        assert!(is_key(&key) && !is_key(&key[..16]) && !is_key(&[&key[..8], &key[..8], &key[8..16]].concat()));
+        assert!(
+            is_key(&key) && !is_key(&key[..16]) && !is_key(&[&key[..8], &key[..8], &key[8..16]].concat())
+        );
     }
 
     /// SP 800-38B, appendix D.4 (examples of three-key TDEA).

@@ -7,7 +7,9 @@ use super::{Material, ml_dsa, ml_kem, montgomery, seeded};
 use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
-use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa, triple_des, x25519};
+use crate::crypto::{
+    Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa, triple_des, x25519,
+};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value, rules};
 use cryptoki_sys::*;

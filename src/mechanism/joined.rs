@@ -71,8 +71,8 @@ pub const ROWS: &[Mechanism] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cryptoki_sys::*;
     use crate::object::{Object, Value};
+    use cryptoki_sys::*;
 
     /// The example of PKCS#11 3.2 §6.43.7.
     #[test]

@@ -49,7 +49,8 @@ pub fn needs(row: &Mechanism) -> String {
 
 /// The whole table in Markdown.
 pub fn markdown() -> String {
-    let mut text = String::from("| mechanism | can | key sizes | FIPS-approved | needs |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| mechanism | can | key sizes | FIPS-approved | needs |\n|---|---|---|---|---|\n");
     for (family, rows) in FAMILIES {
         let _ = writeln!(text, "| **{family}** | | | | |");
         for row in *rows {

@@ -101,9 +101,11 @@ fn opened(
     let said = object.number(CKA_VALUE_LEN).and_then(|length| usize::try_from(length).ok());
     let bytes = match (mechanism.unwrap, mechanism.unwrap_silently) {
         (Some(unwrap), _) => unwrap(unwrapping, params, wrapped)?,
-        (None, Some(unwrap)) if class == CKO_SECRET_KEY => {
-            unwrap(unwrapping, wrapped, said.as_ref().map_or(import::lengths(key_type), std::slice::from_ref))?
-        }
+        (None, Some(unwrap)) if class == CKO_SECRET_KEY => unwrap(
+            unwrapping,
+            wrapped,
+            said.as_ref().map_or(import::lengths(key_type), std::slice::from_ref),
+        )?,
         (None, Some(unwrap)) => unwrap(unwrapping, wrapped, &[])?,
         (None, None) => return Err(Error::MechanismInvalid),
     };

@@ -39,9 +39,11 @@ fn points_off_the_curve() {
 fn points_of_small_order() {
     let at = At::strict();
     let one: [u8; 32] = std::array::from_fn(|place| u8::from(place == 0));
-    for (key_type, params, small) in
-        [(CKK_EC_MONTGOMERY, X25519, [0; 32]), (CKK_EC_MONTGOMERY, X25519, one), (CKK_EC_EDWARDS, ED25519, one)]
-    {
+    for (key_type, params, small) in [
+        (CKK_EC_MONTGOMERY, X25519, [0; 32]),
+        (CKK_EC_MONTGOMERY, X25519, one),
+        (CKK_EC_EDWARDS, ED25519, one),
+    ] {
         let taken = at.module.create(at.session, &public(key_type, params, &small));
         assert_eq!(taken, Err(CKR_ATTRIBUTE_VALUE_INVALID), "{key_type}");
     }
@@ -87,7 +89,8 @@ fn private_keys_whose_parts_do_not_match() {
     // A curve's private key beside another's point.
     let (one, two) = (at.module.ec(at.session, P256), at.module.ec(at.session, P256));
     let point = at.attribute(two.public, CKA_EC_POINT).expect("point");
-    let secret = [number(CKA_CLASS, CKO_PRIVATE_KEY), number(CKA_KEY_TYPE, CKK_EC), bytes(CKA_EC_PARAMS, P256)];
+    let secret =
+        [number(CKA_CLASS, CKO_PRIVATE_KEY), number(CKA_KEY_TYPE, CKK_EC), bytes(CKA_EC_PARAMS, P256)];
     let taken = at.module.create(
         at.session,
         &[&secret[..], &[bytes(CKA_VALUE, &[7; 32]), bytes(CKA_EC_POINT, &point)]].concat(),
@@ -118,7 +121,8 @@ fn rsa_keys_made_to_be_broken() {
         at.module.create(at.session, &rsa_public(&modulus, &[3], true)).map(drop)
     });
     // 65537^k modulo the product of the primes that the pattern is about, and a multiple of that product.
-    let product = [11u128, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157].iter().product();
+    let product =
+        [11u128, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157].iter().product();
     let pattern = roca(product);
     fails_unless("weak_rsa_keys", CKR_ATTRIBUTE_VALUE_INVALID, |at| {
         at.module.create(at.session, &rsa_public(&pattern, &[1, 0, 1], true)).map(drop)
@@ -126,7 +130,9 @@ fn rsa_keys_made_to_be_broken() {
     let mut even = modulus.clone();
     even[255] &= 0xfe;
     for at in [At::strict(), At::with("weak_rsa_keys")] {
-        for (modulus, exponent) in [(&even, &[1, 0, 1][..]), (&modulus, &[1]), (&modulus, &[4]), (&modulus, &[0])] {
+        for (modulus, exponent) in
+            [(&even, &[1, 0, 1][..]), (&modulus, &[1]), (&modulus, &[4]), (&modulus, &[0])]
+        {
             let taken = at.module.create(at.session, &rsa_public(modulus, exponent, true));
             assert_eq!(taken, Err(CKR_ATTRIBUTE_VALUE_INVALID), "exponent {exponent:?}");
         }

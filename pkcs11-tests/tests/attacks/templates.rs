@@ -31,8 +31,7 @@ fn no_change_and_no_copy_is_less_protected() {
     let kept = [yes(CKA_SENSITIVE), no(CKA_EXTRACTABLE), yes(CKA_WRAP_WITH_TRUSTED)];
     for at in [At::strict(), At::with("loosening")] {
         let key = at.aes(32, &kept).expect("a key");
-        for (kind, value) in
-            [(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true), (CKA_WRAP_WITH_TRUSTED, false)]
+        for (kind, value) in [(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true), (CKA_WRAP_WITH_TRUSTED, false)]
         {
             assert_eq!(at.set(key, kind, value), Err(CKR_ATTRIBUTE_READ_ONLY), "{kind:#x}");
             let changed = if value { yes(kind) } else { no(kind) };
@@ -59,7 +58,9 @@ fn nothing_from_outside_was_always_sensitive() {
     let brought = [&secret[..], &[bytes(CKA_VALUE, &[7; 32]), yes(CKA_DERIVE)], &kept].concat();
     let brought = at.module.create(at.session, &brought).expect("a base key");
     let derive = |from| {
-        at.module.derive(at.session, with, from, &[&[number(CKA_VALUE_LEN, 32)], &kept[..]].concat()).expect("key")
+        at.module
+            .derive(at.session, with, from, &[&[number(CKA_VALUE_LEN, 32)], &kept[..]].concat())
+            .expect("key")
     };
     for kind in [CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE, CKA_LOCAL] {
         for key in [imported, unwrapped, derive(brought)] {
@@ -176,10 +177,12 @@ fn triple_des() {
     });
     fails_unless("triple_des", CKR_ATTRIBUTE_VALUE_INVALID, |at| {
         let value: Vec<u8> = (1..=24).collect();
-        let key = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_DES3), bytes(CKA_VALUE, &value)];
+        let key =
+            [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_DES3), bytes(CKA_VALUE, &value)];
         at.module.create(at.session, &key).map(drop)
     });
     let at = At::with("triple_des");
-    let single = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_DES3), bytes(CKA_VALUE, &[1; 24])];
+    let single =
+        [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_DES3), bytes(CKA_VALUE, &[1; 24])];
     assert_eq!(at.module.create(at.session, &single), Err(CKR_ATTRIBUTE_VALUE_INVALID), "single DES");
 }

@@ -204,7 +204,8 @@ fn trust_is_the_officers() {
     assert_eq!(at.set(trusted, CKA_TRUSTED, true), Err(CKR_ATTRIBUTE_READ_ONLY));
     assert_eq!(at.aes(32, &[yes(CKA_WRAP), yes(CKA_TRUSTED)]), Err(CKR_ATTRIBUTE_READ_ONLY));
     let kept = [yes(CKA_ENCRYPT), yes(CKA_EXTRACTABLE), yes(CKA_WRAP_WITH_TRUSTED), yes(CKA_TOKEN)];
-    let (target, other) = (at.aes(32, &kept).expect("a target"), at.aes(32, &[yes(CKA_WRAP)]).expect("a key"));
+    let (target, other) =
+        (at.aes(32, &kept).expect("a target"), at.aes(32, &[yes(CKA_WRAP)]).expect("a key"));
     assert_eq!(at.set(target, CKA_WRAP_WITH_TRUSTED, false), Err(CKR_ATTRIBUTE_READ_ONLY), "one way");
     assert_eq!(at.copy(target, &[no(CKA_WRAP_WITH_TRUSTED)]), Err(CKR_ATTRIBUTE_READ_ONLY), "one way");
     for wrapping in [trusted, other] {

@@ -29,7 +29,10 @@ fn every_row_names_a_known_attribute_in_its_place() {
             // What is followed has got its own default by then: rows are sorted.
             if let Default::Follows(other) = rule.default {
                 assert!(other < rule.kind, "{place}");
-                assert!(matches!(rules.find(other).unwrap().default, Default::Flag(_) | Default::Unless(_)), "{place}");
+                assert!(
+                    matches!(rules.find(other).unwrap().default, Default::Flag(_) | Default::Unless(_)),
+                    "{place}"
+                );
             }
             assert!(!matches!(rule.default, Default::Number(_)) || shape == Shape::Ulong, "{place}");
             // What hides must be held as a secret, and can never be changed.
