@@ -9,7 +9,7 @@ use crate::config::{Allowed, Switch};
 use crate::error::{Error, Result};
 use crate::mechanism::{Key, strength, weakness};
 use crate::object::template::merge;
-use crate::object::{AttributeType, Object, Template, Value};
+use crate::object::{AttributeType, Object, Template, Value, rules};
 use cryptoki_sys::*;
 
 /// What manages keys.
@@ -33,9 +33,20 @@ fn is_private_or_secret(object: &Object) -> bool {
     matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY)
 }
 
+/// Whether there are mechanisms by which such a key encrypts or wraps: not for secrets that MACs and derivations
+/// take, whatever uses a program asks of them (pkcs11-tool asks for all of what ECDH yields).
+fn has_ciphers(object: &Object) -> bool {
+    !object.key_type().is_some_and(|kind| {
+        matches!(kind, CKK_GENERIC_SECRET | CKK_HKDF) || rules::HMAC_KEY_TYPES.contains(&kind)
+    })
+}
+
 /// A public key does in the open what anybody does with it outside: its uses are not told apart.
 fn mixes_uses(object: &Object) -> bool {
-    is_private_or_secret(object) && has_any(object, &KEY_USES) && has_any(object, &DATA_USES)
+    is_private_or_secret(object)
+        && has_ciphers(object)
+        && has_any(object, &KEY_USES)
+        && has_any(object, &DATA_USES)
 }
 
 /// Whether a value may be read out, or is one that CKA_SENSITIVE and CKA_EXTRACTABLE hide.
@@ -119,7 +130,7 @@ pub fn may_wrap(allowed: Allowed, wrapping: &Key, key: &Key) -> Result<()> {
         let what = "somebody outside may know the wrapping key, and no officer made it CKA_TRUSTED";
         unless(allowed, Switch::ForeignWrappingKeys, not_wrappable, what)?;
     }
-    if has_any(wrapped, &KEY_USES) {
+    if has_ciphers(wrapped) && has_any(wrapped, &KEY_USES) {
         let what = "a key that wraps or unwraps leaves under a CKA_TRUSTED key only";
         unless(allowed, Switch::WrapWrappingKeys, not_wrappable, what)?;
     }
