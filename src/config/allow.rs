@@ -48,7 +48,7 @@ switches! {
         "keys may be wrapped by AES-GCM and AES-CCM under a nonce of the caller's",
         "two keys under one nonce tell each other";
     ForeignWrappingKeys = "foreign_wrapping_keys":
-        "sensitive keys may be wrapped under keys that came from outside and that no officer trusts",
+        "sensitive keys may be wrapped under public keys and keys from outside that no officer trusts",
         "the key that wraps is the attacker's own";
     WrapWrappingKeys = "wrap_wrapping_keys":
         "keys that wrap or unwrap may be wrapped under keys that no officer trusts",

@@ -53,7 +53,7 @@ impl Token {
         objects: Vec<Object>,
         mut note: Note,
     ) -> Result<Vec<Handle>> {
-        attacks::may_exist_together(self.allowed(), &objects)?;
+        objects.iter().try_for_each(|object| attacks::may_exist(self.allowed(), object))?;
         let mut named = Vec::new();
         for mut object in objects {
             policy::may_make(access, &object)?;

@@ -29,10 +29,6 @@ fn has_any(object: &Object, uses: &[AttributeType]) -> bool {
     uses.iter().any(|usage| object.flag(*usage))
 }
 
-fn is_private_or_secret(object: &Object) -> bool {
-    matches!(object.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY)
-}
-
 /// Whether there are mechanisms by which such a key encrypts or wraps: not for secrets that MACs and derivations
 /// take, whatever uses a program asks of them (pkcs11-tool asks for all of what ECDH yields).
 fn has_ciphers(object: &Object) -> bool {
@@ -41,9 +37,10 @@ fn has_ciphers(object: &Object) -> bool {
     })
 }
 
-/// A public key does in the open what anybody does with it outside: its uses are not told apart.
+/// Of pairs this is not asked: a public half does what anybody does outside (and wraps nothing sensitive untrusted),
+/// and OpenSSL's provider and NSS ask for all uses of a private one.
 fn mixes_uses(object: &Object) -> bool {
-    is_private_or_secret(object)
+    object.class() == CKO_SECRET_KEY
         && has_ciphers(object)
         && has_any(object, &KEY_USES)
         && has_any(object, &DATA_USES)
@@ -70,24 +67,6 @@ pub fn may_exist(allowed: Allowed, object: &Object) -> Result<()> {
         Some(what) => unless(allowed, Switch::WeakRsaKeys, Error::AttributeValueInvalid, what),
         None => Ok(()),
     }
-}
-
-/// Whether new objects may be side by side: a private key that decrypts or can be read must not belong to a public
-/// one that wraps.
-pub fn may_exist_together(allowed: Allowed, objects: &[Object]) -> Result<()> {
-    objects.iter().try_for_each(|object| may_exist(allowed, object))?;
-    let wraps = objects.iter().filter(|one| one.class() == CKO_PUBLIC_KEY && one.flag(CKA_WRAP));
-    for public in wraps {
-        let half = |one: &&Object| {
-            one.class() == CKO_PRIVATE_KEY
-                && one.bytes(CKA_PUBLIC_KEY_INFO) == public.bytes(CKA_PUBLIC_KEY_INFO)
-        };
-        if objects.iter().filter(half).any(|one| one.flag(CKA_DECRYPT) || !one.flag(CKA_SENSITIVE)) {
-            let what = "the private half of a key that wraps neither decrypts nor can be read";
-            unless(allowed, Switch::WrapAndDecrypt, Error::TemplateInconsistent, what)?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether an object may be changed, or copied, into this one: uses that do not go together must not come one after
@@ -125,9 +104,10 @@ pub fn may_wrap(allowed: Allowed, wrapping: &Key, key: &Key) -> Result<()> {
     if by.flag(CKA_TRUSTED) {
         return Ok(());
     }
-    let own = if by.class() == CKO_PUBLIC_KEY { CKA_LOCAL } else { CKA_ALWAYS_SENSITIVE };
-    if !by.flag(own) {
-        let what = "somebody outside may know the wrapping key, and no officer made it CKA_TRUSTED";
+    // Of a public key nobody here can say what its private half does.
+    if !by.flag(CKA_ALWAYS_SENSITIVE) {
+        let what =
+            "somebody outside may know what the wrapping key wraps, and no officer made it CKA_TRUSTED";
         unless(allowed, Switch::ForeignWrappingKeys, not_wrappable, what)?;
     }
     if has_ciphers(wrapped) && has_any(wrapped, &KEY_USES) {
