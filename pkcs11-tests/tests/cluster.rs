@@ -2,6 +2,7 @@
 //! are slots of one configuration, each with a token file, an agent and wires to etcd of its own.
 
 #[path = "cluster/hosts.rs"]
+#[allow(dead_code, reason = "shared by several tests")]
 mod hosts;
 #[path = "cluster/observation.rs"]
 mod observation;
