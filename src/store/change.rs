@@ -204,7 +204,7 @@ impl Change<'_> {
     /// `terms`, in the scope of `header.owner`, replace the former ones of all scopes.
     pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
         let epoch = self.keys.epoch_of_new(&header);
-        let header = Header { author: self.author(), epoch, ..header };
+        let header = Header { author: self.author(), epoch, ..header.sealed_once() };
         let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
         if header.version != present + 1 {
             return Err(

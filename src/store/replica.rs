@@ -77,6 +77,19 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Makes the file nobody's peer: who they were stays in no row of its own, nor does what they were to get.
+    pub fn disband(&mut self) -> Result<()> {
+        for query in [
+            "DELETE FROM meta WHERE name IN ('peer', 'position')",
+            "DELETE FROM outbox",
+            "DELETE FROM overruled",
+        ] {
+            self.connection.execute(query, []).map_err(sql)?;
+        }
+        self.peer = None;
+        Ok(())
+    }
+
     /// From now on this transaction writes what peers have already: nothing of it goes to the outbox.
     pub fn from_peers(&mut self) {
         self.outgoing = false;
@@ -122,7 +135,7 @@ impl Change<'_> {
             version: old.version + 1,
             author: self.author(),
             owner: Id::NONE,
-            flags: old.kind as u32,
+            flags: old.flags_when_gone(),
             ..old
         };
         let header = Header { epoch: self.keys.epoch_of_new(&header), ..header };

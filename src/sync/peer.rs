@@ -5,7 +5,6 @@ use super::engine::{Engine, Fault, Put, Seen};
 use super::epochs::Progress;
 use super::etcd::KeyValue;
 use super::history::History;
-use super::merge::{Verdict, decide};
 use super::news::{News, Numbers};
 use super::wire::{self, Places, Refusal, Signer};
 use super::witness::Witness;
@@ -13,6 +12,7 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
+use crate::store::merge::{Verdict, decide};
 use crate::store::{Change, Header, Id, Kind, Position, RecordRow, Store};
 use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -131,6 +131,12 @@ impl<'a> Peer<'a> {
             progress: Progress::default(),
             history: History::default(),
         })
+    }
+
+    /// Whether the file is that member still: it may have been made anew, or have left.
+    pub fn is_still_one(&self) -> bool {
+        self.store.is_current().unwrap_or(false)
+            && self.store.peer().is_ok_and(|peer| peer == Some(self.signer.id))
     }
 
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
@@ -358,9 +364,7 @@ impl<'a> Peer<'a> {
 
     /// Where a record lies: what is left of one, where it lay.
     pub(super) fn folder(&self, whole: &RecordRow) -> Kind {
-        let was_member =
-            whole.record.header.kind == Kind::Gone && whole.record.header.flags == Kind::Member as u32;
-        if was_member { Kind::Member } else { whole.record.header.kind }
+        if whole.record.header.was(Kind::Member) { Kind::Member } else { whole.record.header.kind }
     }
 
     /// `first`: the key and value of one of them.
@@ -441,7 +445,7 @@ impl<'a> Peer<'a> {
 
 /// Whether a record changes who writes, or under what.
 fn is_turn(header: &Header) -> bool {
-    header.kind == Kind::Epoch || (header.kind == Kind::Gone && header.flags == Kind::Member as u32)
+    header.kind == Kind::Epoch || header.was(Kind::Member)
 }
 
 /// What is here of an id goes to the peers again.
