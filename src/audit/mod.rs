@@ -142,6 +142,8 @@ events! {
     BackupPruned = "backup-pruned",
     /// Old entries were removed, which an export has: up to which one.
     AuditPruned = "audit-pruned",
+    /// The configuration loosens other rules against attacks than before: which ones now.
+    RulesChanged = "rules-changed",
     /// The token's signature over everything before.
     Checkpoint = "checkpoint",
 }

@@ -445,7 +445,7 @@ impl<'a> Peer<'a> {
 
 /// Whether a record changes who writes, or under what.
 fn is_turn(header: &Header) -> bool {
-    header.kind == Kind::Epoch || (header.kind == Kind::Gone && header.flags == Kind::Member as u32)
+    header.kind == Kind::Epoch || header.was(Kind::Member)
 }
 
 /// What is here of an id goes to the peers again.

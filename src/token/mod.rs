@@ -25,6 +25,7 @@ pub mod quorum;
 mod renewal;
 mod replicate;
 mod reset;
+mod rules;
 mod seal;
 mod shareholders;
 #[cfg(test)]
@@ -42,7 +43,7 @@ pub use shareholders::Part;
 
 pub use crate::store::{SealInfo, SealState};
 
-use crate::config::SlotConfig;
+use crate::config::{Allowed, SlotConfig};
 use crate::error::{Error, Result};
 use crate::lock::{ForkGuard, Rank, RwLock, WriteGuard};
 use crate::store::{Id, Report, Store};
@@ -328,6 +329,11 @@ impl Token {
     /// The slot's configuration.
     pub fn config(&self) -> &SlotConfig {
         &self.config
+    }
+
+    /// The rules against attacks that this host's configuration loosens.
+    pub fn allowed(&self) -> Allowed {
+        self.config.allow
     }
 
     /// Where the token's file lies.

@@ -4,6 +4,8 @@
 //! themselves forbid (CKA_DESTROYABLE, CKA_SIGN and the like) comes on top. To add an operation: a
 //! name in [`Operation`], its rows, and a call of [`may`] where it is done.
 
+pub mod attacks;
+
 use super::cache::Opened;
 use super::{Access, Login, Role};
 use crate::error::{Error, Result};

@@ -43,10 +43,12 @@ impl PrivateKey {
 }
 
 impl PublicKey {
-    /// 32 bytes, a point of the curve, else `AttributeValueInvalid`.
+    /// 32 bytes, a point of the curve that is not of small order (anybody makes signatures that such a key
+    /// verifies), else `AttributeValueInvalid`.
     pub fn new(public: &[u8]) -> Result<Self> {
         let public: &[u8; 32] = public.try_into().map_err(|_| Error::AttributeValueInvalid)?;
-        VerifyingKey::from_bytes(public).map(Self).map_err(|_| Error::AttributeValueInvalid)
+        let key = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak());
+        key.map(Self).ok_or(Error::AttributeValueInvalid)
     }
     /// Pure; `SignatureInvalid`, or `SignatureLenRange` when not 64 bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<()> {
