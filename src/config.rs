@@ -5,11 +5,13 @@
 //! `$XDG_CONFIG_HOME/strongroom/config.toml` (default `~/.config`), `/etc/strongroom/config.toml`,
 //! else the defaults below: one slot, number 0, under `$XDG_DATA_HOME/strongroom/`.
 
+mod allow;
 mod file;
 mod place;
 #[cfg(test)]
 mod tests;
 
+pub use allow::{Allowed, Switch};
 pub use place::{distrust_environment, variable};
 
 use crate::error::{Error, Result};
@@ -59,6 +61,8 @@ pub struct SlotConfig {
     /// `audit_syslog`: the system logger's socket (`/dev/log`), which gets a copy of each entry of the
     /// audit log. Absent: none.
     pub audit_syslog: Option<PathBuf>,
+    /// `[slot.allow]`: the rules against known attacks that are loosened here, by name. Absent: none.
+    pub allow: Allowed,
     /// `[slot.cluster]`: the engine that this token shares with its peers. Absent: none.
     pub cluster: Option<ClusterConfig>,
 }
@@ -129,6 +133,7 @@ impl SlotConfig {
             kdf: KdfCost { memory_kib: 8192, passes: 1 },
             reset_policy: ResetPolicy::Keeps,
             audit_syslog: None,
+            allow: Allowed::default(),
             cluster: None,
         }
     }

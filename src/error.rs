@@ -150,8 +150,8 @@ codes! {
         "The saved operation state has no key, and one was given.",
         "Pass 0 for both keys.";
     KeyNotWrappable = CKR_KEY_NOT_WRAPPABLE:
-        "The key may not be wrapped by this one: it is of the wrong class, or CKA_WRAP_WITH_TRUSTED is true and the wrapping key is not trusted.",
-        "Let an officer set CKA_TRUSTED on the wrapping key, or wrap with a trusted one.";
+        "The key may not be wrapped by this one: it is of the wrong class, CKA_WRAP_WITH_TRUSTED is true and the wrapping key is not trusted, or a rule against attacks stands against it.",
+        "Let an officer set CKA_TRUSTED on the wrapping key, or wrap with a trusted one; the log names a rule and its switch.";
     KeySizeRange = CKR_KEY_SIZE_RANGE:
         "The key is too small or too large for the mechanism.",
         "`strongroom mechanism info NAME` shows the sizes.";
@@ -162,8 +162,8 @@ codes! {
         "CKA_EXTRACTABLE is false: the key never leaves the token, and that cannot be changed.",
         "Make a new key with CKA_EXTRACTABLE true if it must be wrapped; keep this one where it is.";
     MechanismInvalid = CKR_MECHANISM_INVALID:
-        "There is no such mechanism, it cannot do this, or the key's CKA_ALLOWED_MECHANISMS leaves it out.",
-        "`strongroom mechanism list` shows what each can do.";
+        "There is no such mechanism, it cannot do this, [slot.allow] does not turn it on, or the key's CKA_ALLOWED_MECHANISMS leaves it out.",
+        "`strongroom mechanism list` shows what each can do and needs.";
     MechanismParamInvalid = CKR_MECHANISM_PARAM_INVALID:
         "The mechanism's parameter is missing, of the wrong size, or has values that do not fit.",
         "A trace shows what was passed; IVs, tag lengths and hash names are the usual suspects.";
@@ -258,8 +258,8 @@ codes! {
         "The template lacks an attribute that this kind of object needs.",
         "The log names it; CKA_CLASS, CKA_KEY_TYPE, CKA_EC_PARAMS and CKA_MODULUS_BITS are the usual ones.";
     TemplateInconsistent = CKR_TEMPLATE_INCONSISTENT:
-        "The template holds attributes that contradict each other or the kind of object.",
-        "The log names them; take out what the class does not have.";
+        "The template holds attributes that contradict each other, the kind of object, or a rule against attacks.",
+        "The log names them and the rule's switch; take out what the class does not have, and make one key for each use.";
     TokenNotPresent = CKR_TOKEN_NOT_PRESENT:
         "The slot has no token.",
         "Slots here always have one; look at the slot's number.";
@@ -306,8 +306,8 @@ codes! {
         "There is no such wrapping key, or not for you.",
         "Log in and search it again.";
     WrappingKeySizeRange = CKR_WRAPPING_KEY_SIZE_RANGE:
-        "The wrapping key's size does not fit the mechanism.",
-        "`strongroom mechanism info NAME` shows the sizes.";
+        "The wrapping key's size does not fit the mechanism, or it is weaker than the key that it is to wrap.",
+        "`strongroom mechanism info NAME` shows the sizes; wrap under a key as strong as the other (SP 800-57).";
     WrappingKeyTypeInconsistent = CKR_WRAPPING_KEY_TYPE_INCONSISTENT:
         "The wrapping key's type does not fit the mechanism.",
         "`strongroom mechanism info NAME` shows which types do.";

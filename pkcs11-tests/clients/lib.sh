@@ -49,7 +49,7 @@ needs() { # needs PACKAGE…: Debian packages
 }
 needs python3 # for free ports
 
-client() { # client PROGRAM VERSION WHAT: a row of the table in docs/clients.md
+client() { # client PROGRAM VERSION WHAT: a row of the table in pkcs11-tests/reference/clients.md
     echo "client: $1 | $2 | $3"
 }
 
@@ -164,6 +164,11 @@ token() { # token LABEL [RUNNER…]: a token with the officer `so` ($so_pin) and
     "${tool[@]}" --init-token --label "$1" --so-pin "$so_pin" >"$work/output" 2>&1 &&
         "${tool[@]}" --init-pin --login --login-type so --so-pin "$so_pin" --pin "$pin" >>"$work/output" 2>&1 ||
         failed "make a token"
+}
+
+allow() { # allow SWITCH…: a configuration that loosens these rules against attacks; before the token is made
+    mkdir -p "$XDG_CONFIG_HOME/strongroom"
+    { printf '[[slot]]\n[slot.allow]\n' && printf '%s = true\n' "$@"; } >"$XDG_CONFIG_HOME/strongroom/config.toml"
 }
 
 . "$clients/mishaps.sh"

@@ -37,6 +37,11 @@ pub const HKDF: CK_HKDF_PARAMS = CK_HKDF_PARAMS {
     ulInfoLen: 0,
 };
 
+/// CKM_CONCATENATE_BASE_AND_DATA and its like with a text.
+pub fn joined(kind: CK_MECHANISM_TYPE, text: &[u8]) -> CK_MECHANISM {
+    with(kind, CK_KEY_DERIVATION_STRING_DATA { pData: kept(text), ulLen: text.len() as CK_ULONG })
+}
+
 /// A derivation that depends on a text: HKDF's info, SP 800-108's data, PBKDF2's password.
 pub fn kdf(kind: CK_MECHANISM_TYPE, text: &[u8]) -> CK_MECHANISM {
     let (pointer, length) = (kept(text), text.len() as CK_ULONG);

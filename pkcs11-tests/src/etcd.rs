@@ -141,7 +141,7 @@ impl Etcd {
 
     /// A snapshot of what is there now.
     pub fn save(&self, name: &str) {
-        run(&mut self.command_to(&self.ports[..1], &["snapshot", "save", name], true));
+        run(&mut self.command_to(&self.endpoints()[..1], &["snapshot", "save", name], true));
     }
 
     /// Puts all members back to a snapshot, as its operator would: the cluster's id stays.
@@ -168,12 +168,16 @@ impl Etcd {
         revision.expect("a revision").parse().expect("a number")
     }
 
-    fn command(&self, words: &[&str], as_root: bool) -> Command {
-        self.command_to(&self.ports, words, as_root)
+    /// Where its members answer, without wires.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.ports.iter().map(|port| url(*port)).collect()
     }
 
-    fn command_to(&self, ports: &[u16], words: &[&str], as_root: bool) -> Command {
-        let endpoints: Vec<String> = ports.iter().map(|port| url(*port)).collect();
+    fn command(&self, words: &[&str], as_root: bool) -> Command {
+        self.command_to(&self.endpoints(), words, as_root)
+    }
+
+    fn command_to(&self, endpoints: &[String], words: &[&str], as_root: bool) -> Command {
         let mut command = Command::new("etcdctl");
         command.current_dir(&self.folder).env("ETCDCTL_API", "3").stdin(Stdio::null());
         command.args(["--endpoints", &endpoints.join(","), "--cacert", "ca.pem"]);

@@ -186,12 +186,20 @@ impl Module {
         check(call!(self, C_DestroyObject, session, object))
     }
 
-    /// An AES key of 32 bytes that may do everything.
+    /// An AES key of 32 bytes that works on data.
     pub fn aes(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
-        let usage =
-            [CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_VERIFY, CKA_EXTRACTABLE].map(yes);
-        let mut attributes = usage.to_vec();
-        attributes.push(number(CKA_VALUE_LEN, 32));
+        self.aes_for(session, &[CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY])
+    }
+
+    /// One that may do everything, which only a loosened token makes.
+    pub fn aes_of_all_uses(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+        self.aes_for(session, &[CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP, CKA_SIGN, CKA_VERIFY])
+    }
+
+    /// One for these uses; it may be wrapped.
+    pub fn aes_for(&self, session: CK_SESSION_HANDLE, usage: &[CK_ATTRIBUTE_TYPE]) -> CK_OBJECT_HANDLE {
+        let mut attributes = vec![number(CKA_VALUE_LEN, 32), yes(CKA_EXTRACTABLE)];
+        attributes.extend(usage.iter().copied().map(yes));
         self.generate(session, CKM_AES_KEY_GEN, &attributes).expect("AES key")
     }
 
@@ -200,7 +208,15 @@ impl Module {
         self.generate(session, CKM_GENERIC_SECRET_KEY_GEN, &attributes).expect("secret")
     }
 
+    /// A pair that signs and decrypts.
     pub fn rsa(&self, session: CK_SESSION_HANDLE) -> Pair {
+        let public = [number(CKA_MODULUS_BITS, 2048), yes(CKA_VERIFY), yes(CKA_ENCRYPT)];
+        let private = [CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_EXTRACTABLE].map(yes);
+        self.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &private).expect("RSA pair")
+    }
+
+    /// One that wraps and unwraps too, which only a loosened token makes.
+    pub fn rsa_of_all_uses(&self, session: CK_SESSION_HANDLE) -> Pair {
         let public = [number(CKA_MODULUS_BITS, 2048), yes(CKA_WRAP), yes(CKA_VERIFY), yes(CKA_ENCRYPT)];
         let private = [CKA_UNWRAP, CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_EXTRACTABLE].map(yes);
         self.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &private).expect("RSA pair")

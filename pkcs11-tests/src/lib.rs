@@ -170,6 +170,28 @@ pub fn cheap_config() -> (tempfile::TempDir, PathBuf) {
     (folder, config)
 }
 
+/// Every switch of `[slot.allow]`.
+pub const SWITCHES: [&str; 10] = [
+    "wrap_and_decrypt",
+    "wrap_stronger",
+    "unauthenticated_wrap",
+    "caller_nonce_wrap",
+    "foreign_wrapping_keys",
+    "wrap_wrapping_keys",
+    "loosening",
+    "weak_rsa_keys",
+    "joined_keys",
+    "triple_des",
+];
+
+/// [`cheap_config`] with switches on: the text stands in the slot's table, and must be the file's end.
+pub fn allow(config: &std::path::Path, switches: &[&str]) {
+    let mut text = std::fs::read_to_string(config).expect("configuration");
+    text.push_str("[slot.allow]\n");
+    switches.iter().for_each(|switch| text.push_str(&format!("{switch} = true\n")));
+    std::fs::write(config, text).expect("configuration");
+}
+
 /// Makes a user (CU) with the `strongroom` command; the officer is the default one with [`SO_PIN`].
 pub fn make_user(config: &std::path::Path, name: &str, pin: &[u8]) {
     let file = config.with_file_name(format!("{name}.pin"));
@@ -195,8 +217,9 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    fn new() -> Fixture {
+    fn new(switches: &[&str]) -> Fixture {
         let (folder, config) = cheap_config();
+        allow(&config, switches);
         let module = Module::load();
         module.initialize(&config).expect("C_Initialize");
         module.make_token();
@@ -213,10 +236,16 @@ impl Fixture {
     }
 }
 
+static FIXTURE: OnceLock<Fixture> = OnceLock::new();
+
 /// The one fixture of this process.
 pub fn fixture() -> &'static Fixture {
-    static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-    FIXTURE.get_or_init(Fixture::new)
+    FIXTURE.get_or_init(|| Fixture::new(&[]))
+}
+
+/// The same with every rule against attacks loosened: for tests of what mechanisms do, and of programs that need it.
+pub fn loosened() -> &'static Fixture {
+    FIXTURE.get_or_init(|| Fixture::new(&SWITCHES))
 }
 
 /// Builds a program of `pkcs11-tests/c` against `include/pkcs11.h` into a folder.

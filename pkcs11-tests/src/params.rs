@@ -106,6 +106,8 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
         | CKM_SP800_108_DOUBLE_PIPELINE_KDF
         | CKM_PKCS5_PBKD2 => kdf(kind, b"text"),
         CKM_AES_CMAC_GENERAL => with(kind, 8 as CK_ULONG),
+        CKM_DES3_CMAC_GENERAL => with(kind, 5 as CK_ULONG),
+        CKM_DES3_CBC | CKM_DES3_CBC_PAD => with(kind, [7u8; 8]),
         CKM_ML_DSA => with(
             kind,
             CK_SIGN_ADDITIONAL_CONTEXT {
@@ -219,6 +221,9 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_ML_KEM_KEY_PAIR_GEN
             | CKM_AES_KEY_GEN
             | CKM_CHACHA20_KEY_GEN
+            | CKM_DES3_KEY_GEN
+            | CKM_DES3_ECB
+            | CKM_DES3_CMAC
             | CKM_GENERIC_SECRET_KEY_GEN
     )
 }

@@ -154,7 +154,9 @@ fn what_leaves_no_record() {
     let told = recorded(fixture, || {
         let own = [number(CKA_VALUE_LEN, 32), no(CKA_TOKEN), yes(CKA_EXTRACTABLE), yes(CKA_WRAP)];
         let passing = module.generate(session, CKM_AES_KEY_GEN, &own).expect("session key");
-        wrap(fixture, passing, passing);
+        let other = [number(CKA_VALUE_LEN, 32), yes(CKA_EXTRACTABLE)];
+        let other = module.generate(session, CKM_AES_KEY_GEN, &other).expect("session key");
+        wrap(fixture, passing, other);
         module.destroy(session, passing).expect("destroy");
         assert_eq!((0..20).map(|_| cmac(fixture, key)).max(), Some(CKR_OK));
         let bad = module.generate(session, CKM_AES_KEY_GEN, &[number(CKA_VALUE_LEN, 33), yes(CKA_TOKEN)]);

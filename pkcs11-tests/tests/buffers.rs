@@ -4,7 +4,7 @@
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{Attribute, P256, bytes, number, template, yes};
 use pkcs11_tests::params::{CLOUDHSM_AES_GCM, ccm, mechanism};
-use pkcs11_tests::{Fixture, Result, call, check, fixture};
+use pkcs11_tests::{Fixture, Result, call, check, loosened as fixture};
 use std::os::raw::c_void;
 use std::ptr::{from_mut, null_mut};
 

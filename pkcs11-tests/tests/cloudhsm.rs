@@ -75,7 +75,8 @@ fn gcm_with_the_iv_in_front() {
 #[test]
 fn key_wraps_are_the_standards() {
     let (module, session) = (&fixture().module, fixture().open());
-    let (wrapping, key) = (module.aes(session), module.aes(session));
+    let wrapping = module.aes_for(session, &[CKA_WRAP, CKA_UNWRAP]);
+    let key = module.aes(session);
     let wrap = |kind| {
         let (mut out, mut length) = (vec![0; 64], 64);
         let mut with = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };

@@ -1,11 +1,12 @@
 //! Derivation's own rules: what the new keys inherit, several keys from one call, keys as inputs,
-//! parameters that are wrong, and what a base key's owner can forbid.
+//! parameters that are wrong, and what a base key's owner can forbid. On a loosened token, which lets values be read
+//! that others would hide.
 
 use cryptoki_sys::*;
 use pkcs11_tests::derivation::{HKDF, chain, counter, data, field, kdf, sp800_108};
 use pkcs11_tests::keys::{Attribute, bytes, no, number, template, yes};
 use pkcs11_tests::params::{mechanism, with};
-use pkcs11_tests::{Fixture, Module, Result, call, check, fixture};
+use pkcs11_tests::{Fixture, Module, Result, call, check, loosened as fixture};
 use std::ptr::null_mut;
 
 const SP800_108: [CK_MECHANISM_TYPE; 3] =

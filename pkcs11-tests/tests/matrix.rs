@@ -11,7 +11,7 @@ use pkcs11_tests::keys::{P256, Pair, bytes, number, template};
 use pkcs11_tests::params::{
     CLOUDHSM_AES_GCM, CLOUDHSM_WRAP_NO_PAD, CLOUDHSM_WRAP_ZERO_PAD, mechanism, wrong,
 };
-use pkcs11_tests::{Fixture, Result, call, check, fixture};
+use pkcs11_tests::{Fixture, Result, call, check, loosened as fixture};
 use std::ptr::null_mut;
 
 type Test = fn(&Bench, CK_MECHANISM_TYPE);
@@ -26,6 +26,7 @@ struct Bench {
     slh_dsa: Pair,
     aes: CK_OBJECT_HANDLE,
     chacha: CK_OBJECT_HANDLE,
+    des3: CK_OBJECT_HANDLE,
     secret: CK_OBJECT_HANDLE,
 }
 
@@ -33,12 +34,13 @@ impl Bench {
     fn new() -> Bench {
         let at = fixture();
         let (session, module) = (at.open(), &at.module);
-        let (rsa, ec, ed) = (module.rsa(session), module.ec(session, P256), module.ed(session));
+        let (rsa, ec, ed) = (module.rsa_of_all_uses(session), module.ec(session, P256), module.ed(session));
         let chacha = module.generate(session, CKM_CHACHA20_KEY_GEN, &[]).expect("ChaCha20 key");
         let ml_dsa = module.of_set(session, CKM_ML_DSA_KEY_PAIR_GEN, CKP_ML_DSA_65);
         let slh_dsa = module.of_set(session, CKM_SLH_DSA_KEY_PAIR_GEN, CKP_SLH_DSA_SHA2_128F);
-        let (aes, secret) = (module.aes(session), module.secret(session));
-        Bench { at, session, rsa, ec, ed, ml_dsa, slh_dsa, aes, chacha, secret }
+        let (aes, secret) = (module.aes_of_all_uses(session), module.secret(session));
+        let des3 = module.generate(session, CKM_DES3_KEY_GEN, &[]).expect("triple DES key");
+        Bench { at, session, rsa, ec, ed, ml_dsa, slh_dsa, aes, chacha, des3, secret }
     }
 
     /// The keys that fit a mechanism, and one that does not.
@@ -53,6 +55,9 @@ impl Bench {
                 (self.slh_dsa, self.aes)
             }
             CKM_RSA_AES_KEY_WRAP => (self.rsa, self.aes),
+            CKM_DES3_ECB | CKM_DES3_CBC | CKM_DES3_CBC_PAD | CKM_DES3_CMAC | CKM_DES3_CMAC_GENERAL => {
+                (same(self.des3), self.aes)
+            }
             CKM_ECDSA..=CKM_ECDSA_SHA3_512 => (self.ec, self.aes),
             CLOUDHSM_AES_GCM | CLOUDHSM_WRAP_NO_PAD | CLOUDHSM_WRAP_ZERO_PAD => (same(self.aes), self.secret),
             CKM_CHACHA20_POLY1305 => (same(self.chacha), self.aes),

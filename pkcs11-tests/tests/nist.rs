@@ -10,7 +10,7 @@ mod nist {
 
 use nist::file::Vector;
 use nist::{asymmetric, derivation, symmetric};
-use pkcs11_tests::fixture;
+use pkcs11_tests::loosened as fixture;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -260,7 +260,8 @@ fn nothing_gets_looser_by_copying_or_guessing() {
     for change in [yes(CKA_DECRYPT), no(CKA_SENSITIVE), yes(CKA_MODIFIABLE), bytes(CKA_LABEL, b"mine")] {
         assert_eq!(copy(fixed, change.clone()), Err(CKR_ATTRIBUTE_READ_ONLY), "{:#x}", change.kind);
     }
-    let twin = copy(open, yes(CKA_DECRYPT)).expect("an open key may be copied with another use");
+    assert_eq!(copy(open, yes(CKA_DECRYPT)), Err(CKR_ATTRIBUTE_READ_ONLY), "uses come with a key or never");
+    let twin = copy(open, yes(CKA_DERIVE)).expect("an open key may be copied with a harmless use");
     assert_eq!(module.attribute(session, twin, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
     for guess in [value, [8; 16]] {
         assert_eq!(set(open, bytes(CKA_VALUE, &guess)), Err(CKR_ATTRIBUTE_READ_ONLY));

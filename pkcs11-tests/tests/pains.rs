@@ -3,7 +3,7 @@
 
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{ED25519, P256, bytes, no, number, template, yes};
-use pkcs11_tests::{Fixture, call, fixture};
+use pkcs11_tests::{Fixture, call, loosened as fixture};
 use std::ptr::null_mut;
 
 fn start() -> (&'static Fixture, CK_SESSION_HANDLE) {

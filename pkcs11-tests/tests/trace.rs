@@ -63,7 +63,6 @@ fn objects(module: &Module, session: CK_SESSION_HANDLE) {
         yes(CKA_EXTRACTABLE),
         no(CKA_SENSITIVE),
         yes(CKA_ENCRYPT),
-        yes(CKA_WRAP),
     ];
     let key = module.create(session, &key).expect("imported");
     // Read in the clear by its owner, who may; the trace may not.

@@ -5,7 +5,7 @@ use cryptoki_sys::*;
 use pkcs11_tests::keys::{Attribute, P256, bytes, no, number, template, yes};
 use pkcs11_tests::params::mechanism;
 use pkcs11_tests::role::{self, Role};
-use pkcs11_tests::{Fixture, Module, PIN, RW, call, check, fixture, make_user, tool_path};
+use pkcs11_tests::{Fixture, Module, PIN, RW, call, check, loosened as fixture, make_user, tool_path};
 use std::process::Command;
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl Keys {
         let pair =
             at.module.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[yes(CKA_TOKEN)]).expect("pair");
         let secret = at.module.generate(session, CKM_AES_KEY_GEN, &secret).expect("AES");
-        let other = at.module.aes(session);
+        let other = at.module.aes_of_all_uses(session);
         let mut keys = Keys {
             at,
             session,

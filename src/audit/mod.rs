@@ -114,6 +114,14 @@ events! {
     ClusterJoined = "cluster-joined",
     /// An officer lets a host join: it gets the seal key.
     MemberApproved = "member-approved",
+    /// An officer lets a host take everything to a cluster of its own: it gets the seal key.
+    CloneApproved = "clone-approved",
+    /// What came from another cluster is the first member of one of its own.
+    ClusterCloned = "cluster-cloned",
+    /// A key or a user went to another cluster, or token, with the same seal key.
+    ReplicatedOut = "replicated-out",
+    /// A key or a user came from there.
+    ReplicatedIn = "replicated-in",
     /// An officer takes a host out: what it sends is refused from then on.
     MemberRemoved = "member-removed",
     /// An officer begins a new epoch of the cluster.
@@ -134,6 +142,8 @@ events! {
     BackupPruned = "backup-pruned",
     /// Old entries were removed, which an export has: up to which one.
     AuditPruned = "audit-pruned",
+    /// The configuration loosens other rules against attacks than before: which ones now.
+    RulesChanged = "rules-changed",
     /// The token's signature over everything before.
     Checkpoint = "checkpoint",
 }

@@ -1,5 +1,6 @@
 //! The TOML file: its tables as they are written, checked into the values of [`super::Config`].
 
+use super::allow::FileAllow;
 use super::place::{data_folder, variable};
 use super::{
     ClusterConfig, Config, Durability, KdfCost, PassphraseSource, ResetPolicy, SealConfig, SlotConfig,
@@ -53,6 +54,8 @@ struct FileSlot {
     reset_policy: Option<PolicyName>,
     reset_threshold: Option<u32>,
     audit_syslog: Option<PathBuf>,
+    #[serde(default)]
+    allow: FileAllow,
     #[serde(default)]
     seal: FileSeal,
     #[serde(default)]
@@ -191,6 +194,7 @@ impl FileSlot {
             default_officer: self.default_officer.unwrap_or_else(|| "so".into()),
             max_failures: within("max_failures", self.max_failures, 5, 1, 100)?,
             cluster: self.cluster.map(|cluster| cluster.checked(folder)).transpose()?,
+            allow: self.allow.checked()?,
             audit_syslog: self.audit_syslog.map(|socket| folder.join(socket)),
             min_pin_length: within("min_pin_length", self.min_pin_length, 4, 4, 255)?,
             kdf: KdfCost {

@@ -116,3 +116,14 @@ fn the_readme_shows_every_option() {
     }
     assert!(options > 25, "only {options} options seen");
 }
+
+#[test]
+fn nothing_is_allowed_that_is_not_named() {
+    let allow = |text: &str| parse(&format!("[[slot]]\n{text}")).map(|config| config.slots[0].allow);
+    assert_eq!(allow("").unwrap(), Allowed::default());
+    assert_eq!(allow("[slot.allow]\nwrap_stronger = false").unwrap(), Allowed::default());
+    let two = allow("[slot.allow]\nloosening = true\nwrap_stronger = true").unwrap();
+    assert!(two.has(Switch::WrapStronger) && two.has(Switch::Loosening) && !two.has(Switch::TripleDes));
+    assert_eq!(two.names(), "wrap_stronger loosening");
+    assert_eq!(allow("[slot.allow]\neverything = true").err(), Some(Error::ArgumentsBad));
+}

@@ -219,9 +219,9 @@ fn rsa_agrees() {
         our_public.encrypt_oaep(Hash::Sha384, Hash::Sha256, b"l", b"secret", &mut first).unwrap();
         assert_eq!(theirs.decrypt_oaep(Hash::Sha384, Hash::Sha256, b"l", &first).unwrap()[..], *b"secret");
         their_public.encrypt_pkcs1(b"secret", &mut second).unwrap();
-        assert_eq!(ours.decrypt_pkcs1(&second).unwrap()[..], *b"secret");
+        assert_eq!(ours.decrypt_pkcs1(&second, &[]).unwrap()[..], *b"secret");
         second[9] ^= 1;
-        assert_eq!(ours.decrypt_pkcs1(&second), theirs.decrypt_pkcs1(&second));
+        assert_eq!(ours.decrypt_pkcs1(&second, &[]), theirs.decrypt_pkcs1(&second, &[]));
         let too_big = vec![0xff; bits / 8];
         assert_eq!(ours.raw(&too_big, &mut first), Err(Error::DataInvalid));
         assert_eq!(theirs.raw(&too_big, &mut first), Err(Error::DataInvalid));

@@ -29,6 +29,7 @@ pub mod secret;
 pub mod shamir;
 pub mod slh_dsa;
 pub mod sp800_108;
+pub mod triple_des;
 
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;

@@ -8,10 +8,20 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreate
 
 /// Takes a decrypted block apart in constant time. A bad padding yields a random-looking message
 /// derived from `rejection_key` and `ciphertext` instead of an error, so that neither the answer
-/// nor the time tells. `rejection_key` is a secret of the key (for RSA: HMAC key from d).
-pub fn unpad_implicit(block: &Secret, rejection_key: &[u8; 32], ciphertext: &[u8]) -> Secret {
+/// nor the time tells. `rejection_key` is a secret of the key (for RSA: HMAC key from d). `lengths` are those
+/// that a message may have, none: any; one of another length is rejected the same way.
+pub fn unpad_implicit(
+    block: &Secret,
+    rejection_key: &[u8; 32],
+    ciphertext: &[u8],
+    lengths: &[usize],
+) -> Secret {
     let length = block.len();
-    let (fake, fake_length) = rejection(rejection_key, ciphertext, length);
+    let (fake, any_length) = rejection(rejection_key, ciphertext, length);
+    let possible = lengths.iter().filter(|wanted| **wanted + 11 <= length);
+    let lengths: Vec<u32> = possible.map(|wanted| *wanted as u32).collect();
+    let fake_length =
+        if lengths.is_empty() { any_length } else { lengths[any_length as usize % lengths.len()] };
     // 00 02, at least eight nonzero bytes, 00, message.
     let mut good = block[0].ct_eq(&0) & block[1].ct_eq(&2);
     let (mut found, mut separator) = (Choice::from(0), 0u32);
@@ -22,6 +32,9 @@ pub fn unpad_implicit(block: &Secret, rejection_key: &[u8; 32], ciphertext: &[u8
     }
     good &= found & separator.ct_gt(&9);
     let real_length = length as u32 - 1 - separator;
+    if !lengths.is_empty() {
+        good &= lengths.iter().fold(Choice::from(0), |fits, wanted| fits | wanted.ct_eq(&real_length));
+    }
     let out_length = u32::conditional_select(&fake_length, &real_length, good);
     // The message is the last bytes of either block: pick byte by byte, then cut.
     let mut picked = Secret::zeroed(length);
@@ -228,7 +241,7 @@ mod tests {
     fn good_padding_gives_the_message() {
         for size in [0, 1, 100, 245] {
             let message = vec![7; size];
-            assert_eq!(unpad_implicit(&block(&message, 256), &[1; 32], b"c")[..], message);
+            assert_eq!(unpad_implicit(&block(&message, 256), &[1; 32], b"c", &[])[..], message);
         }
     }
 
@@ -236,13 +249,29 @@ mod tests {
     fn bad_padding_gives_the_same_noise_each_time() {
         let mut bad = block(b"message", 256);
         bad[1] = 1;
-        let first = unpad_implicit(&bad, &[1; 32], b"c");
-        assert_eq!(first, unpad_implicit(&bad, &[1; 32], b"c"));
-        assert_ne!(first, unpad_implicit(&bad, &[1; 32], b"d"));
+        let first = unpad_implicit(&bad, &[1; 32], b"c", &[]);
+        assert_eq!(first, unpad_implicit(&bad, &[1; 32], b"c", &[]));
+        assert_ne!(first, unpad_implicit(&bad, &[1; 32], b"d", &[]));
         assert!(first.len() <= 245);
         let mut short = block(&[7; 246], 256);
         short[0] = 0;
-        assert_ne!(unpad_implicit(&short, &[1; 32], b"c")[..], [7; 246]);
+        assert_ne!(unpad_implicit(&short, &[1; 32], b"c", &[])[..], [7; 246]);
+    }
+
+    #[test]
+    fn noise_has_one_of_the_lengths_that_a_message_may_have() {
+        let (good, mut bad) = (block(&[7; 24], 256), block(&[7; 24], 256));
+        bad[1] = 1;
+        assert_eq!(unpad_implicit(&good, &[1; 32], b"c", &[16, 24, 32])[..], [7; 24]);
+        let seen: std::collections::BTreeSet<usize> = (0..99)
+            .flat_map(|n: u8| {
+                // A right padding around another length is one more that is wrong.
+                let other = unpad_implicit(&good, &[1; 32], &[n], &[16, 32]);
+                assert_ne!(other[..], [7; 24]);
+                [unpad_implicit(&bad, &[1; 32], &[n], &[16, 32]).len(), other.len()]
+            })
+            .collect();
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [16, 32]);
     }
 
     #[test]

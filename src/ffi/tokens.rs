@@ -62,20 +62,20 @@ c_functions! {
     }
 
     fn C_GetMechanismList(slotID: CK_SLOT_ID, pMechanismList: *mut CK_MECHANISM_TYPE, pulCount: *mut CK_ULONG) |library| {
-        if !library.slots().contains(&slotID) {
-            return Err(Error::SlotIdInvalid);
-        }
-        let ids: Vec<CK_MECHANISM_TYPE> = mechanism::all().map(|row| row.id).collect();
+        let allowed = library.allowed(slotID)?;
+        let there = mechanism::all().filter(|row| row.flags_where(allowed) != 0);
+        let ids: Vec<CK_MECHANISM_TYPE> = there.map(|row| row.id).collect();
         write_list(pMechanismList, wanted(pulCount)?, &ids)
     }
 
     fn C_GetMechanismInfo(slotID: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, pInfo: *mut CK_MECHANISM_INFO) |library| {
-        if !library.slots().contains(&slotID) {
-            return Err(Error::SlotIdInvalid);
+        let allowed = library.allowed(slotID)?;
+        let (row, (least, most)) = mechanism::find(kind).map(|row| (row, row.sizes))?;
+        let flags = row.flags_where(allowed);
+        if flags == 0 {
+            return Err(Error::MechanismInvalid);
         }
-        let row = mechanism::find(kind)?;
-        let (least, most) = row.sizes;
-        write(pInfo, CK_MECHANISM_INFO { ulMinKeySize: least, ulMaxKeySize: most, flags: row.flags() })
+        write(pInfo, CK_MECHANISM_INFO { ulMinKeySize: least, ulMaxKeySize: most, flags })
     }
 
     fn C_InitToken(slotID: CK_SLOT_ID, pPin: *mut CK_UTF8CHAR, ulPinLen: CK_ULONG, pLabel: *mut CK_UTF8CHAR) |library| {

@@ -1,168 +1,24 @@
 //! AES (PKCS#11 3.2 §6.13, §6.14): block modes, GCM, CMAC, key wrap.
 
+use super::blocks::{BlockMode, Blocks};
 use super::operation::{MacVerify, Whole, run};
 use super::params::Iv;
 use super::{Key, Mechanism, MessageShape, Params, Shape, Transform, row, secret};
+use crate::config::Switch;
 use crate::crypto::aes::{self, BlockCipher, Cmac, GcmStream};
 use crate::crypto::{Direction, Mode};
 use crate::error::{Error, Result};
 use cryptoki_sys::*;
 use std::sync::Arc;
-use subtle::{ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater, ConstantTimeLess};
-use zeroize::Zeroizing;
 
 const KEYS: &[u64] = &[CKK_AES];
 const SIZES: (u64, u64) = (16, 32);
 const BLOCK: usize = 16;
 
-/// ECB and CBC in parts: whole blocks go through, the rest waits.
-struct Blocks {
-    cipher: BlockCipher,
-    direction: Direction,
-    padding: bool,
-    waiting: Zeroizing<[u8; BLOCK]>,
-    /// How many bytes wait.
-    held: usize,
-    /// What waits is the last block of a padded decryption so far, decrypted: so the length of the
-    /// end is known before it is asked for, and a caller who knows it too needs no more room.
-    opened: bool,
-}
-
-impl Blocks {
-    fn start(
-        key: &Key,
-        mode: Mode,
-        iv: &[u8],
-        direction: Direction,
-        padding: bool,
-    ) -> Result<Box<dyn Transform>> {
-        let cipher = BlockCipher::new(mode, direction, key.value(), iv)?;
-        Ok(Box::new(Self {
-            cipher,
-            direction,
-            padding,
-            waiting: Zeroizing::default(),
-            held: 0,
-            opened: false,
-        }))
+impl BlockMode<BLOCK> for BlockCipher {
+    fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<()> {
+        BlockCipher::update(self, input, out)
     }
-
-    /// Keeps what does not go through now: at most a block (`through` sees to it).
-    fn wait(&mut self, bytes: &[u8]) {
-        self.waiting[self.held..self.held + bytes.len()].copy_from_slice(bytes);
-        self.held += bytes.len();
-    }
-
-    /// Lets the block that waits through.
-    fn release(&mut self, out: &mut [u8]) -> Result<()> {
-        if self.opened {
-            out.copy_from_slice(&self.waiting[..]);
-        } else {
-            self.cipher.update(&self.waiting[..], out)?;
-        }
-        (self.held, self.opened) = (0, false);
-        Ok(())
-    }
-
-    /// Decrypts a whole block that padding keeps back.
-    fn open(&mut self) -> Result<()> {
-        if self.padding && self.direction == Direction::Decrypt && self.held == BLOCK && !self.opened {
-            let sealed = self.waiting.clone();
-            self.cipher.update(&sealed[..], &mut self.waiting[..])?;
-            self.opened = true;
-        }
-        Ok(())
-    }
-
-    /// Bytes that go through now: a padded decryption keeps the last block back.
-    fn through(&self, input: usize) -> usize {
-        let all = self.held + input;
-        let kept = usize::from(self.padding && self.direction == Direction::Decrypt && all > 0);
-        (all - kept) / BLOCK * BLOCK
-    }
-
-    fn length_error(&self) -> Error {
-        match self.direction {
-            Direction::Encrypt => Error::DataLenRange,
-            Direction::Decrypt => Error::EncryptedDataLenRange,
-        }
-    }
-}
-
-impl Transform for Blocks {
-    fn update_length(&self, input: usize) -> usize {
-        self.through(input)
-    }
-
-    fn update(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
-        let through = self.through(input.len());
-        if through == 0 {
-            self.wait(input);
-            self.open()?;
-            return Ok(0);
-        }
-        let (mut done, mut rest) = (0, input);
-        if self.held > 0 {
-            let (first, after) = input.split_at(BLOCK - self.held);
-            self.wait(first);
-            self.release(&mut out[..BLOCK])?;
-            (done, rest) = (BLOCK, after);
-        }
-        let (whole, after) = rest.split_at(through - done);
-        self.cipher.update(whole, &mut out[done..through])?;
-        self.wait(after);
-        self.open()?;
-        Ok(through)
-    }
-
-    fn finish_length(&self) -> usize {
-        match (self.padding, self.direction) {
-            (true, Direction::Encrypt) => BLOCK,
-            // What is not whole or not padded needs no room to be refused.
-            (true, Direction::Decrypt) if self.opened => unpadded(&self.waiting).unwrap_or(0),
-            _ => 0,
-        }
-    }
-
-    fn finish(&mut self, out: &mut [u8]) -> Result<usize> {
-        match (self.padding, self.direction) {
-            (false, _) if self.held == 0 => Ok(0),
-            (false, _) => Err(self.length_error()),
-            (true, Direction::Encrypt) => {
-                let fill = BLOCK - self.held;
-                self.waiting[self.held..].fill(fill as u8);
-                self.cipher.update(&self.waiting[..], &mut out[..BLOCK])?;
-                Ok(BLOCK)
-            }
-            (true, Direction::Decrypt) => {
-                if !self.opened {
-                    return Err(self.length_error());
-                }
-                let kept = unpadded(&self.waiting)?;
-                out[..kept].copy_from_slice(&self.waiting[..kept]);
-                Ok(kept)
-            }
-        }
-    }
-
-    fn one_shot_length(&self, input: usize) -> usize {
-        match (self.padding, self.direction) {
-            (true, Direction::Encrypt) => (input / BLOCK + 1) * BLOCK,
-            _ => input,
-        }
-    }
-}
-
-/// How much of the last block is data (PKCS#7 padding), found in constant time.
-fn unpadded(block: &[u8; BLOCK]) -> Result<usize> {
-    let fill = block[BLOCK - 1];
-    let mut good = fill.ct_gt(&0) & !fill.ct_gt(&(BLOCK as u8));
-    for (position, byte) in block.iter().rev().enumerate() {
-        let inside = (position as u8).ct_lt(&fill);
-        good &= !inside | byte.ct_eq(&fill);
-    }
-    let kept = u8::conditional_select(&0, &(BLOCK as u8).wrapping_sub(fill), good);
-    if bool::from(good) { Ok(usize::from(kept)) } else { Err(Error::EncryptedDataInvalid) }
 }
 
 /// CTR and the like: bytes in, bytes out.
@@ -188,17 +44,17 @@ impl Transform for Stream {
 }
 
 fn ecb(key: Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
-    Blocks::start(&key, Mode::Ecb, &[], direction, false)
+    Ok(Blocks::start(BlockCipher::new(Mode::Ecb, direction, key.value(), &[])?, direction, false))
 }
 
 fn cbc(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Iv(iv) = params else { return Err(Error::MechanismParamInvalid) };
-    Blocks::start(&key, Mode::Cbc, &iv, direction, false)
+    Ok(Blocks::start(BlockCipher::new(Mode::Cbc, direction, key.value(), &iv)?, direction, false))
 }
 
 fn cbc_pad(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     let Params::Iv(iv) = params else { return Err(Error::MechanismParamInvalid) };
-    Blocks::start(&key, Mode::Cbc, &iv, direction, true)
+    Ok(Blocks::start(BlockCipher::new(Mode::Cbc, direction, key.value(), &iv)?, direction, true))
 }
 
 fn ctr(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Transform>> {
@@ -374,9 +230,9 @@ pub(super) fn wrap_padded(key: Arc<Key>, params: Params, direction: Direction) -
 
 /// A row of a cipher that may also wrap keys.
 macro_rules! wrapping {
-    ($id:ident, $shape:expr, $approved:expr, $cipher:ident $(, $field:ident: $value:expr)?) => {
+    ($id:ident, $shape:expr, $approved:expr, $cipher:ident $(, $field:ident: $value:expr)*) => {
         row!($id, $shape, KEYS, SIZES, $approved,
-            $($field: $value,)?
+            $($field: $value,)*
             cipher: $cipher,
             wrap: |key, params, plain| run($cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
             unwrap: |key, params, wrapped| run($cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))
@@ -388,10 +244,13 @@ pub const ROWS: &[Mechanism] = &[
         secret::generate(template, CKK_AES, |length| matches!(length, 16 | 24 | 32))
     }),
     row!(CKM_AES_ECB, Shape::None, KEYS, SIZES, true, cipher: ecb),
-    wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc),
-    wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad),
+    wrapping!(CKM_AES_CBC, Shape::Iv(BLOCK), true, cbc,
+        wrap_needs: Switch::UnauthenticatedWrap, unwrap_needs: Switch::UnauthenticatedWrap),
+    wrapping!(CKM_AES_CBC_PAD, Shape::Iv(BLOCK), true, cbc_pad,
+        wrap_needs: Switch::UnauthenticatedWrap, unwrap_needs: Switch::UnauthenticatedWrap),
     row!(CKM_AES_CTR, Shape::Ctr, KEYS, SIZES, true, cipher: ctr),
-    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm, message: MessageShape::Gcm),
+    wrapping!(CKM_AES_GCM, Shape::Gcm, true, gcm,
+        message: MessageShape::Gcm, wrap_needs: Switch::CallerNonceWrap),
     row!(CKM_AES_CMAC, Shape::None, KEYS, SIZES, true,
         sign: |key, params| cmac(key, params, false),
         verify: |key, params| Ok(Box::new(MacVerify(cmac(key, params, false)?)))),

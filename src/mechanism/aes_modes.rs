@@ -3,6 +3,7 @@
 use super::aes::{Stream, check_gcm};
 use super::operation::{MacVerify, Whole, run};
 use super::{Key, Mechanism, MessageShape, Params, Shape, Transform, row};
+use crate::config::Switch;
 use crate::crypto::aes::{BlockCipher, ccm};
 use crate::crypto::{Direction, Mode};
 use crate::error::{Error, Result};
@@ -83,6 +84,7 @@ pub const ROWS: &[Mechanism] = &[
     stream!(CKM_AES_OFB, Ofb),
     row!(CKM_AES_CCM, Shape::Ccm, KEYS, SIZES, true,
         message: MessageShape::Ccm,
+        wrap_needs: Switch::CallerNonceWrap,
     cipher: |key, params, direction| aes_ccm(key, params, direction, false),
     wrap: |key, params, plain| run(aes_ccm(Arc::clone(key), params, Direction::Encrypt, true)?, plain),
     unwrap: |key, params, wrapped| {

@@ -25,6 +25,7 @@ fn gcm(key: Arc<Key>, params: Params, direction: Direction) -> Result<Box<dyn Tr
             move |input, out| {
                 let length = IV + input.len() + tag;
                 let (iv, sealed) = out[..length].split_at_mut(IV);
+                key.count_nonce()?;
                 random::fill(iv)?;
                 key.gcm()?.seal(iv, &aad, tag, input, sealed)?;
                 Ok(length)

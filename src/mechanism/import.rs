@@ -7,7 +7,9 @@ use super::{Material, ml_dsa, ml_kem, montgomery, seeded, slh_dsa};
 use crate::crypto;
 use crate::crypto::der::{self, OCTET_STRING, OID, Reader};
 use crate::crypto::pkcs8::{self, ED25519_OID, PrivateKey, X25519_OID};
-use crate::crypto::{Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa};
+use crate::crypto::{
+    Curve, Direction, Hash, Mode, RsaParts, RsaPublic, Secret, aes, ec, ed25519, rsa, triple_des, x25519,
+};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value, rules};
 use cryptoki_sys::*;
@@ -59,7 +61,10 @@ pub fn examine(object: &Object) -> Result<Material> {
         }
         (CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY) => {
             montgomery::params(object)?;
-            Ok(montgomery::public_material(edwards_point(object.bytes(CKA_EC_POINT))?))
+            let point = edwards_point(object.bytes(CKA_EC_POINT))?;
+            // With a point of small order everybody agrees on the same secret: none.
+            x25519::agree(&[9; 32], point).map_err(|_| Error::AttributeValueInvalid)?;
+            Ok(montgomery::public_material(point))
         }
         (CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY) => {
             montgomery::params(object)?;
@@ -142,6 +147,16 @@ pub fn from_bytes(class: u64, key_type: u64, bytes: &Secret) -> Result<Material>
     }
 }
 
+/// The lengths that a secret key of a type can have; none: any.
+pub fn lengths(key_type: u64) -> &'static [usize] {
+    match key_type {
+        CKK_AES => &[16, 24, 32],
+        CKK_CHACHA20 => &[32],
+        CKK_DES3 => &[triple_des::KEY],
+        _ => &[],
+    }
+}
+
 /// A secret key's value, length and check value; wrong lengths are `AttributeValueInvalid`. The
 /// check value is three bytes of an encrypted zero block, or of the value's SHA-1 (PKCS#11 3.2 §4.10.2).
 pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
@@ -153,6 +168,12 @@ pub(super) fn secret(key_type: u64, value: Secret) -> Result<Material> {
             block[..3].to_vec()
         }
         CKK_AES => return Err(Error::AttributeValueInvalid),
+        CKK_DES3 if triple_des::is_key(&value) => {
+            let mut block = [0; 8];
+            triple_des::BlockCipher::new(Mode::Ecb, Direction::Encrypt, &value, &[])?
+                .update(&[0; 8], &mut block)?;
+            block[..3].to_vec()
+        }
         _ if !(1..=LONGEST).contains(&(value.len() as u64)) => return Err(Error::AttributeValueInvalid),
         CKK_CHACHA20 if value.len() != 32 => return Err(Error::AttributeValueInvalid),
         CKK_GENERIC_SECRET | CKK_HKDF | CKK_CHACHA20 => Hash::Sha1.digest(&value)[..3].to_vec(),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 const SIZES: (u64, u64) = (1, LONGEST);
 
 /// Keys for HMAC: what HKDF and SP 800-108 derive from; AES keys are for the PRF AES-CMAC.
-const BASES: &[u64] = &[
+pub(super) const BASES: &[u64] = &[
     CKK_GENERIC_SECRET,
     CKK_HKDF,
     CKK_SHA_1_HMAC,

@@ -14,6 +14,7 @@ use crate::object::{Object, Value};
 use cryptoki_sys::*;
 use once_cell::sync::OnceCell;
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An unsealed object and, when it is a key, its parsed form. Shared by `Arc`, never changed: a
 /// changed object is a new `Key`.
@@ -23,6 +24,8 @@ pub struct Key {
     ready: OnceCell<Ready>,
     gcm: OnceCell<aes::GcmKey>,
     hmac: OnceCell<(Hash, Hmac)>,
+    /// Nonces that were made for it in this process.
+    nonces: AtomicU64,
 }
 
 /// What is asked of a key at every use, looked up once: searching the attributes each time cost more
@@ -41,6 +44,8 @@ struct Facts {
     /// One bit for each of [`USAGES`].
     usages: u32,
 }
+
+const MOST_NONCES: u64 = 1 << 32;
 
 const USAGES: [u64; 11] = [
     CKA_ENCRYPT,
@@ -151,7 +156,20 @@ impl Key {
             ready: OnceCell::new(),
             gcm: OnceCell::new(),
             hmac: OnceCell::new(),
+            nonces: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a random nonce for this key. After 2^32 of them two alike are no longer unlikely enough (SP 800-38D
+    /// §8.3): `KeyFunctionNotPermitted`.
+    pub fn count_nonce(&self) -> Result<()> {
+        if self.nonces.fetch_add(1, Ordering::Relaxed) < MOST_NONCES {
+            return Ok(());
+        }
+        // It stays above the limit, however long one tries.
+        self.nonces.store(MOST_NONCES, Ordering::Relaxed);
+        Err(Error::KeyFunctionNotPermitted
+            .because(format_args!("key {} had its 2^32 nonces: rotate it", self.id())))
     }
 
     pub fn object(&self) -> &Object {
@@ -402,5 +420,20 @@ pub fn to_wrap(key: &Key) -> Result<Secret> {
             pkcs8::encode(&PrivateKey::MlKem(kem::parameter_set(object)?, seeded::parts(object)))
         }
         _ => Err(Error::KeyNotWrappable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_so_many_nonces_and_no_more() {
+        let key = Key::new(Object::new(vec![(CKA_CLASS, Value::Ulong(CKO_SECRET_KEY))]));
+        key.nonces.store(MOST_NONCES - 1, Ordering::Relaxed);
+        assert_eq!(key.count_nonce(), Ok(()));
+        for _ in 0..3 {
+            assert_eq!(key.count_nonce(), Err(Error::KeyFunctionNotPermitted));
+        }
     }
 }

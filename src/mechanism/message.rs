@@ -34,11 +34,12 @@ const RANDOM_BITS: usize = 96;
 impl Message {
     /// Fills in the part of the nonce that the token makes. It is random, each time anew: that holds
     /// between threads, processes and peers, over restarts, forks and restored backups, where no counter
-    /// of a file's would. Fewer random bits than [`RANDOM_BITS`] are `MechanismParamInvalid`.
-    pub fn make_nonce(&mut self) -> Result<()> {
+    /// of a file's would. Fewer random bits than [`RANDOM_BITS`] are `MechanismParamInvalid`. `count`: the key's limit.
+    pub fn make_nonce(&mut self, count: impl FnOnce() -> Result<()>) -> Result<()> {
         let Some(fixed) = self.fixed_bits else { return Ok(()) };
         let made = (8 * self.nonce.len()).checked_sub(fixed).filter(|bits| *bits >= RANDOM_BITS);
         made.ok_or(Error::MechanismParamInvalid)?;
+        count()?;
         let mut fresh = vec![0; self.nonce.len()];
         random::fill(&mut fresh)?;
         for (place, (byte, fresh)) in self.nonce.iter_mut().zip(fresh).enumerate() {
@@ -80,7 +81,7 @@ mod tests {
             tag: vec![],
             data_length: 0,
         };
-        message.make_nonce().map(|()| message.nonce)
+        message.make_nonce(|| Ok(())).map(|()| message.nonce)
     }
 
     #[test]

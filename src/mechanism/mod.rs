@@ -7,6 +7,7 @@
 
 mod aes;
 mod aes_modes;
+mod blocks;
 mod chacha20;
 mod cloudhsm;
 mod digest;
@@ -14,6 +15,7 @@ mod ec;
 mod edwards;
 mod hmac;
 pub mod import;
+mod joined;
 mod kdf;
 pub mod key;
 pub mod message;
@@ -27,13 +29,17 @@ mod rsa_aes;
 mod secret;
 mod seeded;
 pub mod slh_dsa;
+pub mod strength;
 pub mod table;
+mod triple_des;
+pub mod weakness;
 
 pub use key::Key;
 pub use message::{Message, MessageShape};
 pub use operation::{Transform, Verifier};
 pub use params::{Params, Shape};
 
+use crate::config::{Allowed, Switch};
 use crate::crypto::{Direction, Secret};
 use crate::error::{Error, Result};
 use crate::object::{AttributeType, Object, Value};
@@ -56,6 +62,9 @@ pub type Generate = fn(Params, &Object) -> Result<Material>;
 pub type GeneratePair = fn(Params, &Object, &Object) -> Result<(Material, Material)>;
 pub type Wrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
 pub type Unwrap = fn(&Arc<Key>, Params, &[u8]) -> Result<Secret>;
+/// As [`Unwrap`], of a secret key that may have these lengths (none: any): a padding that is wrong gives a key of
+/// one of them, always the same, and no error.
+pub type UnwrapSilently = fn(&Arc<Key>, &[u8], &[usize]) -> Result<Secret>;
 /// `length`: how many bytes the new key needs, `None` for all the mechanism yields. Further keys of
 /// the same call follow the first.
 pub type Derive = fn(&Arc<Key>, Params, Option<usize>) -> Result<Secret>;
@@ -91,11 +100,18 @@ pub struct Mechanism {
     pub generate_pair: Option<GeneratePair>,
     pub wrap: Option<Wrap>,
     pub unwrap: Option<Unwrap>,
+    pub unwrap_silently: Option<UnwrapSilently>,
     pub derive: Option<Derive>,
     /// What comes out is a data object that is no secret.
     pub derive_data: Option<Derive>,
     pub encapsulate: Option<Encapsulate>,
     pub decapsulate: Option<Decapsulate>,
+    /// The switch without which there is no such mechanism.
+    pub needs: Option<Switch>,
+    /// The switch without which it wraps no keys.
+    pub wrap_needs: Option<Switch>,
+    /// The switch without which it unwraps none.
+    pub unwrap_needs: Option<Switch>,
 }
 
 /// The row that can do nothing: rows say only what they have.
@@ -116,10 +132,14 @@ pub const UNUSED: Mechanism = Mechanism {
     generate_pair: None,
     wrap: None,
     unwrap: None,
+    unwrap_silently: None,
     derive: None,
     derive_data: None,
     encapsulate: None,
     decapsulate: None,
+    needs: None,
+    wrap_needs: None,
+    unwrap_needs: None,
 };
 
 /// A row: the id's name is its name, and what it can do is listed as `field: function`.
@@ -139,7 +159,7 @@ macro_rules! row {
 }
 use row;
 
-/// Every family, in the order of docs/mechanisms.md.
+/// Every family, in the order of pkcs11-tests/reference/mechanisms.md.
 pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("RSA", rsa::PLAIN_ROWS),
     ("RSA with a hash", rsa::HASHED_ROWS),
@@ -156,6 +176,8 @@ pub const FAMILIES: &[(&str, &[Mechanism])] = &[
     ("Generic secrets", secret::ROWS),
     ("HMAC", hmac::ROWS),
     ("Key derivation", kdf::ROWS),
+    ("Keys joined and cut", joined::ROWS),
+    ("Triple DES", triple_des::ROWS),
     ("Digests", digest::ROWS),
 ];
 
@@ -189,6 +211,10 @@ pub fn find(id: u64) -> Result<&'static Mechanism> {
     }
 }
 
+fn on(needs: Option<Switch>, allowed: Allowed) -> bool {
+    needs.is_none_or(|switch| allowed.has(switch))
+}
+
 /// Prime fields; curves by OID or name; points uncompressed, and read compressed too.
 const EC_FLAGS: u64 = CKF_EC_F_P | CKF_EC_OID | CKF_EC_CURVENAME | CKF_EC_UNCOMPRESS | CKF_EC_COMPRESS;
 
@@ -207,7 +233,7 @@ impl Mechanism {
             (self.generate.is_some(), CKF_GENERATE),
             (self.generate_pair.is_some(), CKF_GENERATE_KEY_PAIR),
             (self.wrap.is_some(), CKF_WRAP),
-            (self.unwrap.is_some(), CKF_UNWRAP),
+            (self.unwrap.is_some() || self.unwrap_silently.is_some(), CKF_UNWRAP),
             (self.derive.or(self.derive_data).is_some(), CKF_DERIVE),
             (self.encapsulate.is_some(), CKF_ENCAPSULATE),
             (self.decapsulate.is_some(), CKF_DECAPSULATE),
@@ -216,6 +242,33 @@ impl Mechanism {
             (self.keys.contains(&CKK_EC_MONTGOMERY), CKF_EC_OID | CKF_EC_CURVENAME),
         ];
         can.iter().filter(|(can, _)| *can).fold(0, |flags, (_, flag)| flags | *flag)
+    }
+
+    /// The same of a token with these switches; 0: it has no such mechanism.
+    pub fn flags_where(&self, allowed: Allowed) -> u64 {
+        if !on(self.needs, allowed) {
+            return 0;
+        }
+        let off = |needs, flag| if on(needs, allowed) { 0 } else { flag };
+        self.flags() & !off(self.wrap_needs, CKF_WRAP) & !off(self.unwrap_needs, CKF_UNWRAP)
+    }
+
+    /// `MechanismInvalid` where it needs a switch for what a CKF_ flag says, and that is off.
+    pub fn check_on(&self, allowed: Allowed, flag: u64) -> Result<()> {
+        let of_flag = match flag {
+            CKF_WRAP => self.wrap_needs,
+            CKF_UNWRAP => self.unwrap_needs,
+            _ => None,
+        };
+        match [self.needs, of_flag].into_iter().find(|needs| !on(*needs, allowed)).flatten() {
+            None => Ok(()),
+            Some(switch) => Err(Error::MechanismInvalid.because(format_args!(
+                "{} needs `{} = true` in [slot.allow], which lets {}",
+                self.name,
+                switch.name(),
+                switch.attack(),
+            ))),
+        }
     }
 }
 

@@ -42,6 +42,12 @@ pub enum Shape {
     FeedbackKdf,
     /// CK_PKCS5_PBKD2_PARAMS2, or CK_PKCS5_PBKD2_PARAMS, which has a pointer to the password's length.
     Pbkdf2,
+    /// CK_OBJECT_HANDLE of another key.
+    KeyHandle,
+    /// CK_KEY_DERIVATION_STRING_DATA.
+    StringData,
+    /// CK_EXTRACT_PARAMS: a CK_ULONG.
+    BitPosition,
     /// None, or CK_SIGN_ADDITIONAL_CONTEXT.
     SignContext,
     /// CK_HASH_SIGN_ADDITIONAL_CONTEXT.
@@ -121,6 +127,9 @@ pub enum Params {
         info: Vec<u8>,
     },
     Kdf(Kdf),
+    /// What is joined to a base key.
+    Other(Input),
+    BitPosition(usize),
     Pbkdf2 {
         hash: Hash,
         password: Secret,
@@ -134,6 +143,7 @@ impl Params {
     pub fn inputs<'a>(&'a mut self) -> Vec<&'a mut Input> {
         match self {
             Params::Hkdf { extract: true, salt, .. } => salt.iter_mut().collect(),
+            Params::Other(input) => vec![input],
             Params::Kdf(kdf) => {
                 let data = |field: &'a mut KdfField| match field {
                     KdfField::Data(input) => Some(input),

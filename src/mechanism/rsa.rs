@@ -5,7 +5,8 @@ use super::import::{rsa_private_material, rsa_public_material};
 use super::key::digits;
 use super::operation::{HashThen, HashThenVerify, Whole, WholeVerify, run};
 use super::{Key, Material, Mechanism, Params, Shape, Transform, Verifier, row, rsa_aes};
-use crate::crypto::{Direction, Hash, rsa};
+use crate::config::Switch;
+use crate::crypto::{Direction, Hash, Secret, rsa};
 use crate::error::{Error, Result};
 use crate::object::Object;
 use cryptoki_sys::*;
@@ -64,7 +65,7 @@ fn public_block(
 fn decryption(
     key: Arc<Key>,
     spare: usize,
-    work: impl Fn(&rsa::PrivateKey, &[u8]) -> Result<crate::crypto::Secret> + Send + 'static,
+    work: impl Fn(&rsa::PrivateKey, &[u8]) -> Result<Secret> + Send + 'static,
 ) -> Result<Box<dyn Transform>> {
     let length = key.rsa_private()?.length();
     Ok(Box::new(Whole::new(
@@ -108,15 +109,23 @@ fn filled(data: &[u8], length: usize) -> Result<Vec<u8>> {
 fn pkcs1_cipher(key: Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     match direction {
         Direction::Encrypt => public_block(key, |key, data, out| key.encrypt_pkcs1(data, out)),
-        Direction::Decrypt => decryption(key, 11, |key, data| key.decrypt_pkcs1(data)),
+        Direction::Decrypt => decryption(key, 11, |key, data| key.decrypt_pkcs1(data, &[])),
     }
+}
+
+fn pkcs1_unwrap(key: &Arc<Key>, wrapped: &[u8], lengths: &[usize]) -> Result<Secret> {
+    let private = key.rsa_private()?;
+    if wrapped.len() != private.length() {
+        return Err(Error::EncryptedDataLenRange);
+    }
+    private.decrypt_pkcs1(wrapped, lengths).map_err(encrypted)
 }
 
 fn raw_cipher(key: Arc<Key>, _: Params, direction: Direction) -> Result<Box<dyn Transform>> {
     match direction {
         Direction::Encrypt => public_block(key, |key, data, out| key.raw(&filled(data, key.length())?, out)),
         Direction::Decrypt => decryption(key, 0, |key, data| {
-            let mut plain = crate::crypto::Secret::zeroed(key.length());
+            let mut plain = Secret::zeroed(key.length());
             key.raw(data, &mut plain)?;
             Ok(plain)
         }),
@@ -261,7 +270,9 @@ const PLAIN: [[Mechanism; 1]; 6] = [
         recover: |key, _| recovery(key, 11, rsa::PublicKey::recover_pkcs1),
         cipher: pkcs1_cipher,
         wrap: |key, params, plain| run(pkcs1_cipher(Arc::clone(key), params, Direction::Encrypt)?, plain),
-        unwrap: |key, params, wrapped| run(pkcs1_cipher(Arc::clone(key), params, Direction::Decrypt)?, wrapped))],
+        unwrap_silently: pkcs1_unwrap,
+        wrap_needs: Switch::UnauthenticatedWrap,
+        unwrap_needs: Switch::UnauthenticatedWrap)],
     [row!(CKM_RSA_X_509, Shape::None, KEYS, USED, false,
         sign: |key, _| private_block(key, |key, data, out| key.raw(&filled(data, key.length())?, out)),
         verify: raw_verify,

@@ -1,4 +1,4 @@
-//! The table of mechanisms for docs/mechanisms.md and `strongroom mechanism list`.
+//! The table of mechanisms for pkcs11-tests/reference/mechanisms.md and `strongroom mechanism list`.
 
 use super::{FAMILIES, Mechanism};
 use cryptoki_sys::*;
@@ -36,14 +36,27 @@ pub fn sizes(row: &Mechanism) -> String {
     }
 }
 
+/// The switch of `[slot.allow]` that it needs, and for what if not for all.
+pub fn needs(row: &Mechanism) -> String {
+    let of_wrap = match (row.wrap_needs, row.unwrap_needs) {
+        (Some(switch), Some(_)) => Some((switch, " to wrap and unwrap")),
+        (Some(switch), None) => Some((switch, " to wrap")),
+        (None, other) => other.map(|switch| (switch, " to unwrap")),
+    };
+    let needed = row.needs.map(|switch| (switch, "")).or(of_wrap);
+    needed.map_or_else(String::new, |(switch, what)| format!("{}{what}", switch.name()))
+}
+
 /// The whole table in Markdown.
 pub fn markdown() -> String {
-    let mut text = String::from("| mechanism | can | key sizes | FIPS-approved |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("| mechanism | can | key sizes | FIPS-approved | needs |\n|---|---|---|---|---|\n");
     for (family, rows) in FAMILIES {
-        let _ = writeln!(text, "| **{family}** | | | |");
+        let _ = writeln!(text, "| **{family}** | | | | |");
         for row in *rows {
             let approved = if row.approved { "yes" } else { "" };
-            let _ = writeln!(text, "| {} | {} | {} | {approved} |", row.name, abilities(row), sizes(row));
+            let (can, sizes, needs) = (abilities(row), sizes(row), needs(row));
+            let _ = writeln!(text, "| {} | {can} | {sizes} | {approved} | {needs} |", row.name);
         }
     }
     text
@@ -53,7 +66,7 @@ pub fn markdown() -> String {
 mod tests {
     #[test]
     fn the_page_holds_the_table() {
-        let page = include_str!("../../docs/mechanisms.md");
+        let page = include_str!("../../pkcs11-tests/reference/mechanisms.md");
         let inner = page
             .split("<!-- mechanisms -->\n")
             .nth(1)

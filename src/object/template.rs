@@ -87,6 +87,10 @@ fn fill(object: &mut Object, rows: Rules, origin: Origin) -> Result<()> {
             Default::Flag(flag) => object.set(rule.kind, Value::Bool(flag)),
             Default::Number(number) => object.set(rule.kind, Value::Ulong(number)),
             Default::Follows(other) => object.set(rule.kind, Value::Bool(object.flag(other))),
+            Default::Unless(others) => {
+                let asked = others.iter().any(|other| object.flag(*other));
+                object.set(rule.kind, Value::Bool(!asked));
+            }
             Default::Absent => {}
         }
     }

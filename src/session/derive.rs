@@ -5,12 +5,13 @@ use super::keys::{bound, imposed, made_of, note, resolve, secret_unless_said};
 use super::operation::check_key;
 use super::sessions::Session;
 use crate::audit::Event;
+use crate::config::Switch;
 use crate::error::{Error, Result};
 use crate::mechanism::params::Input;
 use crate::mechanism::{Key, Mechanism, Params};
-use crate::object::template::{Asker, Draft, Origin};
+use crate::object::template::{Asker, Draft, Origin, merge};
 use crate::object::{Object, Template, Value};
-use crate::token::policy;
+use crate::token::policy::{self, attacks};
 use crate::token::{Access, Handle};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -26,6 +27,22 @@ fn completed(mut template: Template, base: &Key, kinds: &[u64]) -> Template {
         }
     }
     template
+}
+
+/// A template with what a key is that another is part of (§6.43): as sensitive, and as little extractable.
+fn joined(template: Template, part: &Key) -> Result<Template> {
+    let flag = |kind| part.object().flag(kind);
+    let mut imposed = Vec::new();
+    if flag(CKA_SENSITIVE) {
+        imposed.push((CKA_SENSITIVE, Value::Bool(true)));
+    }
+    if !flag(CKA_EXTRACTABLE) {
+        imposed.push((CKA_EXTRACTABLE, Value::Bool(false)));
+    }
+    if flag(CKA_WRAP_WITH_TRUSTED) {
+        imposed.push((CKA_WRAP_WITH_TRUSTED, Value::Bool(true)));
+    }
+    merge(template, &imposed)
 }
 
 /// A checked template of a key to derive, and its length in bytes if that is said or follows.
@@ -102,16 +119,23 @@ impl Library {
         let login = session.slot.login.read().clone();
         let (access, asker) = (session.access(&login), policy::asker(login.as_ref()));
         let derive = mechanism.derive.or(mechanism.derive_data).ok_or(Error::MechanismInvalid)?;
+        let allowed = session.slot.token.allowed();
+        mechanism.check_on(allowed, CKF_DERIVE)?;
         let base = resolve(&session, access, base, Error::KeyHandleInvalid)?;
         check_key(&base, mechanism, CKA_DERIVE)?;
         let inputs = look_up(&session, access, mechanism, &mut params)?;
         // SP 800-108 has rules of its own (§6.42): what any of its keys is.
         let of_all = matches!(params, Params::Kdf(_));
-        let any =
-            |kind| base.object().flag(kind) || of_all && inputs.iter().any(|key| key.object().flag(kind));
+        let is = |kind| {
+            let mut others = inputs.iter().map(|key| key.object().flag(kind));
+            match mechanism.needs {
+                Some(Switch::JoinedKeys) => base.object().flag(kind) && others.all(|flag| flag),
+                _ => base.object().flag(kind) || of_all && others.any(|flag| flag),
+            }
+        };
         let origin = Origin::Derived {
-            always_sensitive: any(CKA_ALWAYS_SENSITIVE),
-            never_extractable: any(CKA_NEVER_EXTRACTABLE),
+            always_sensitive: is(CKA_ALWAYS_SENSITIVE),
+            never_extractable: is(CKA_NEVER_EXTRACTABLE),
         };
         let mut templates = vec![template];
         if let Params::Kdf(kdf) = &mut params {
@@ -123,9 +147,19 @@ impl Library {
         for (place, template) in templates.into_iter().enumerate() {
             *offending = place.checked_sub(1);
             let made = if mechanism.derive_data.is_some() {
+                attacks::may_derive_data(allowed, &base)?;
                 data(asker, &base, origin, template)?
             } else {
-                draft(access, asker, &base, origin, template)?
+                let mut sources = std::iter::once(&base).chain(&inputs);
+                let template = sources.try_fold(template, |made, from| match mechanism.needs {
+                    Some(Switch::JoinedKeys) => joined(made, from),
+                    _ => attacks::derived(allowed, from, made),
+                })?;
+                let made = draft(access, asker, &base, origin, template)?;
+                if mechanism.needs != Some(Switch::JoinedKeys) {
+                    attacks::may_be_as_short(allowed, &base, made.1)?;
+                }
+                made
             };
             if let (1.., Params::Kdf(kdf)) = (place, &mut params) {
                 kdf.lengths.push(made.1.ok_or(Error::TemplateIncomplete)?);

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::mechanism::{Key, Mechanism, Params, import, key};
 use crate::object::template::{Asker, Draft, Origin, merge};
 use crate::object::{Object, Template, Value, search};
-use crate::token::policy::{self, Operation};
+use crate::token::policy::{self, Operation, attacks};
 use crate::token::{Access, Handle};
 use cryptoki_sys::*;
 use std::sync::Arc;
@@ -87,6 +87,31 @@ fn of_wrapped(error: Error) -> Error {
     }
 }
 
+/// The object of a draft and a wrapped key. What is wrong inside, and at which step, only one error tells: more
+/// would be an oracle.
+fn opened(
+    draft: Draft,
+    mechanism: &Mechanism,
+    params: Params,
+    unwrapping: &Arc<Key>,
+    wrapped: &[u8],
+) -> Result<Object> {
+    let object = draft.attributes();
+    let (class, key_type) = (object.class(), object.key_type().ok_or(Error::TemplateIncomplete)?);
+    let said = object.number(CKA_VALUE_LEN).and_then(|length| usize::try_from(length).ok());
+    let bytes = match (mechanism.unwrap, mechanism.unwrap_silently) {
+        (Some(unwrap), _) => unwrap(unwrapping, params, wrapped)?,
+        (None, Some(unwrap)) if class == CKO_SECRET_KEY => unwrap(
+            unwrapping,
+            wrapped,
+            said.as_ref().map_or(import::lengths(key_type), std::slice::from_ref),
+        )?,
+        (None, Some(unwrap)) => unwrap(unwrapping, wrapped, &[])?,
+        (None, None) => return Err(Error::MechanismInvalid),
+    };
+    draft.complete(import::from_bytes(class, key_type, &bytes)?)
+}
+
 /// A template with what an attribute of a key imposes on keys that come of it.
 pub(super) fn bound(key: &Key, kind: u64, template: Template) -> Result<Template> {
     match imposed(key, kind) {
@@ -101,6 +126,14 @@ pub(super) fn secret_unless_said(mut template: Template) -> Template {
         template.push((CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)));
     }
     template
+}
+
+/// The private half of a pair that is made to wrap keys decrypts data only if that is asked for, too.
+fn beside(public: &Object, mut private: Template) -> Template {
+    if public.flag(CKA_WRAP) && !private.iter().any(|(kind, _)| *kind == CKA_DECRYPT) {
+        private.push((CKA_DECRYPT, Value::Bool(false)));
+    }
+    private
 }
 
 /// The checked template of a key that comes out of an encapsulation.
@@ -125,6 +158,7 @@ impl Library {
         let session = self.session(session)?;
         let login = session.slot.login.read().clone();
         let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
+        mechanism.check_on(session.slot.token.allowed(), CKF_GENERATE)?;
         let asker = policy::asker(login.as_ref());
         let key_type = made_type(mechanism);
         let draft = Draft::new(generated(&params), Some(CKO_SECRET_KEY), key_type, template, asker)?;
@@ -152,6 +186,7 @@ impl Library {
         let asker = policy::asker(login.as_ref());
         let key_type = made_type(mechanism);
         let public = Draft::new(Origin::Generated, Some(CKO_PUBLIC_KEY), key_type, public, asker)?;
+        let private = beside(public.attributes(), private);
         let private = Draft::new(Origin::Generated, Some(CKO_PRIVATE_KEY), key_type, private, asker)?;
         let access = session.access(&login);
         policy::may_make(access, public.attributes())?;
@@ -179,6 +214,8 @@ impl Library {
         let login = session.slot.login.read().clone();
         let access = session.access(&login);
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
+        let allowed = session.slot.token.allowed();
+        mechanism.check_on(allowed, CKF_WRAP)?;
         let wrapping = resolve(&session, access, wrapping, Error::WrappingKeyHandleInvalid)?;
         check_key(&wrapping, mechanism, CKA_WRAP).map_err(of_wrapping)?;
         let wanted = key;
@@ -198,6 +235,7 @@ impl Library {
         {
             return Err(Error::KeyHandleInvalid);
         }
+        attacks::may_wrap(allowed, &wrapping, &key)?;
         let wrapped = wrap(&wrapping, params, &key::to_wrap(&key)?).map_err(|error| match error {
             Error::DataLenRange => Error::KeySizeRange,
             other => of_wrapping(other),
@@ -223,19 +261,18 @@ impl Library {
         let session = self.session(session)?;
         let login = session.slot.login.read().clone();
         let access = session.access(&login);
-        let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
+        let allowed = session.slot.token.allowed();
+        mechanism.check_on(allowed, CKF_UNWRAP)?;
         let unwrapping = resolve(&session, access, unwrapping, Error::UnwrappingKeyHandleInvalid)?;
         check_key(&unwrapping, mechanism, CKA_UNWRAP).map_err(of_unwrapping)?;
         let template = bound(&unwrapping, CKA_UNWRAP_TEMPLATE, template)?;
+        let template = attacks::unwrapped(allowed, &unwrapping, template)?;
         let draft = Draft::new(Origin::Unwrapped, None, None, template, policy::asker(login.as_ref()))?;
         policy::may_make(access, draft.attributes())?;
         session.slot.token.record_use(access, &unwrapping, "unwrap", mechanism.name)?;
-        let bytes = unwrap(&unwrapping, params, wrapped).map_err(of_wrapped)?;
-        let object = draft.attributes();
-        let key_type = object.key_type().ok_or(Error::TemplateIncomplete)?;
-        let material = import::from_bytes(object.class(), key_type, &bytes).map_err(of_wrapped)?;
+        let object = opened(draft, mechanism, params, &unwrapping, wrapped).map_err(of_wrapped)?;
         let note = note(Event::Unwrap, mechanism).detail("under", unwrapping.id());
-        session.insert_one(&login, draft.complete(material)?, note)
+        session.insert_one(&login, object, note)
     }
 
     /// A new secret key, shared with who holds the private half: `output` gets the ciphertext. `None`: a

@@ -4,7 +4,7 @@
 use super::sessions::{SessionCounts, Slot};
 use super::table::Table;
 use super::{logger, tracer};
-use crate::config::Config;
+use crate::config::{Allowed, Config};
 use crate::error::{Error, Result};
 use crate::lock::{Rank, RwLock};
 use crate::sync::background;
@@ -127,6 +127,11 @@ impl Library {
     /// The token in a slot, for the command line: it asks what no session can.
     pub fn token(&self, slot: u64) -> Result<&'static Token> {
         Ok(&self.slot(slot)?.token)
+    }
+
+    /// The rules against attacks that are loosened on a slot: they say which mechanisms its token has.
+    pub fn allowed(&self, slot: u64) -> Result<Allowed> {
+        Ok(self.slot(slot)?.token.allowed())
     }
 
     /// Who is logged in on a slot in this process.

@@ -110,7 +110,7 @@ impl Library {
         let purpose = Purpose::MessageEncrypt;
         let begin = self.begin_message(session, purpose)?;
         let Some(room) = room(output, plain.len())? else { return Ok(false) };
-        message.make_nonce()?;
+        message.make_nonce(|| begin.key.count_nonce())?;
         let mut cipher = begin.cipher(message, aad)?;
         begin.record()?;
         self.with_messages(session, purpose, |_| {
@@ -153,7 +153,7 @@ impl Library {
     ) -> Result<()> {
         let begin = self.begin_message(session, purpose)?;
         if purpose == Purpose::MessageEncrypt {
-            message.make_nonce()?;
+            message.make_nonce(|| begin.key.count_nonce())?;
         }
         let cipher = begin.cipher(message, aad)?;
         begin.record()?;

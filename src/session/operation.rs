@@ -165,6 +165,7 @@ impl Library {
         if !can(purpose, mechanism) {
             return Err(Error::MechanismInvalid);
         }
+        mechanism.check_on(session.slot.token.allowed(), 0)?;
         let mut origin = Origin { purpose, mechanism, key: NO_KEY, generation: 0 };
         if purpose == Purpose::Digest {
             return state.operations.begin(Operation::digest(origin, take(params))?);

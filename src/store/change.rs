@@ -7,7 +7,7 @@ use super::format;
 use super::replica;
 use super::seal::{self, Keys};
 use super::wrapping::Wrapping;
-use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, Term, header, select};
+use super::{BodyKey, Changes, HEADER, Header, Id, Kind, Record, RecordRow, Term, header, select};
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -21,6 +21,8 @@ pub struct Change<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keys: &'a Keys,
     pub(super) state: State,
+    /// There is a good state row: a file without one is new, and only `clear` makes it a token.
+    has_state: bool,
     pub(super) removed: bool,
     /// Who this file is among its peers, if it has any.
     pub(super) peer: Option<Id>,
@@ -35,6 +37,8 @@ pub struct Change<'a> {
     /// Their ids, and the buckets they fall into: a change may touch very many.
     pub(super) touched_ids: HashSet<(Kind, Id)>,
     touched_buckets: HashSet<u16>,
+    /// Something is in the state that is not in its row yet.
+    settled: bool,
 }
 
 /// Runs `work` in one write transaction.
@@ -54,6 +58,8 @@ pub struct Done {
     pub removed: bool,
     /// What the peers are to get of it.
     pub pending: Vec<Header>,
+    /// The audit log grew.
+    pub entered: bool,
 }
 
 /// As `transact`, with what it did.
@@ -69,6 +75,7 @@ pub fn transact_counted<T>(
     let mut change = Change {
         connection: &transaction,
         keys,
+        has_state: state.is_some(),
         state: state.unwrap_or_default(),
         removed: false,
         peer: replica::peer(&transaction)?,
@@ -78,13 +85,15 @@ pub fn transact_counted<T>(
         touched: Vec::new(),
         touched_ids: HashSet::new(),
         touched_buckets: HashSet::new(),
+        settled: false,
     };
     let before = change.state.root;
     // A file without a state is new: only `clear` makes it one. Anything else fails here.
     let result = work(&mut change)?;
     change.settle()?;
     let pending = std::mem::take(&mut change.pending);
-    let done = Done { roots: (before, change.state.root), removed: change.removed, pending };
+    let entered = !change.lines.is_empty();
+    let done = Done { roots: (before, change.state.root), removed: change.removed, pending, entered };
     transaction.commit().map_err(sql)?;
     Ok((result, done))
 }
@@ -103,20 +112,31 @@ impl Change<'_> {
         self.keys.save_ring(self.connection, self.keys.ring())?;
         let query = "INSERT INTO meta (name, value) VALUES ('token', ?)";
         self.connection.execute(query, [self.keys.token.0]).map_err(sql)?;
+        self.has_state = true;
         self.state.save(self.connection, self.keys)
     }
 
     /// The record as this transaction sees it.
     pub fn load(&mut self, kind: Kind, id: Id) -> Result<Option<Record>> {
-        // A bucket in which this transaction already changed something is checked no more: it was.
-        if !self.touched_buckets.contains(&digest::bucket(id)) {
-            digest::check_bucket(self.connection, id)?;
-        }
+        Ok(self.load_stored(kind, id)?.map(|(record, _)| record))
+    }
+
+    /// The same with its stored element.
+    fn load_stored(&mut self, kind: Kind, id: Id) -> Result<Option<(Record, Vec<u8>)>> {
+        self.check_bucket(id)?;
         let Some((record, element)) = select(self.connection, kind, id)? else { return Ok(None) };
         if !self.touched_ids.contains(&(kind, id)) {
             digest::check_element(self.connection, self.keys, &record, &element)?;
         }
-        Ok(Some(record))
+        Ok(Some((record, element)))
+    }
+
+    /// A bucket in which this transaction already changed something is checked no more: it was.
+    fn check_bucket(&self, id: Id) -> Result<()> {
+        match self.touched_buckets.contains(&digest::bucket(id)) {
+            true => Ok(()),
+            false => digest::check_bucket(self.connection, id),
+        }
     }
 
     /// All of a kind, headers only.
@@ -145,19 +165,38 @@ impl Change<'_> {
 
     /// Notes that a record changes, with the element it had; checks it the first time.
     pub(super) fn touch(&mut self, kind: Kind, id: Id) -> Result<Option<Header>> {
-        State::load(self.connection, self.keys)?;
-        let present = self.load(kind, id)?.map(|record| record.header);
-        if !self.touched_ids.contains(&(kind, id)) {
-            let old = match &present {
-                Some(_) => select(self.connection, kind, id)?
-                    .map_or(Ok(Sum::default()), |(_, e)| Sum::from_bytes(&e))?,
-                None => Sum::default(),
-            };
+        self.check_state()?;
+        let stored = self.load_stored(kind, id)?;
+        if self.touched_ids.insert((kind, id)) {
+            let old = stored.as_ref().map_or(Ok(Sum::default()), |(_, element)| Sum::from_bytes(element))?;
             self.touched.push((kind, id, old));
-            self.touched_ids.insert((kind, id));
             self.touched_buckets.insert(digest::bucket(id));
         }
-        Ok(present)
+        Ok(stored.map(|(record, _)| record.header))
+    }
+
+    fn check_state(&self) -> Result<()> {
+        if self.has_state { Ok(()) } else { State::load(self.connection, self.keys).map(drop) }
+    }
+
+    /// Puts a record whole in a place where nothing is. `row`: keys and terms in the order of the file.
+    pub(super) fn insert_whole(&mut self, row: &RecordRow) -> Result<()> {
+        let header = row.record.header;
+        self.check_state()?;
+        self.check_bucket(header.id)?;
+        let element = digest::element_of(self.keys, row)?;
+        self.insert_with(&header, &row.record.body, &element.to_bytes())?;
+        let mut keys = self.connection.prepare_cached("INSERT INTO keys VALUES (?, ?, ?)").map_err(sql)?;
+        for (holder, wrapped) in &row.keys {
+            keys.execute(params![header.id.0, holder.0, wrapped]).map_err(sql)?;
+        }
+        let mut terms = self.connection.prepare_cached("INSERT INTO terms VALUES (?, ?)").map_err(sql)?;
+        for term in &row.terms {
+            terms.execute(params![term, header.id.0]).map_err(sql)?;
+        }
+        self.touched_buckets.insert(digest::bucket(header.id));
+        self.note_outgoing(header)?;
+        self.account((header.kind, header.id), Sum::default(), element)
     }
 
     /// Seals and writes. A present record must have `header.version - 1`, a new one version 1:
@@ -165,7 +204,7 @@ impl Change<'_> {
     /// `terms`, in the scope of `header.owner`, replace the former ones of all scopes.
     pub fn put(&mut self, header: Header, key: BodyKey<'_>, plain: &[u8], terms: &[Term]) -> Result<()> {
         let epoch = self.keys.epoch_of_new(&header);
-        let header = Header { author: self.author(), epoch, ..header };
+        let header = Header { author: self.author(), epoch, ..header.sealed_once() };
         let present = self.touch(header.kind, header.id)?.map_or(0, |header| header.version);
         if header.version != present + 1 {
             return Err(
@@ -181,9 +220,13 @@ impl Change<'_> {
 
     /// The row of a record; its element is made at the end.
     pub(super) fn insert(&self, header: &Header, body: &[u8]) -> Result<()> {
+        self.insert_with(header, body, b"")
+    }
+
+    fn insert_with(&self, header: &Header, body: &[u8], element: &[u8]) -> Result<()> {
         let mut statement = self
             .connection
-            .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, x'', ?)")
+            .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             .map_err(sql)?;
         let written = statement.execute(params![
             header.kind as u8,
@@ -194,6 +237,7 @@ impl Change<'_> {
             header.owner.0,
             header.flags,
             digest::bucket(header.id),
+            element,
             body
         ]);
         written.map(drop).map_err(sql)
@@ -306,7 +350,7 @@ impl Change<'_> {
 
     /// New elements for what was touched, the state and the change log.
     pub(super) fn settle(&mut self) -> Result<()> {
-        if self.touched.is_empty() {
+        if self.touched.is_empty() && !self.settled {
             return if self.lines.is_empty() { Ok(()) } else { self.state.save(self.connection, self.keys) };
         }
         self.touched_ids.clear();
@@ -325,24 +369,29 @@ impl Change<'_> {
                 }
                 None => Sum::default(),
             };
-            self.state.exchange(self.connection, self.keys, id, old, new)?;
-            match (old == Sum::default(), new == Sum::default()) {
-                (true, false) => self.state.records += 1,
-                (false, true) => self.state.records -= 1,
-                _ => {}
-            }
-            let mut log = self
-                .connection
-                .prepare_cached("INSERT INTO changes (kind, id) VALUES (?, ?)")
-                .map_err(sql)?;
-            log.execute(params![kind as u8, id.0]).map_err(sql)?;
+            self.account((kind, id), old, new)?;
         }
+        self.settled = false;
         let mut prune = self
             .connection
             .prepare_cached("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?")
             .map_err(sql)?;
         prune.execute([LOG_LENGTH]).map_err(sql)?;
         self.state.save(self.connection, self.keys)
+    }
+
+    /// Exchanges an element for another (none: zero) in the digest, and tells other processes.
+    fn account(&mut self, (kind, id): (Kind, Id), old: Sum, new: Sum) -> Result<()> {
+        self.settled = true;
+        self.state.exchange(self.connection, self.keys, id, old, new)?;
+        match (old == Sum::default(), new == Sum::default()) {
+            (true, false) => self.state.records += 1,
+            (false, true) => self.state.records -= 1,
+            _ => {}
+        }
+        let mut log =
+            self.connection.prepare_cached("INSERT INTO changes (kind, id) VALUES (?, ?)").map_err(sql)?;
+        log.execute(params![kind as u8, id.0]).map(drop).map_err(sql)
     }
 }
 

@@ -211,6 +211,18 @@ fn open_watched(path: &Path, flags: OpenFlags) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Whether each commit waits for the disk, or only for its place in the log's order: after a loss of power the
+/// last ones may be gone then, and with them all that came after.
+pub fn wait_for_disk(connection: &Connection, wait: bool) -> Result<()> {
+    connection.pragma_update(None, "synchronous", if wait { "FULL" } else { "NORMAL" }).map_err(sql)
+}
+
+/// Makes what was committed without waiting durable now.
+pub fn sync_log(connection: &Connection) -> Result<()> {
+    // Any commit that waits takes along all that lies before it in the log.
+    connection.execute("UPDATE meta SET value = value WHERE name = 'state'", []).map(drop).map_err(sql)
+}
+
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }

@@ -183,6 +183,14 @@ pub fn check_element(connection: &Connection, keys: &Keys, record: &Record, stor
     Ok(())
 }
 
+/// The same of a record that was read whole.
+pub fn check_element_of(keys: &Keys, row: &RecordRow, stored: &[u8]) -> Result<()> {
+    if element_of(keys, row)? != Sum::from_bytes(stored)? {
+        return Err(Error::DeviceError.because(format_args!("record {} was altered", row.record.header.id)));
+    }
+    Ok(())
+}
+
 /// The root that the `digest` table makes.
 pub fn sum_of_buckets(connection: &Connection, keys: &Keys) -> Result<Sum> {
     let mut statement = connection.prepare_cached("SELECT bucket, sum FROM digest").map_err(sql)?;

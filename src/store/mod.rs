@@ -14,11 +14,13 @@ mod format;
 pub mod keeper;
 mod local;
 mod log;
+pub mod merge;
 mod opening;
 pub mod process_lock;
 mod provider;
 mod record;
 mod replica;
+mod returned;
 mod ring;
 mod rows;
 mod seal;
@@ -62,6 +64,16 @@ pub struct Changes {
     pub records: Vec<(Kind, Id)>,
     /// The log no longer reaches back that far: forget all.
     pub reset: bool,
+}
+
+/// What a transaction that answered Ok survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// kill -9 and the loss of power.
+    Durable,
+    /// kill -9. After a loss of power the file may be as it was some such commits ago: never without one of
+    /// them and with a later commit of any kind. For what is kept elsewhere as well, and found there again.
+    InOrder,
 }
 
 /// What `verify` found.
@@ -233,12 +245,13 @@ impl Store {
     /// `TokenWriteProtected` when read-only, `DeviceMemory` when the disk is full, `DeviceRemoved` when the
     /// file was taken away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
-        self.write_counted(work).map(|(result, _)| result)
+        self.write_as(Commit::Durable, work).map(|(result, _)| result)
     }
 
-    /// As `write`; with the records of it that the peers of a cluster are to get.
-    pub fn write_counted<T>(
+    /// As `write`, with a commit of either kind; tells the records of it that the peers of a cluster are to get.
+    pub fn write_as<T>(
         &self,
+        commit: Commit,
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<(T, Vec<Header>)> {
         if self.read_only() {
@@ -251,7 +264,20 @@ impl Store {
             *slot = Some(self.link.writer()?);
         }
         let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
-        let (result, done) = change::transact_counted(connection, &self.keys, work)?;
+        if commit == Commit::InOrder {
+            connection::wait_for_disk(connection, false)?;
+        }
+        let done = change::transact_counted(connection, &self.keys, work);
+        if commit == Commit::InOrder {
+            // One that cannot be told to wait again is opened anew, and waits.
+            connection::wait_for_disk(connection, true).inspect_err(|_| drop(slot.take()))?;
+        }
+        let (result, done) = done?;
+        let Some(connection) = slot.as_ref() else { return Err(Error::GeneralError) };
+        if commit == Commit::InOrder && done.entered {
+            // An audit log that somebody may have read does not go back.
+            connection::sync_log(connection)?;
+        }
         let mut proven = self.proven.lock();
         if *proven == Some(done.roots.0) {
             *proven = Some(done.roots.1);

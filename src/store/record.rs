@@ -80,7 +80,8 @@ pub struct Header {
     /// Whose it is; also the scope its search terms live in, with those of others it is shared to.
     /// `Id::NONE`: everybody's.
     pub owner: Id,
-    /// Given meaning by `token`: of two versions made apart, the one with the greater number stays.
+    /// Of two versions made apart the one with the greater number stays: see [`Header::returns`] and
+    /// [`Header::strictness`], to which `token` gives meaning.
     pub flags: u32,
 }
 

@@ -44,11 +44,17 @@ pub(super) fn present(connection: &Connection, id: Id) -> Result<Option<Header>>
 /// `keys`: to compare the record with its element, unless that is still to be made.
 fn row_of(connection: &Connection, keys: Option<&Keys>, header: Header) -> Result<Option<RecordRow>> {
     let Some((record, element)) = select(connection, header.kind, header.id)? else { return Ok(None) };
+    let whole =
+        RecordRow { record, keys: keys_of(connection, header.id)?, terms: terms_of(connection, header.id)? };
     if let Some(keys) = keys {
-        super::digest::check_element(connection, keys, &record, &element)?;
+        super::digest::check_element_of(keys, &whole, &element)?;
     }
-    let (keys, terms) = (keys_of(connection, header.id)?, terms_of(connection, header.id)?);
-    Ok(Some(RecordRow { record, keys, terms }))
+    Ok(Some(whole))
+}
+
+/// Whether keys and terms are as the file would give them: in order, and each once.
+fn in_order(row: &RecordRow) -> bool {
+    row.keys.is_sorted_by(|one, next| one.0 < next.0) && row.terms.is_sorted_by(|one, next| one < next)
 }
 
 impl Change<'_> {
@@ -71,6 +77,19 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Makes the file nobody's peer: who they were stays in no row of its own, nor does what they were to get.
+    pub fn disband(&mut self) -> Result<()> {
+        for query in [
+            "DELETE FROM meta WHERE name IN ('peer', 'position', 'witness')",
+            "DELETE FROM outbox",
+            "DELETE FROM overruled",
+        ] {
+            self.connection.execute(query, []).map_err(sql)?;
+        }
+        self.peer = None;
+        Ok(())
+    }
+
     /// From now on this transaction writes what peers have already: nothing of it goes to the outbox.
     pub fn from_peers(&mut self) {
         self.outgoing = false;
@@ -86,9 +105,15 @@ impl Change<'_> {
     /// Puts a peer's record in the place of what is here of its id, whatever the versions say.
     pub fn adopt(&mut self, new: &RecordRow) -> Result<()> {
         let Header { kind, id, .. } = new.record.header;
-        if let Some(old) = present(self.connection, id)? {
-            self.touch(old.kind, id)?;
-            self.erase(old.kind, id)?;
+        match present(self.connection, id)? {
+            Some(old) => {
+                self.touch(old.kind, id)?;
+                self.erase(old.kind, id)?;
+            }
+            None if in_order(new) && !self.touched_ids.contains(&(kind, id)) => {
+                return self.insert_whole(new);
+            }
+            None => {}
         }
         self.touch(kind, id)?;
         self.insert(&new.record.header, &new.record.body)?;
@@ -110,7 +135,7 @@ impl Change<'_> {
             version: old.version + 1,
             author: self.author(),
             owner: Id::NONE,
-            flags: old.kind as u32,
+            flags: old.flags_when_gone(),
             ..old
         };
         let header = Header { epoch: self.keys.epoch_of_new(&header), ..header };
@@ -137,13 +162,27 @@ impl Change<'_> {
     /// The peers have this: it leaves the outbox, unless it is not what is here any more.
     pub fn sent(&mut self, what: &RecordRow) -> Result<()> {
         let id = what.record.header.id;
-        if self.whole(id)?.is_none_or(|now| now == *what) {
+        if self.is_still(what)? {
             self.connection
                 .prepare_cached("DELETE FROM outbox WHERE id = ?")
                 .and_then(|mut statement| statement.execute([id.0]))
                 .map_err(sql)?;
         }
         Ok(())
+    }
+
+    /// Whether nothing else than this is here of its id, by the digest's element.
+    fn is_still(&mut self, what: &RecordRow) -> Result<bool> {
+        let id = what.record.header.id;
+        if Kind::ALL.iter().any(|kind| self.touched_ids.contains(&(*kind, id))) {
+            return Ok(self.whole(id)?.is_none_or(|now| now == *what));
+        }
+        let query = "SELECT element FROM records INDEXED BY records_by_bucket WHERE bucket = ? AND id = ?";
+        let mut statement = self.connection.prepare_cached(query).map_err(sql)?;
+        let stored: Option<Vec<u8>> =
+            statement.query_row(params![bucket(id), id.0], |row| row.get(0)).optional().map_err(sql)?;
+        let element = super::digest::element_of(self.keys, what)?.to_bytes();
+        Ok(stored.is_none_or(|stored| stored == element))
     }
 
     /// A change made here, of this id and up to this version, gives way to a peer's.
@@ -166,7 +205,7 @@ impl Change<'_> {
 
     /// Whether the peers are to get something of this transaction.
     pub fn has_news(&self) -> bool {
-        self.peer.is_some() && self.outgoing && !self.touched_ids.is_empty()
+        self.peer.is_some() && self.outgoing && !(self.touched_ids.is_empty() && self.pending.is_empty())
     }
 
     /// Puts what this transaction changed in the outbox of a member.

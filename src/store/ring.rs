@@ -99,7 +99,7 @@ fn is_standing(header: &Header) -> bool {
 }
 
 /// Whether a body is sealed under its epoch: of private objects under keys of their own.
-fn follows_epoch(header: &Header) -> bool {
+pub(super) fn follows_epoch(header: &Header) -> bool {
     !is_standing(header) && (header.kind != Kind::Object || header.owner == Id::NONE)
 }
 
@@ -123,7 +123,8 @@ impl Keys {
 
     /// The key of bodies of this header's epoch; `None`: this file does not have it.
     pub(super) fn bodies(&self, header: &Header) -> Option<&Secret> {
-        if is_standing(header) { Some(&self.standing) } else { self.known().bodies.get(&header.epoch) }
+        let standing = is_standing(header) || header.is_sealed_twice();
+        if standing { Some(&self.standing) } else { self.known().bodies.get(&header.epoch) }
     }
 
     /// Whether a body is under an earlier epoch than the present one.

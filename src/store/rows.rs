@@ -129,8 +129,13 @@ impl Store {
     /// Tells all rows of one moment. It reads on a connection of its own: nobody waits for it, but a fork of
     /// this very process. `DeviceError` when the file was damaged or altered.
     pub fn export(&self, take: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        self.link.in_place()?;
         let _gate = GATE.read();
+        self.tell_rows(take)
+    }
+
+    /// As `export`; the caller holds the gate.
+    fn tell_rows(&self, take: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
+        self.link.in_place()?;
         let connection = self.link.reader()?;
         let transaction = connection.unchecked_transaction().map_err(sql)?;
         self.keys.refresh(&transaction)?;
@@ -201,6 +206,34 @@ impl Store {
         let wrapping = Wrapping::fresh(&config.seal)?;
         let _gate = GATE.read();
         Self::make(config, Keys::of_new_file(identity.token, identity.ring.clone())?, &wrapping, first)
+    }
+
+    /// A new file holding what another one holds, its seal key wrapped anew as `config` says, and then what `last`
+    /// does to it: all or nothing. A present file is never touched.
+    pub fn copy(
+        config: &SlotConfig,
+        from: &Store,
+        last: impl FnOnce(&mut Change<'_>) -> Result<()>,
+    ) -> Result<Store> {
+        let wrapping = Wrapping::fresh(&config.seal)?;
+        from.refresh()?;
+        let keys = Keys::of_new_file(from.keys.token, from.keys.ring().clone())?;
+        let _gate = GATE.read();
+        Self::make(config, keys, &wrapping, |change| {
+            let mut identity = None;
+            from.tell_rows(&mut |row| match row {
+                Row::Identity(told) => {
+                    identity = Some(told);
+                    Ok(())
+                }
+                Row::Record(row) => change.put_back(&row),
+                Row::Line(sequence, body) => change.put_line_back(sequence, &body),
+            })?;
+            if !change.is_whole(&identity.ok_or(Error::GeneralError)?)? {
+                return Err(Error::DeviceError.because("what was copied is not what the other file says"));
+            }
+            last(change)
+        })
     }
 
     /// Whether this is the token that `identity` names, with the same root of its secrets.

@@ -3,10 +3,11 @@
 //!
 //! Body: salt (16 bytes), then AES-256-GCM ciphertext and tag under HMAC(base key, salt) with a zero
 //! nonce: each salt makes a key of its own, so no nonce can repeat. Associated data: the token's id
-//! and every clear header field; of a line, the token's id, "audit" and its sequence (u64 LE).
+//! and every clear header field (what an officer brought back is sealed twice: `returned.rs`); of a line, the
+//! token's id, "audit" and its sequence (u64 LE).
 
 use super::ring::{Known, Ring};
-use super::{BodyKey, Header, Id, Record, Term};
+use super::{BodyKey, Header, Id, Record, Term, returned};
 use crate::crypto::aes::GcmKey;
 use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, derive};
@@ -148,6 +149,19 @@ fn seal_salted(base: &Secret, salt: [u8; SALT], associated: &[u8], plain: &[u8])
 
 /// What was sealed, or `DeviceError`.
 pub fn open(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
+    match returned::inner(keys, record)? {
+        Some(inner) => open_once(keys, &inner, key),
+        None => open_once(keys, record, key),
+    }
+}
+
+/// As `open`, of what the token's secrets open, without a word when they do not.
+pub fn tried(keys: &Keys, record: &Record) -> Option<Secret> {
+    open_bytes(keys.bodies(&record.header)?, &associated(keys, &record.header), &record.body)
+}
+
+/// As `open`, of what is not sealed twice.
+pub fn open_once(keys: &Keys, record: &Record, key: BodyKey<'_>) -> Result<Secret> {
     let base = base(keys, &record.header, key)?;
     let opened = open_bytes(base, &associated(keys, &record.header), &record.body);
     opened

@@ -9,7 +9,7 @@ use crate::store::{Id, Position};
 use std::collections::HashSet;
 
 /// Records on a page of a range.
-pub(super) const PAGE: i64 = 500;
+pub(super) const PAGE: i64 = 2_000;
 
 impl Peer<'_> {
     /// Reads what etcd has (since the position; everything when it is nothing, or of another engine, or of a
@@ -77,10 +77,10 @@ impl Peer<'_> {
         let (prefix, mut from) = (self.places.records(), self.places.records());
         // What came between the witness and the position is nothing of ours, unless etcd was put back.
         let upto = self.witness.as_ref().map_or(i64::MAX, |witness| witness.revision);
-        let since = self.position.revision.min(upto) + 1;
-        let (mut read, mut more, mut limit, mut count) = (0, true, PAGE, None);
+        let news = self.position.revision.min(upto) + 1;
+        let (mut read, mut more, mut limit, mut count, mut since) = (0, true, PAGE, None, news);
         while more {
-            let page = match engine.changed((&prefix, &from), limit, since, revision).await {
+            let mut page = match engine.changed((&prefix, &from), limit, since, revision).await {
                 Err(Fault::TooMuch) if limit > 1 => {
                     limit = (limit / 8).max(1);
                     continue;
@@ -89,11 +89,15 @@ impl Peer<'_> {
             };
             count.get_or_insert(page.count as u64);
             more = page.more;
+            // To choose by revision etcd reads all that follows, for each page anew: where there is more than
+            // one page, it is left to us.
+            since = 0;
             if let Some(last) = page.kvs.last() {
                 from = [&last.key[..], &[0]].concat();
             }
             read += page.kvs.len() as u64;
             watch(read, read - page.kvs.len() as u64 + page.count as u64);
+            page.kvs.retain(|kv| kv.mod_revision >= news);
             self.take_page(page.kvs, seen)?;
         }
         Ok(count.unwrap_or_default())

@@ -4,12 +4,12 @@
 use super::catch_up::PAGE;
 use super::engine::Engine;
 use super::etcd::KeyValue;
-use super::merge::{Verdict, decide};
 use super::peer::{Peer, Stop};
 use super::{on_this_thread, status, wire};
 use crate::config::ClusterConfig;
 use crate::error::Result;
 use crate::store::keeper::{self, Keeper};
+use crate::store::merge::{Verdict, decide};
 use crate::store::{Id, Kind, RecordRow};
 use crate::token::Token;
 use std::collections::HashSet;

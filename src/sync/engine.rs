@@ -181,6 +181,14 @@ impl Engine {
         self.call("/etcdserverpb.KV/Range", request).await
     }
 
+    /// Whether there is a key that begins with `prefix`.
+    pub async fn has(&mut self, prefix: &[u8]) -> Result<bool> {
+        let (key, range_end) = (prefix.to_vec(), end_of(prefix));
+        let request = RangeRequest { key, range_end, limit: 1, ..RangeRequest::default() };
+        let found: RangeResponse = self.call("/etcdserverpb.KV/Range", request).await?;
+        Ok(!found.kvs.is_empty())
+    }
+
     /// A page of the keys that begin with `prefix`, from `from` on in the order of their names, as they were
     /// at a revision: those changed since another one.
     pub async fn changed(

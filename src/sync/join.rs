@@ -5,6 +5,7 @@ use super::peer::{Peer, Stop};
 use super::{on_this_thread, wire};
 use crate::config::ClusterConfig;
 use crate::error::Result;
+use crate::store::Id;
 use crate::token::{JoinRequest, Token};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -55,6 +56,20 @@ pub fn waiting(config: &ClusterConfig) -> Asked<Vec<JoinRequest>> {
 pub fn answer(config: &ClusterConfig, fingerprint: &str, sealed: Vec<u8>) -> Asked<()> {
     asked(async {
         Engine::connect(config).await?.put(wire::answer(&config.prefix, fingerprint), sealed).await
+    })
+}
+
+/// Whether etcd has anything of this token where the configuration says: another cluster of it, or an earlier one.
+pub fn holds(config: &ClusterConfig, token: Id) -> Asked<bool> {
+    let places = wire::Places::new(&config.prefix, token);
+    asked(async {
+        let mut engine = Engine::connect(config).await?;
+        for prefix in [places.members(), places.records()] {
+            if engine.has(&prefix).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     })
 }
 

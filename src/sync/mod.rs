@@ -2,7 +2,7 @@
 //! changes travel as sealed, signed records. ARCHITECTURE.md, "The cluster", says what lies where and what
 //! must hold.
 //!
-//! `merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
+//! `store::merge` decides between two versions, `wire` is their form in etcd, `peer` applies and sends, `run` is the
 //! loop that does so for as long as a process is the one of its host: an agent, or by `background` a program
 //! with the module; `carry` takes one change to the majority where nobody runs it. `join` lets new hosts in,
 //! `epochs` shuts a removed host out, `history` throws etcd's past away. `catch_up` reads what changed,
@@ -24,7 +24,6 @@ mod histories;
 mod history;
 pub mod join;
 mod line;
-pub mod merge;
 mod news;
 mod peer;
 mod run;

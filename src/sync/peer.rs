@@ -5,7 +5,6 @@ use super::engine::{Engine, Fault, Put, Seen};
 use super::epochs::Progress;
 use super::etcd::KeyValue;
 use super::history::History;
-use super::merge::{Verdict, decide};
 use super::news::{News, Numbers};
 use super::wire::{self, Places, Refusal, Signer};
 use super::witness::Witness;
@@ -13,6 +12,7 @@ use crate::audit::{Event, Note};
 use crate::error::{Error, Result, printable};
 use crate::object::Object;
 use crate::store::keeper::Condition;
+use crate::store::merge::{Verdict, decide};
 use crate::store::{Change, Header, Id, Kind, Position, RecordRow, Store};
 use crate::token::{Token, appliance, members};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -133,6 +133,12 @@ impl<'a> Peer<'a> {
         })
     }
 
+    /// Whether the file is that member still: it may have been made anew, or have left.
+    pub fn is_still_one(&self) -> bool {
+        self.store.is_current().unwrap_or(false)
+            && self.store.peer().is_ok_and(|peer| peer == Some(self.signer.id))
+    }
+
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         self.token.write_from_peers((&self.store, self.signer.id), work)
     }
@@ -165,19 +171,24 @@ impl<'a> Peer<'a> {
 
     /// Takes what was written, each by its own merit; what is refused stays out and is said.
     pub fn take(&mut self, seen: Vec<Seen>) -> Result<()> {
+        let newest = seen.iter().map(|one| one.revision).max();
+        self.numbers.newest = self.numbers.newest.max(newest.unwrap_or_default());
+        let is_known = |id: Option<Id>, one: &Seen| {
+            id.and_then(|id| self.known.get(&id)).is_some_and(|known| *known >= one.revision)
+        };
+        let mut seen: Vec<_> = seen.into_iter().map(|one| (self.places.id(&one.key), one)).collect();
+        seen.retain(|(id, one)| !is_known(*id, one));
+        let all: Vec<_> = seen.iter().map(|(_, one)| one).collect();
+        let signed = wire::signed_together(&self.store, &self.signers, &all);
         let mut incoming = Vec::new();
-        for Seen { key, value, revision } in seen {
-            self.numbers.newest = self.numbers.newest.max(revision);
-            let Some(id) = self.places.id(&key) else {
+        for ((id, Seen { key, value, revision }), signed) in seen.into_iter().zip(signed) {
+            let Some(id) = id else {
                 // One that is deleted is gone.
                 if value.is_some() {
                     self.refuse(&key, &Refusal::Broken("no name of ours"), None);
                 }
                 continue;
             };
-            if self.known.get(&id).is_some_and(|known| *known >= revision) {
-                continue;
-            }
             let Some(value) = value else {
                 self.notice(format!("record {id} was deleted in etcd"));
                 self.known.insert(id, 0);
@@ -185,8 +196,8 @@ impl<'a> Peer<'a> {
                 continue;
             };
             self.witness(&key, &value, revision);
-            let place = (&self.places, &key[..]);
-            let record = wire::unpack_record(&self.store, &self.signers, place, &value);
+            let place = (&self.places, &key[..], signed);
+            let record = wire::unpack_signed_record(&self.store, &self.signers, place, &value);
             if let Err(refusal) = &record {
                 self.refuse(&key, refusal, value.get(..16));
             } else if let Ok(RecordRow { record: taken, .. }) = &record
@@ -353,9 +364,7 @@ impl<'a> Peer<'a> {
 
     /// Where a record lies: what is left of one, where it lay.
     pub(super) fn folder(&self, whole: &RecordRow) -> Kind {
-        let was_member =
-            whole.record.header.kind == Kind::Gone && whole.record.header.flags == Kind::Member as u32;
-        if was_member { Kind::Member } else { whole.record.header.kind }
+        if whole.record.header.was(Kind::Member) { Kind::Member } else { whole.record.header.kind }
     }
 
     /// `first`: the key and value of one of them.
@@ -436,7 +445,7 @@ impl<'a> Peer<'a> {
 
 /// Whether a record changes who writes, or under what.
 fn is_turn(header: &Header) -> bool {
-    header.kind == Kind::Epoch || (header.kind == Kind::Gone && header.flags == Kind::Member as u32)
+    header.kind == Kind::Epoch || header.was(Kind::Member)
 }
 
 /// What is here of an id goes to the peers again.

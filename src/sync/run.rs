@@ -110,8 +110,8 @@ pub(super) async fn keep(
         let was_connected = peer.condition.connected;
         let why = match ended {
             Stop::Host(Error::DeviceMemory) => "the disk is full".to_owned(),
-            Stop::Host(error) if peer.store.is_current().unwrap_or(false) => error.cause().to_owned(),
-            // Made anew: it is no member now.
+            Stop::Host(error) if peer.is_still_one() => error.cause().to_owned(),
+            // Made anew, or for another cluster: it is no member of this one now.
             Stop::Host(error) => return Err(error),
             Stop::Engine(fault) => {
                 if fault == Fault::Compacted {

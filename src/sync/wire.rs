@@ -6,8 +6,9 @@
 //! all other records; beside them `status/`, `join/` and `welcome/`. Members and epochs are read by everybody
 //! whatever epoch he has: they are of none.
 
+use super::engine::Seen;
 use crate::crypto::Secret;
-use crate::crypto::ed25519::{PrivateKey, PublicKey};
+use crate::crypto::ed25519::{PrivateKey, PublicKey, verify_all};
 use crate::error::Result;
 use crate::store::{Id, Kind, RecordRow, Store};
 use std::collections::BTreeMap;
@@ -18,8 +19,9 @@ const SEALED: &str = "strongroom cluster";
 const SIGNED: [&[u8]; 2] = [b"strongroom cluster 1\n", b"strongroom cluster 2\n"];
 /// Of a record.
 const FORM: u8 = 1;
-const SIGNER: usize = 16;
 const SIGNATURE: usize = 64;
+/// From so many on, signatures are cheaper together.
+const TOGETHER: usize = 4;
 
 /// Why a value is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,8 +157,8 @@ fn marked(tail: &[u8]) -> Option<u32> {
 /// Whether a value is sealed as it is today; whether it is good is another question.
 pub fn is_present(store: &Store, key: &[u8], value: &[u8]) -> bool {
     let present = store.ring().present();
-    let tail = value.get(SIGNER + SIGNATURE..).unwrap_or_default();
-    is_standing(key) || present == 1 || marked(tail) == Some(present)
+    let marked = parts(value).and_then(|(.., tail)| marked(tail));
+    is_standing(key) || present == 1 || marked == Some(present)
 }
 
 /// What is sealed, and whether the value says its epoch.
@@ -174,6 +176,34 @@ pub fn plain(row: &RecordRow) -> Vec<u8> {
     [&[FORM][..], &row.encode()].concat()
 }
 
+/// A value's signer, signature, and what is sealed.
+fn parts(value: &[u8]) -> Option<(Id, &[u8; SIGNATURE], &[u8])> {
+    let (signer, rest) = value.split_first_chunk()?;
+    let (signature, sealed) = rest.split_first_chunk()?;
+    Some((Id(*signer), signature, sealed))
+}
+
+/// Which of these are signed by members that are known now, and whether what is signed says its epoch; as far as
+/// that can be told of all at once. The others are to be looked at one by one.
+pub fn signed_together(store: &Store, signers: &BTreeMap<Id, [u8; 32]>, seen: &[&Seen]) -> Vec<Option<bool>> {
+    let (token, present, mut statements) = (store.token_id(), store.ring().present(), Vec::new());
+    for (number, Seen { key, value, .. }) in seen.iter().enumerate() {
+        let Some((signer, signature, tail)) = value.as_ref().and_then(|value| parts(value)) else { continue };
+        if let Some(public) = signers.get(&signer) {
+            let says_epoch = !is_standing(key) && marked(tail).is_some_and(|epoch| epoch <= present);
+            let said = statement(token, key, tail, says_epoch);
+            statements.push((number, says_epoch, *public, said, *signature));
+        }
+    }
+    let mut good = vec![None; seen.len()];
+    let signed: Vec<_> =
+        statements.iter().map(|(.., public, said, signature)| (*public, &said[..], *signature)).collect();
+    if signed.len() >= TOGETHER && verify_all(&signed) {
+        statements.iter().for_each(|(number, says_epoch, ..)| good[*number] = Some(*says_epoch));
+    }
+    good
+}
+
 /// What a member put there.
 pub fn unpack(
     store: &Store,
@@ -181,13 +211,21 @@ pub fn unpack(
     key: &[u8],
     value: &[u8],
 ) -> std::result::Result<Secret, Refusal> {
-    let short = Refusal::Broken("too short to be ours");
-    let (signer, rest) = value.split_first_chunk::<SIGNER>().ok_or(short.clone())?;
-    let (signature, tail) = rest.split_at_checked(SIGNATURE).ok_or(short)?;
-    let signer = Id(*signer);
+    unpack_signed(store, signers, (key, None), value)
+}
+
+/// `signed`: what `signed_together` said of it.
+fn unpack_signed(
+    store: &Store,
+    signers: &BTreeMap<Id, [u8; 32]>,
+    (key, signed): (&[u8], Option<bool>),
+    value: &[u8],
+) -> std::result::Result<Secret, Refusal> {
+    let (signer, signature, tail) = parts(value).ok_or(Refusal::Broken("too short to be ours"))?;
     let is_signed = |public: &[u8; 32], says_epoch| {
         let statement = statement(store.token_id(), key, tail, says_epoch);
-        PublicKey::new(public).and_then(|public| public.verify(&statement, signature)).is_ok()
+        signed == Some(says_epoch)
+            || PublicKey::new(public).and_then(|public| public.verify(&statement, signature)).is_ok()
     };
     let public = signers.get(&signer);
     if public.is_none() && store.is_gone(signer).unwrap_or(false) {
@@ -212,10 +250,20 @@ pub fn unpack(
 pub fn unpack_record(
     store: &Store,
     signers: &BTreeMap<Id, [u8; 32]>,
-    (places, key): (&Places, &[u8]),
+    place: (&Places, &[u8]),
     value: &[u8],
 ) -> std::result::Result<RecordRow, Refusal> {
-    let plain = unpack(store, signers, key, value)?;
+    unpack_signed_record(store, signers, (place.0, place.1, None), value)
+}
+
+/// `signed`: what `signed_together` said of it.
+pub fn unpack_signed_record(
+    store: &Store,
+    signers: &BTreeMap<Id, [u8; 32]>,
+    (places, key, signed): (&Places, &[u8], Option<bool>),
+    value: &[u8],
+) -> std::result::Result<RecordRow, Refusal> {
+    let plain = unpack_signed(store, signers, (key, signed), value)?;
     let whole = plain.split_first().filter(|(form, _)| **form == FORM);
     let whole = whole.and_then(|(_, row)| RecordRow::decode(row)).ok_or(Refusal::Newer)?;
     let (kind, id) = (whole.record.header.kind, whole.record.header.id);
@@ -332,7 +380,7 @@ mod tests {
         let by_him = pack(&kept, &out, &key, &plain).unwrap();
         assert_eq!(take(&by_him), Err(Refusal::Removed(out.id)));
         let mut in_anothers_name = by_him.clone();
-        in_anothers_name[..SIGNER].copy_from_slice(&member.id.0);
+        in_anothers_name[..16].copy_from_slice(&member.id.0);
         assert_eq!(take(&in_anothers_name), Err(Refusal::Broken("its signature is wrong")));
         // The epoch that is over is closed.
         let mut mark = crate::store::Mark::default();
@@ -365,8 +413,38 @@ mod tests {
         assert_eq!(taken(&super::plain(&row)), Err(Refusal::Broken("a record of an epoch that is over")));
         // Nobody's later epoch is junk.
         let mut claimed = present.clone();
-        claimed[SIGNER + SIGNATURE] = 9;
+        claimed[16 + SIGNATURE] = 9;
         assert!(matches!(unpack(&kept, &his_view, &key, &claimed), Err(Refusal::Broken(_))));
+    }
+
+    #[test]
+    fn all_at_once_says_of_each_whether_it_is_signed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(&SlotConfig::for_test(folder.path()), |_| Ok(())).unwrap();
+        let ((one, first), (other, second), (stranger, _)) = (signer(1), signer(2), signer(3));
+        let signers = BTreeMap::from([(one.id, first), (other.id, second)]);
+        let seen = |signer: &Signer, number: u8| {
+            let (key, sealed, mut signature) = (vec![number], [number; 40], [0; SIGNATURE]);
+            let said = statement(store.token_id(), &key, &sealed, false);
+            signer.key.sign(&said, &mut signature).unwrap();
+            let value = [&signer.id.0[..], &signature, &sealed].concat();
+            Seen { key, value: Some(value), revision: 1 }
+        };
+        let mut page =
+            vec![seen(&one, 1), seen(&other, 2), seen(&stranger, 3), seen(&one, 4), seen(&other, 5)];
+        page.push(Seen { key: vec![6], value: None, revision: 1 });
+        page.push(Seen { key: vec![7], value: Some(vec![1; 70]), revision: 1 });
+        let say = |page: &[Seen]| signed_together(&store, &signers, &page.iter().collect::<Vec<_>>());
+        let (yes, no) = (Some(false), None);
+        assert_eq!(say(&page), [yes, yes, no, yes, yes, no, no]);
+        let few = page.split_off(3);
+        assert_eq!(say(&page), [None; 3], "too few to be worth it");
+        page.extend(few);
+        // One wrong one, and each is to be looked at.
+        if let Some(value) = &mut page[4].value {
+            value[90] ^= 1;
+        }
+        assert_eq!(say(&page), [None; 7]);
     }
 
     #[test]

@@ -190,7 +190,7 @@ fn write_under(
     still_good(change, login)?;
     let terms = search::terms(object);
     let id = header.id;
-    header.flags = strictness(object);
+    header.set_strictness(strictness(object));
     if !object.is_private() {
         if let Some(Custody::Give(owner)) = custody.last() {
             change.user(*owner)?.ok_or(Error::AttributeValueInvalid)?;

@@ -162,6 +162,7 @@ impl Token {
         };
         let keys = self.prove(&store, &user, password, event)?;
         let login = self.admit(&store, user, keys)?;
+        self.note_rules(&store, &login)?;
         if role == Role::Officer {
             self.give_appliance(&store)?;
             self.give_reset_public(&store, &login)?;

@@ -16,7 +16,7 @@ use crate::crypto::hash::Hmac;
 use crate::crypto::{Hash, Secret, hpke};
 use crate::error::{Error, Result};
 use crate::object::{Object, Value};
-use crate::store::{BodyKey, Change, Header, Id, Kind, RecordRow, Ring, Store};
+use crate::store::{BodyKey, Change, Commit, Header, Id, Kind, RecordRow, Ring, Store};
 use std::collections::BTreeMap;
 
 /// Fields of a member's record.
@@ -118,7 +118,7 @@ fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(|c| c.is_ascii_graphic())
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     let wrong = || Error::ArgumentsBad.because("a host's name is 1 to 64 visible ASCII characters");
     is_name(name).then_some(()).ok_or_else(wrong)
 }
@@ -174,6 +174,16 @@ impl Joined<'_> {
         code(&Store::secret_of(self.token, &self.ring, WELCOME), &self.joining.request.fingerprint())
     }
 
+    /// The token that all of it is about.
+    pub fn token(&self) -> Id {
+        self.token
+    }
+
+    /// Whether the officer let this host in as a member; else as a clone.
+    pub fn as_member(&self) -> bool {
+        self.members.iter().any(|member| member.record.header.id == self.joining.request.member.id)
+    }
+
     /// Makes the token's file here, with the members and nothing else yet; its seal is this host's own.
     /// `ActionProhibited` when there is a token already.
     pub fn make(self, config: &SlotConfig) -> Result<()> {
@@ -203,21 +213,26 @@ impl Token {
             if change.peer_id().is_some() {
                 return Err(Error::ActionProhibited.because("this token is a member of a cluster already"));
             }
-            let Appliance { id, public } = appliance::own(change)?;
+            let host = appliance::own(change)?;
             // Of a cluster that this was a backup of: none of them is a peer here.
-            for old in change.list(Kind::Member)? {
-                change.remove(Kind::Member, old.id)?;
-            }
-            change.enlist(id)?;
-            let receives = appliance::receives(change)?;
-            Member { id, name: name.to_owned(), signs: public, receives }.write(change, 1)?;
-            change.audit(access.login, Note::of(Event::ClusterFounded).object(id))
+            drop_members(change)?;
+            first_member(change, host, name)?;
+            change.audit(access.login, Note::of(Event::ClusterFounded).object(host.id))
         })
         .map(drop)
     }
 
     /// An officer lets a host in, after comparing its fingerprint: `PublicKeyInvalid` when its keys are none.
     pub fn welcome(&self, access: Access<'_>, request: &JoinRequest) -> Result<Welcome> {
+        self.let_in_host(access, request, false)
+    }
+
+    /// As `welcome`, of a host that takes all that is here to a cluster of its own, and is no member of this one.
+    pub fn welcome_clone(&self, access: Access<'_>, request: &JoinRequest) -> Result<Welcome> {
+        self.let_in_host(access, request, true)
+    }
+
+    fn let_in_host(&self, access: Access<'_>, request: &JoinRequest, clone: bool) -> Result<Welcome> {
         may_manage(access, Operation::ManagePeers)?;
         let officer = access.login.ok_or(Error::UserNotLoggedIn)?;
         let store = self.store()?;
@@ -227,9 +242,12 @@ impl Token {
                 return Err(Error::ActionProhibited.because("this token is no member of a cluster"));
             }
             if change.load(Kind::Member, request.member.id)?.is_none() {
-                request.member.write(change, 1)?;
-                let note = Note::of(Event::MemberApproved).object(request.member.id);
+                let event = if clone { Event::CloneApproved } else { Event::MemberApproved };
+                let note = Note::of(event).object(request.member.id);
                 change.audit(access.login, note.detail("fingerprint", request.fingerprint()))?;
+                if !clone {
+                    request.member.write(change, 1)?;
+                }
             }
             let mut members = Vec::new();
             for header in change.list(Kind::Member)? {
@@ -255,6 +273,11 @@ impl Token {
             members.push(Member::decode(header.id, &store.open_body(&record, BodyKey::Seal)?)?);
         }
         Ok(members)
+    }
+
+    /// The id that all members' tokens, and clones, have.
+    pub fn id(&self) -> Result<Id> {
+        Ok(self.store()?.token_id())
     }
 
     /// Publishes the key that this host gets new epochs with, in a cluster of before there were any.
@@ -287,7 +310,8 @@ impl Token {
         (store, peer): (&Store, Id),
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<T> {
-        let written = self.write_here(store, |change| {
+        // The peers have it, or get it again: nobody has to wait for the disk.
+        let written = self.write_here_as(store, Commit::InOrder, |change| {
             if change.peer_id() != Some(peer) {
                 return Err(Error::TokenNotRecognized.because("the token was initialised anew"));
             }
@@ -296,6 +320,24 @@ impl Token {
         });
         written.map(|(result, _)| result)
     }
+}
+
+/// Who was in another cluster, and its epochs' beginnings: the secrets of those stay in the ring.
+pub(super) fn drop_members(change: &mut Change<'_>) -> Result<()> {
+    for kind in [Kind::Member, Kind::Epoch] {
+        change.list(kind)?.into_iter().try_for_each(|old| change.remove(kind, old.id))?;
+    }
+    Ok(())
+}
+
+pub(super) fn first_member(
+    change: &mut Change<'_>,
+    Appliance { id, public }: Appliance,
+    name: &str,
+) -> Result<()> {
+    change.enlist(id)?;
+    let receives = appliance::receives(change)?;
+    Member { id, name: name.to_owned(), signs: public, receives }.write(change, 1)
 }
 
 /// The keys that members sign with.

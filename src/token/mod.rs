@@ -8,6 +8,7 @@ pub mod appliance;
 mod audit;
 pub mod backup;
 mod cache;
+mod clone;
 mod custody;
 mod deletion;
 pub(crate) mod epochs;
@@ -22,7 +23,9 @@ pub mod policy;
 mod profile;
 pub mod quorum;
 mod renewal;
+mod replicate;
 mod reset;
+mod rules;
 mod seal;
 mod shareholders;
 #[cfg(test)]
@@ -32,14 +35,15 @@ mod users;
 pub use audit::{Filter, Pruned, Verification};
 pub use lifecycle::Rotated;
 pub use login::Login;
-pub use members::{JoinRequest, Joining, Member};
+pub use members::{JoinRequest, Joined, Joining, Member};
+pub use replicate::Replicated;
 pub use reset::PendingReset;
 pub use seal::SealRotated;
 pub use shareholders::Part;
 
 pub use crate::store::{SealInfo, SealState};
 
-use crate::config::SlotConfig;
+use crate::config::{Allowed, SlotConfig};
 use crate::error::{Error, Result};
 use crate::lock::{ForkGuard, Rank, RwLock, WriteGuard};
 use crate::store::{Id, Report, Store};
@@ -325,6 +329,11 @@ impl Token {
     /// The slot's configuration.
     pub fn config(&self) -> &SlotConfig {
         &self.config
+    }
+
+    /// The rules against attacks that this host's configuration loosens.
+    pub fn allowed(&self) -> Allowed {
+        self.config.allow
     }
 
     /// Where the token's file lies.

@@ -2,7 +2,7 @@
 
 use super::cache::Opened;
 use super::custody::{self, Custody};
-use super::policy::Operation;
+use super::policy::{Operation, attacks};
 use super::{Access, Handle, Login, TRIES, Token, lifecycle, policy};
 use crate::audit::{Event, Note};
 use crate::error::{Error, Result};
@@ -53,6 +53,7 @@ impl Token {
         objects: Vec<Object>,
         mut note: Note,
     ) -> Result<Vec<Handle>> {
+        objects.iter().try_for_each(|object| attacks::may_exist(self.allowed(), object))?;
         let mut named = Vec::new();
         for mut object in objects {
             policy::may_make(access, &object)?;
@@ -139,7 +140,9 @@ impl Token {
             // Whether an object is CKA_MODIFIABLE is no matter of custody, nor of suspending it.
             if custody.is_empty() && suspended.is_none() || !changes.is_empty() {
                 policy::may(access, Operation::Change, &key, found.as_ref())?;
-                object = template::modify(&object, changes.clone(), asker)?;
+                let after = template::modify(&object, changes.clone(), asker)?;
+                attacks::may_become(self.allowed(), &object, &after)?;
+                object = after;
                 notes.extend(notes_of(&object, &changes));
             }
             if let Some(value) = &suspended {
@@ -200,7 +203,9 @@ impl Token {
         let (_, key) = self.resolve_for(access, Operation::Copy, handle)?;
         let note = Note::of(Event::Copy).detail("from", key.id());
         let note = note.detail("attributes", names(&changes));
-        Ok((template::copy(key.object(), changes, policy::asker(access.login))?, note))
+        let copy = template::copy(key.object(), changes, policy::asker(access.login))?;
+        attacks::may_become(self.allowed(), key.object(), &copy)?;
+        Ok((copy, note))
     }
 
     /// C_DestroyObject.

@@ -209,25 +209,36 @@ pub(super) fn part_with(
     }
 }
 
-/// A user's record came back from another time, when the token may have had another reset key (policy
+/// A user's record came from another time or cluster, where the token may have had another reset key (policy
 /// `keeps`): his keys are wrapped under the present one, or under none, since who left may have kept the old
-/// one. `then`: the acting officer's record of that time.
+/// one; an officer gets the present one. `old`: the reset key of there, if it is known. Whether the record
+/// changed; the caller writes it.
 pub(super) fn rejoin(
     change: &mut Change<'_>,
     acting: &Login,
     policy: ResetPolicy,
-    then: Option<&User>,
-    user: &User,
-) -> Result<()> {
-    if policy != ResetPolicy::Keeps || user.keys_for_reset.is_empty() {
-        return Ok(());
+    old: Option<&Secret>,
+    user: &mut User,
+) -> Result<bool> {
+    if policy != ResetPolicy::Keeps {
+        return Ok(false);
     }
     let new = reset_key(change, acting)?;
-    if UserKeys::unwrap_for_reset(&new, &user.keys_for_reset, user.public).is_ok() {
-        return Ok(());
+    if user.role == Role::Officer {
+        let other = old.is_none_or(|old| *old != new);
+        if other {
+            let public = user.public;
+            give_reset_key(user, &public, &new)?;
+        }
+        return Ok(other);
     }
-    let old = then.and_then(|then| acting.keys.take_reset_key(&then.reset_key).ok());
-    let keys = old.and_then(|old| UserKeys::unwrap_for_reset(&old, &user.keys_for_reset, user.public).ok());
+    if user.keys_for_reset.is_empty() {
+        return Ok(false);
+    }
+    if UserKeys::unwrap_for_reset(&new, &user.keys_for_reset, user.public).is_ok() {
+        return Ok(false);
+    }
+    let keys = old.and_then(|old| UserKeys::unwrap_for_reset(old, &user.keys_for_reset, user.public).ok());
     if keys.is_none() {
         log::warn!(
             "{}: no officer can reset this password, because {} has other keys than then",
@@ -235,8 +246,8 @@ pub(super) fn rejoin(
             acting.name
         );
     }
-    let keys_for_reset = keys.map_or(Ok(Vec::new()), |keys| keys.wrap_for_reset(&new))?;
-    User { keys_for_reset, ..user.clone() }.save(change)
+    user.keys_for_reset = keys.map_or(Ok(Vec::new()), |keys| keys.wrap_for_reset(&new))?;
+    Ok(true)
 }
 
 impl Token {

@@ -4,6 +4,8 @@
 //! themselves forbid (CKA_DESTROYABLE, CKA_SIGN and the like) comes on top. To add an operation: a
 //! name in [`Operation`], its rows, and a call of [`may`] where it is done.
 
+pub mod attacks;
+
 use super::cache::Opened;
 use super::{Access, Login, Role};
 use crate::error::{Error, Result};
@@ -54,6 +56,8 @@ pub enum Operation {
     Share,
     /// Give it to another owner.
     Transfer,
+    /// Take it to another token with the same seal key, or take it in there.
+    Replicate,
     /// Make users, set their passwords, delete them; approve such a thing.
     ManageUsers,
     /// Found a cluster, let hosts join it.
@@ -144,6 +148,11 @@ const TABLE: &[Row] = &[
     row(&[Transfer],               &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[Transfer],  &[SessionPublic, SessionPrivate],
                                             [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+    // Sealed as they are; an officer names what he does not see by its id.
+    row(&[Replicate],              &[TokenPrivate],    [GONE,   YES,  FORBIDDEN, GONE,      YES,     GONE]),
+    row(&[Replicate],              &[TokenPublic],     [LOGIN,  YES,  FORBIDDEN, FORBIDDEN, YES,     FORBIDDEN]),
+    row(&[Replicate],  &[SessionPublic, SessionPrivate],
+                                            [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
     row(&[ManageUsers, ManagePeers, ReadLog, PruneLog, ManageSeal, Backup], &[Token],
                                             [LOGIN,  LOGIN, LOGIN,    LOGIN,     YES,     FORBIDDEN]),
     row(&[CheckState],             &[Token],           [LOGIN,  YES,  YES,       YES,       YES,     YES]),
@@ -160,6 +169,7 @@ impl Operation {
                 | Rotate
                 | Share
                 | Transfer
+                | Replicate
                 | ManageUsers
                 | ManagePeers
                 | PruneLog
@@ -234,6 +244,17 @@ pub fn may(access: Access<'_>, operation: Operation, key: &Key, found: Option<&O
     writable(access, operation, target)
 }
 
+/// Whether the asker may do it to a record that nobody opened: `owner` is its owner, or the maker of a public one.
+pub fn may_to_record(access: Access<'_>, operation: Operation, owner: Id, private: bool) -> Result<()> {
+    let who = match (who(access.login), access.login) {
+        (Who::User, Some(login)) if login.user != owner => Who::Stranger,
+        (who, _) => who,
+    };
+    let target = Target::of(true, private);
+    verdict(who, operation, target)?;
+    writable(access, operation, target)
+}
+
 /// Whether the asker may do it to the token, or to its people.
 pub fn may_manage(access: Access<'_>, operation: Operation) -> Result<()> {
     verdict(who(access.login), operation, Token)?;
@@ -259,7 +280,7 @@ mod tests {
         let objects = [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate];
         let all = [
             See, UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
-            Transfer,
+            Transfer, Replicate,
         ];
         let cells = all.iter().flat_map(|operation| objects.map(|target| (*operation, target)));
         for (operation, target) in cells.chain(
@@ -291,7 +312,7 @@ mod tests {
         for target in [SessionPublic, SessionPrivate, TokenPublic, TokenPrivate] {
             let all = [
                 UseSecret, UsePublic, Reveal, Export, Make, Change, Copy, Destroy, Suspend, Rotate, Share,
-                Transfer,
+                Transfer, Replicate,
             ];
             for operation in all {
                 assert!(verdict(Who::Appliance, operation, target).is_err(), "{operation:?} {target:?}");
@@ -300,7 +321,8 @@ mod tests {
         assert_eq!(verdict(Who::Appliance, ManageUsers, Token), FORBIDDEN);
         assert_eq!(verdict(Who::Appliance, ReadLog, Token), FORBIDDEN);
         assert_eq!(verdict(Who::Appliance, CheckState, Token), YES);
-        for operation in [Reveal, Export, Change, Copy, Destroy, Suspend, Rotate, Share, Transfer] {
+        for operation in [Reveal, Export, Change, Copy, Destroy, Suspend, Rotate, Share, Transfer, Replicate]
+        {
             assert!(verdict(Who::Sharer, operation, TokenPrivate).is_err(), "{operation:?}");
         }
         for who in [Who::Nobody, Who::User, Who::Sharer, Who::Stranger] {

@@ -15,6 +15,7 @@ mod lifecycle;
 mod members;
 mod races;
 mod renewal;
+mod replicate;
 mod reset;
 mod seal;
 mod shareholders;

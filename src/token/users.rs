@@ -199,12 +199,12 @@ impl User {
     /// before it heard of it; a lock makes them odd.
     pub fn unlock(&mut self) {
         (self.failures, self.attempts) = (0, 0);
-        self.header.flags = (self.header.flags | 1).wrapping_add(1);
+        self.header.set_strictness((self.header.strictness() | 1) + 1);
     }
 
     /// A lock outlives counts of another host that stayed below the limit.
     pub fn lock(&mut self) {
-        self.header.flags |= 1;
+        self.header.set_strictness(self.header.strictness() | 1);
     }
 }
 

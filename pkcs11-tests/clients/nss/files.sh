@@ -26,7 +26,7 @@ files() {
     step "the signature block is there" unzip -l signed.jar META-INF/zigbert.rsa
 
     refused "pk12util cannot export a key that is not extractable" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -h "nss token" -k pin -W secret
-    says "and says so" "Private Key could not be located and exported" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -h "nss token" -k pin -W secret
+    says "and says so" "key or cert safe creation failed|Private Key could not be located and exported" pk12util -o key.p12 -n "nss token:rsa" -d "$db" -h "nss token" -k pin -W secret
     step "no file is left" test ! -s key.p12
     imported rsa rsa:2048
     imported ec ec -pkeyopt ec_paramgen_curve:P-256

@@ -2,9 +2,9 @@
 
 use crate::Bench;
 use cryptoki_sys::*;
-use pkcs11_tests::derivation::{ecdh, kdf};
-use pkcs11_tests::keys::{P256, Pair, number, yes};
-use pkcs11_tests::params::{mechanism, wrong};
+use pkcs11_tests::derivation::{ecdh, joined, kdf};
+use pkcs11_tests::keys::{P256, Pair, bytes, no, number, yes};
+use pkcs11_tests::params::{self, mechanism, with, wrong};
 
 /// What CKM_ECDH1_DERIVE takes.
 const KDFS: [CK_EC_KDF_TYPE; 10] = [
@@ -29,6 +29,11 @@ impl Bench {
             CKM_SP800_108_COUNTER_KDF | CKM_SP800_108_FEEDBACK_KDF | CKM_SP800_108_DOUBLE_PIPELINE_KDF => {
                 self.derives_keys(kind)
             }
+            CKM_CONCATENATE_BASE_AND_DATA | CKM_CONCATENATE_DATA_AND_BASE | CKM_XOR_BASE_AND_DATA => {
+                self.joins(kind, joined(kind, b"some data"));
+            }
+            CKM_CONCATENATE_BASE_AND_KEY => self.joins(kind, with(kind, self.secret)),
+            CKM_EXTRACT_KEY_FROM_KEY => self.joins(kind, with(kind, 9 as CK_ULONG)),
             other => panic!("the matrix knows no derivation for mechanism {other:#x}"),
         }
     }
@@ -79,6 +84,41 @@ impl Bench {
         let odd = module.derive(session, mechanism(kind), base, &sixteen);
         assert_eq!(odd, Err(CKR_ATTRIBUTE_VALUE_INVALID), "{kind:#x}");
         self.refuses_to_derive(kind);
+    }
+
+    /// What is put together is what the standard's words say, and no less protected than its parts.
+    fn joins(&self, kind: CK_MECHANISM_TYPE, with: CK_MECHANISM) {
+        let (module, session) = (&self.at.module, self.session);
+        let value: Vec<u8> = (0..32u8).map(|n| n.wrapping_mul(37) + 1).collect();
+        let base = [number(CKA_CLASS, CKO_SECRET_KEY), number(CKA_KEY_TYPE, CKK_GENERIC_SECRET)];
+        let open = [no(CKA_SENSITIVE), yes(CKA_EXTRACTABLE), yes(CKA_DERIVE), bytes(CKA_VALUE, &value)];
+        let base = module.create(session, &[&base[..], &open].concat()).expect("a base key");
+        let whole = match kind {
+            CKM_CONCATENATE_BASE_AND_DATA => [&value[..], b"some data"].concat(),
+            CKM_CONCATENATE_DATA_AND_BASE => [b"some data", &value[..]].concat(),
+            CKM_XOR_BASE_AND_DATA => value.iter().zip(b"some data").map(|(key, data)| key ^ data).collect(),
+            CKM_EXTRACT_KEY_FROM_KEY => {
+                (0..32).map(|n| value[(n + 1) % 32] << 1 | value[(n + 2) % 32] >> 7).collect()
+            }
+            _ => value.clone(),
+        };
+        let with = if kind == CKM_CONCATENATE_BASE_AND_KEY { params::with(kind, base) } else { with };
+        let whole = if kind == CKM_CONCATENATE_BASE_AND_KEY { whole.repeat(2) } else { whole };
+        for length in [whole.len(), 7] {
+            let made = module.derived_value(session, with, base, length as CK_ULONG);
+            assert_eq!(made, Ok(whole[..length].to_vec()), "{kind:#x}");
+        }
+        let too_long = module.derived_value(session, with, base, whole.len() as CK_ULONG + 1);
+        assert_eq!(too_long, Err(CKR_KEY_SIZE_RANGE), "{kind:#x}");
+        let hidden = module.derived_value(session, with, self.secret, 7);
+        assert_eq!(hidden, Err(CKR_TEMPLATE_INCONSISTENT), "{kind:#x}");
+        let made = module.derive(session, with, self.secret, &[number(CKA_VALUE_LEN, 7)]).expect("a key");
+        assert_eq!(module.attribute(session, made, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE), "{kind:#x}");
+        assert_eq!(
+            module.derive(session, wrong(kind), base, &[number(CKA_VALUE_LEN, 7)]),
+            Err(CKR_MECHANISM_PARAM_INVALID),
+            "{kind:#x}"
+        );
     }
 
     fn derives_data(&self, kind: CK_MECHANISM_TYPE) {

@@ -3,7 +3,7 @@
 use super::file::Vector;
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{Attribute, bytes, no, number, template, yes};
-use pkcs11_tests::{Result, call, check, fixture};
+use pkcs11_tests::{Result, call, check, loosened as fixture};
 use std::ptr::{from_mut, null_mut};
 
 /// Hash names of the files, with the mechanisms that use them: PKCS#1, PSS, ECDSA.

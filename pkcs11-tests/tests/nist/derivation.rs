@@ -4,7 +4,7 @@ use super::file::Vector;
 use cryptoki_sys::*;
 use pkcs11_tests::derivation::{chain, counter, data, sp800_108};
 use pkcs11_tests::keys::{bytes, number, yes};
-use pkcs11_tests::{call, check, fixture};
+use pkcs11_tests::{call, check, loosened as fixture};
 
 fn prf(name: &str) -> CK_SP800_108_PRF_TYPE {
     match name {

@@ -3,7 +3,7 @@
 use super::file::Vector;
 use cryptoki_sys::*;
 use pkcs11_tests::keys::{bytes, number, yes};
-use pkcs11_tests::{Result, call, check, fixture};
+use pkcs11_tests::{Result, call, check, loosened as fixture};
 use std::ptr::{from_mut, null_mut};
 
 /// A session key from its bytes; destroyed with the session, which is closed after each vector.

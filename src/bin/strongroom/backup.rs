@@ -3,7 +3,7 @@
 
 mod restore;
 mod schedule;
-mod secrets;
+pub mod secrets;
 
 use crate::Run;
 use crate::context::Context;
@@ -219,7 +219,7 @@ fn list(context: &mut Context, folder: Option<&Path>) -> Outcome {
 }
 
 /// A backup that cannot be used; the reasons are in the library's log. `done`: what became of it.
-fn unusable(file: &Path, error: Error, done: &str) -> Failure {
+pub fn unusable(file: &Path, error: Error, done: &str) -> Failure {
     let next = match error {
         Error::PinIncorrect => {
             let next = "give the passphrase of that day, or a recovery key that it was made for: `strongroom backup list` \
@@ -236,7 +236,9 @@ fn unusable(file: &Path, error: Error, done: &str) -> Failure {
         Error::ArgumentsBad => {
             "`strongroom backup list --folder FOLDER` shows which files are backups, and of what."
         }
-        Error::ActionProhibited => "look at what is said above; --force does it all the same.",
+        Error::ActionProhibited => {
+            "look at what is said above; over what is newer --force does it all the same."
+        }
         Error::DeviceMemory => "make room on the disk, and do it again.",
         other => other.remedy(),
     };
@@ -265,7 +267,7 @@ fn verify(context: &mut Context, file: &Path, secret: &With) -> Outcome {
         "private_keys": counts.private_keys, "public_keys": counts.public_keys,
         "secret_keys": counts.secret_keys, "certificates": counts.certificates,
         "other_objects": counts.other_objects, "shares": counts.shares,
-        "audit_entries": counts.entries, "audit_key": verified.contents.fingerprint(), "over_the_present_token": over,
+        "members": counts.members, "audit_entries": counts.entries, "audit_key": verified.contents.fingerprint(), "over_the_present_token": over,
     });
     Ok(Answer::record(record))
 }

@@ -1,6 +1,7 @@
 //! `strongroom cluster`: the token as a whole.
 
 use crate::Run;
+use crate::clone;
 use crate::context::Context;
 use crate::output::{Answer, Failure, Outcome};
 use crate::peers;
@@ -27,6 +28,7 @@ pub enum Command {
     },
     /// What the token is. Needs no login.
     Info,
+    Clone(clone::Clone),
     #[command(flatten)]
     Peers(peers::Command),
 }
@@ -73,6 +75,7 @@ impl Run for Command {
                 activate(context, label, policy(*reset_policy, *reset_threshold)?)
             }
             Command::Info => described(context),
+            Command::Clone(command) => command.run(context),
             Command::Peers(command) => command.run(context),
         }
     }

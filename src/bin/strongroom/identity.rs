@@ -7,6 +7,7 @@
 //! | a crypto user's | `--password-file`, `--password-fd` | `STRONGROOM_PASSWORD` |
 //! | the new one that an officer gives | `--password-file`, `--password-fd` | `STRONGROOM_PASSWORD` |
 //! | the new one of one's own | `--new-password-file` | `STRONGROOM_NEW_PASSWORD` |
+//! | at the other token of `replicate` | `--to-password-file` | `STRONGROOM_DESTINATION_PIN` |
 //! | of a file of keys | `--key-password-file`, `--key-password-fd` | `STRONGROOM_KEY_PASSWORD` |
 //!
 //! What is not there is asked for. The role of who acts follows from the name.
@@ -79,7 +80,12 @@ pub fn variable(name: &str) -> Option<Secret> {
 
 /// `STRONGROOM_PIN`: a name, if there is one, and a password.
 fn pin() -> Option<(Option<String>, Secret)> {
-    let pin = variable("STRONGROOM_PIN")?;
+    pin_of("STRONGROOM_PIN")
+}
+
+/// `name:password`, or a password alone, of a variable.
+pub fn pin_of(variable_name: &str) -> Option<(Option<String>, Secret)> {
+    let pin = variable(variable_name)?;
     match pin.iter().position(|byte| *byte == b':') {
         Some(colon) => {
             let name = String::from_utf8_lossy(&pin[..colon]).into_owned();

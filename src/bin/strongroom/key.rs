@@ -14,6 +14,7 @@ mod lifecycle;
 use crate::Run;
 use crate::context::{Context, Person};
 use crate::output::{self, Answer, Failure, Outcome};
+use crate::replicate;
 use cryptoki_sys::*;
 use serde::Serialize;
 use serde_json::json;
@@ -81,6 +82,16 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         to: String,
     },
+    /// Take a key, and the other half if it has the same label, to a clone of this token: another cluster with the
+    /// same seal key.
+    ///
+    /// Its owner does, or an officer, who names it by its id. The owner and those it is shared with must be there.
+    Replicate {
+        /// The key's label or its id.
+        key: String,
+        #[command(flatten)]
+        to: replicate::To,
+    },
     #[command(flatten)]
     Lifecycle(lifecycle::Command),
 }
@@ -120,6 +131,7 @@ impl Run for Command {
             Command::Wrap(command) => command.run(context),
             Command::Unwrap(command) => command.run(context),
             Command::SetAttribute(command) => command.run(context),
+            Command::Replicate { key, to } => replicate::key(context, key, to),
             custody => custody.of_person(context),
         }
     }
@@ -181,7 +193,7 @@ fn refused(error: Error, key: &str) -> Failure {
     }
 }
 
-const CLASSES: [(&str, u64); 3] =
+pub const CLASSES: [(&str, u64); 3] =
     [("private", CKO_PRIVATE_KEY), ("secret", CKO_SECRET_KEY), ("public", CKO_PUBLIC_KEY)];
 
 /// The one private or secret key of a label or id.

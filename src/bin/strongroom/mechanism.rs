@@ -10,7 +10,7 @@ use strongroom::mechanism::{Mechanism, all, table};
 pub enum Command {
     /// Every mechanism and what it can do.
     List {
-        /// As the table of docs/mechanisms.md.
+        /// As the table of pkcs11-tests/reference/mechanisms.md.
         #[arg(long)]
         markdown: bool,
     },
@@ -28,6 +28,8 @@ struct Row {
     can: String,
     key_sizes: String,
     fips_approved: bool,
+    /// The switch without which it is not there, or does not wrap.
+    needs: String,
 }
 
 impl From<&'static Mechanism> for Row {
@@ -38,6 +40,7 @@ impl From<&'static Mechanism> for Row {
             can: table::abilities(row),
             key_sizes: table::sizes(row),
             fips_approved: row.approved,
+            needs: table::needs(row),
         }
     }
 }

@@ -16,9 +16,10 @@ use std::io::{BufRead, Write};
 use std::time::Duration;
 use strongroom::config::ClusterConfig;
 use strongroom::error::Error;
+use strongroom::store::Id;
 use strongroom::sync::status::Observer;
 use strongroom::sync::{Stop, join};
-use strongroom::token::{JoinRequest, Joining};
+use strongroom::token::{JoinRequest, Joined, Joining};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -42,8 +43,12 @@ pub enum Command {
     },
     /// Let a host join, which gets the seal key. Needs an officer.
     Approve {
-        /// As `cluster join` shows it on the new host: compare all of it.
+        /// As `cluster join` (or `clone`) shows it on the new host: compare all of it.
         fingerprint: String,
+        /// The host asks by `cluster clone`: it takes a copy of everything to a cluster of its own, and is no member
+        /// of this one.
+        #[arg(long)]
+        as_clone: bool,
     },
     /// Take a host out of the cluster. Needs an officer, on a member that stays.
     ///
@@ -71,7 +76,7 @@ impl Run for Command {
         match self {
             Command::Init { name } => init(context, name.clone()),
             Command::Join { name, wait } => ask_to_join(context, name.clone(), *wait),
-            Command::Approve { fingerprint } => approve(context, fingerprint),
+            Command::Approve { fingerprint, as_clone } => approve(context, fingerprint, *as_clone),
             Command::Remove { member } => epochs::remove(context, member),
             Command::Rotate => epochs::rotate(context),
             Command::List => list(context),
@@ -92,7 +97,7 @@ pub fn engine(context: &mut Context) -> Result<ClusterConfig, Failure> {
 }
 
 /// A failure of the engine or of this host, in words.
-fn stopped(what: &str, stop: Stop) -> Failure {
+pub fn stopped(what: &str, stop: Stop) -> Failure {
     match stop {
         Stop::Host(error) => Failure::new(what).because(error.cause()).next(error.remedy()),
         Stop::Engine(fault) => Failure::new(what)
@@ -112,12 +117,12 @@ fn no_member(error: Error) -> Failure {
     }
 }
 
-fn name_or_host(name: Option<String>) -> String {
+pub fn name_or_host(name: Option<String>) -> String {
     let of_host = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.unwrap_or_else(|| of_host().trim().to_owned())
 }
 
-fn bad_name(error: Error) -> Failure {
+pub fn bad_name(error: Error) -> Failure {
     match error {
         Error::ArgumentsBad => {
             Failure::new("A host's name has 1 to 64 visible ASCII characters and no spaces.")
@@ -127,11 +132,29 @@ fn bad_name(error: Error) -> Failure {
     }
 }
 
+/// That nothing of this token lies in etcd where the configuration says: two clusters of one token never share a
+/// place.
+pub fn is_free(etcd: &ClusterConfig, token: Id) -> Result<(), Failure> {
+    let failed = |stop| stopped("Whether etcd has this token already is not known; nothing was made.", stop);
+    if !join::holds(etcd, token).map_err(failed)? {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "There is a cluster of this token below `{}` in this etcd already; nothing was made.",
+        etcd.prefix
+    ))
+    .next(
+        "give [slot.cluster] another `prefix`, or another etcd; or join that one: `strongroom cluster join`.",
+    ))
+}
+
 fn init(context: &mut Context, name: Option<String>) -> Outcome {
-    let name = name_or_host(name);
-    engine(context)?;
+    let (name, etcd) = (name_or_host(name), engine(context)?);
     let officer = context.officer(false)?;
     let token = context.ready_token()?;
+    if token.peer()?.is_none() {
+        is_free(&etcd, token.id()?)?;
+    }
     token.found_cluster(officer.access(), &name).map_err(|error| match error {
         Error::ActionProhibited => Failure::new("This token is a member of a cluster already.")
             .next("`strongroom cluster list` shows who is."),
@@ -151,22 +174,12 @@ fn ask_to_join(context: &mut Context, name: Option<String>, wait: u64) -> Outcom
             .next("nothing, if it is the cluster's; else give the slot another `path`."));
     }
     let joining = Joining::new(&name_or_host(name)).map_err(bad_name)?;
-    let fingerprint = joining.request.fingerprint();
-    eprintln!("This host's fingerprint is\n\n    {fingerprint}\n");
-    eprintln!("On a member, an officer compares it and runs `strongroom cluster approve {fingerprint}`.");
-    let failed = |stop| stopped("This host did not join; nothing was made.", stop);
-    let sealed = join::ask(&engine, &joining.request, Duration::from_secs(wait)).map_err(failed)?;
-    let sealed = sealed.ok_or_else(|| {
-        Failure::new("Nobody approved this host in time; nothing was made.")
-            .next("try again, with a longer --wait; the fingerprint will be another one.")
-    })?;
-    let foreign = || {
-        Failure::new("The answer is not from the cluster that was meant; nothing was made.")
-            .next("find out who wrote to etcd: somebody tried to give this host a token of his own.")
-    };
-    let joined = joining.open(&sealed).map_err(|_| foreign())?;
-    if !same(&asked_code()?, &joined.code()) {
-        return Err(foreign());
+    let joined = answered(&joining, &engine, wait, "")?;
+    if !joined.as_member() {
+        return Err(Failure::new(
+            "The officer approved a clone, and this host asks to join; nothing was made.",
+        )
+        .next("join again, and have it approved without --as-clone."));
     }
     joined.make(&slot)?;
     let token = context.ready_token()?;
@@ -182,6 +195,36 @@ fn ask_to_join(context: &mut Context, name: Option<String>, wait: u64) -> Outcom
         info.serial
     );
     Ok(Answer::done(sentence, json!({ "name": name, "serial": info.serial })))
+}
+
+/// Shows the fingerprint, waits for an officer of a member to say yes (with this option), and makes sure that it
+/// was one.
+pub fn answered<'a>(
+    joining: &'a Joining,
+    etcd: &ClusterConfig,
+    wait: u64,
+    option: &str,
+) -> Result<Joined<'a>, Failure> {
+    let fingerprint = joining.request.fingerprint();
+    eprintln!("This host's fingerprint is\n\n    {fingerprint}\n");
+    eprintln!(
+        "On a member, an officer compares it and runs `strongroom cluster approve {fingerprint}{option}`."
+    );
+    let failed = |stop| stopped("This host did not join; nothing was made.", stop);
+    let sealed = join::ask(etcd, &joining.request, Duration::from_secs(wait)).map_err(failed)?;
+    let sealed = sealed.ok_or_else(|| {
+        Failure::new("Nobody approved this host in time; nothing was made.")
+            .next("try again, with a longer --wait; the fingerprint will be another one.")
+    })?;
+    let foreign = || {
+        Failure::new("The answer is not from the cluster that was meant; nothing was made.")
+            .next("find out who wrote to etcd: somebody tried to give this host a token of his own.")
+    };
+    let joined = joining.open(&sealed).map_err(|_| foreign())?;
+    if !same(&asked_code()?, &joined.code()) {
+        return Err(foreign());
+    }
+    Ok(joined)
 }
 
 /// The code that the officer reads out.
@@ -206,7 +249,7 @@ fn same(given: &str, wanted: &str) -> bool {
     digits(given) == digits(wanted)
 }
 
-fn approve(context: &mut Context, fingerprint: &str) -> Outcome {
+fn approve(context: &mut Context, fingerprint: &str, as_clone: bool) -> Outcome {
     let engine = engine(context)?;
     let officer = context.officer(false)?;
     let failed = |stop| stopped("The host was not let in.", stop);
@@ -227,10 +270,15 @@ fn approve(context: &mut Context, fingerprint: &str) -> Outcome {
             "nothing: somebody left its old request in etcd. `strongroom cluster list` shows who asks.",
         ));
     }
-    let welcome = token.welcome(officer.access(), &request).map_err(no_member)?;
+    let welcome = match as_clone {
+        true => token.welcome_clone(officer.access(), &request),
+        false => token.welcome(officer.access(), &request),
+    };
+    let welcome = welcome.map_err(no_member)?;
     join::answer(&engine, &request.fingerprint(), welcome.sealed).map_err(failed)?;
+    let may = if as_clone { "make a clone" } else { "join" };
     let sentence = format!(
-        "{} may join, and gets the seal key.\nOn the new host, this code is asked for: {}",
+        "{} may {may}, and gets the seal key.\nOn the new host, this code is asked for: {}",
         request.member.name, welcome.code
     );
     Ok(Answer::done(sentence, json!({ "name": request.member.name, "code": welcome.code })))

@@ -27,6 +27,8 @@ struct Row {
     serial: String,
     file: String,
     seal: String,
+    /// The switches of [slot.allow] that are on.
+    loosened: String,
 }
 
 fn row(slot: &SlotConfig, token: &Token) -> Row {
@@ -36,7 +38,8 @@ fn row(slot: &SlotConfig, token: &Token) -> Row {
         Err(_) => ("unusable", Default::default()),
     };
     let (file, seal) = (slot.path.display().to_string(), seal(&slot.seal));
-    Row { slot: slot.id, state, label: info.label, serial: info.serial, file, seal }
+    let loosened = slot.allow.names();
+    Row { slot: slot.id, state, label: info.label, serial: info.serial, file, seal, loosened }
 }
 
 impl Run for Command {

@@ -32,6 +32,8 @@ struct Description {
     users: usize,
     locked: usize,
     reset_policy: String,
+    /// The switches of [slot.allow] that are on.
+    loosened: String,
     password_bytes: String,
     backups: String,
 }
@@ -69,6 +71,7 @@ pub fn described(context: &mut Context) -> Outcome {
         users: count(Role::User),
         locked: people.iter().filter(|user| user.locked).count(),
         reset_policy: policy.map(reset::said).unwrap_or_default(),
+        loosened: slot.allow.names(),
         password_bytes: format!("{} to {}", info.min_pin_length, info.max_pin_length),
         backups,
     };

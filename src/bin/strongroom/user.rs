@@ -5,6 +5,7 @@ use crate::cluster::bad_length;
 use crate::context::{Context, Person};
 use crate::identity::{RoleName, noun};
 use crate::output::{Answer, Failure, Outcome};
+use crate::replicate;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,13 @@ pub enum Command {
     },
     /// End a user's lock and keep his password. Needs an officer.
     Unlock { name: String },
+    /// Take a user with the password to a clone of this token: another cluster with the same seal key. Needs an
+    /// officer here and there.
+    Replicate {
+        name: String,
+        #[command(flatten)]
+        to: replicate::To,
+    },
     /// A new password: of one's own, or, by an officer, for somebody whose lock it ends.
     #[command(visible_alias = "set-password")]
     ChangePassword {
@@ -62,6 +70,7 @@ impl Run for Command {
             }
             Command::Delete { name, destroy_objects } => delete(context, name, *destroy_objects),
             Command::Unlock { name } => unlock(context, name),
+            Command::Replicate { name, to } => replicate::user(context, name, to),
             Command::ChangePassword { name, new_password_file, destroy_objects } => {
                 change_password(context, name.as_deref(), new_password_file.as_deref(), *destroy_objects)
             }

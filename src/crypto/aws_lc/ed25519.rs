@@ -1,5 +1,7 @@
 //! Ed25519, Ed25519ctx and Ed25519ph (RFC 8032).
 
+pub use crate::crypto::portable::ed25519::verify_all;
+
 use super::check;
 use crate::crypto::{EdScheme, Secret};
 use crate::error::{Error, Result};

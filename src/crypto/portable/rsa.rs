@@ -132,11 +132,11 @@ impl PrivateKey {
         self.raw(&block, signature)
     }
 
-    /// With implicit rejection (`crypto::pkcs1`): never fails for a wrong padding.
-    pub fn decrypt_pkcs1(&self, input: &[u8]) -> Result<Secret> {
+    /// With implicit rejection (`crypto::pkcs1`, which says what `lengths` are): never fails for a wrong padding.
+    pub fn decrypt_pkcs1(&self, input: &[u8], lengths: &[usize]) -> Result<Secret> {
         let mut block = Secret::zeroed(self.length);
         self.raw(input, &mut block)?;
-        Ok(pkcs1::unpad_implicit(&block, &self.rejection, input))
+        Ok(pkcs1::unpad_implicit(&block, &self.rejection, input, lengths))
     }
 
     /// `EncryptedDataInvalid` for every kind of wrong padding alike.

@@ -26,6 +26,8 @@ pub enum Default {
     Number(u64),
     /// What another flag of the object is, one with a smaller number.
     Follows(AttributeType),
+    /// True, unless the caller asked for one of these uses.
+    Unless(&'static [AttributeType]),
 }
 
 /// One attribute of a class or key type.
@@ -92,6 +94,10 @@ const fn flag(kind: AttributeType, default: bool, flags: u32) -> Rule {
 
 const fn follows(kind: AttributeType, other: AttributeType, flags: u32) -> Rule {
     Rule { kind, default: Default::Follows(other), flags }
+}
+
+const fn unless(kind: AttributeType, others: &'static [AttributeType], flags: u32) -> Rule {
+    Rule { kind, default: Default::Unless(others), flags }
 }
 
 const fn number(kind: AttributeType, default: u64, flags: u32) -> Rule {

@@ -5,7 +5,7 @@
 
 use super::{
     CHANGE, COMPUTED, COPY, CREATE, ERASE, GENERATE, HIDDEN, MADE, OFFICER, Rule, STAYS_FALSE, STAYS_TRUE,
-    bytes, flag, follows, number,
+    bytes, flag, follows, number, unless,
 };
 use crate::object::AttributeType;
 use crate::object::attribute::{
@@ -17,6 +17,9 @@ use cryptoki_sys::*;
 
 /// What a key may be used for.
 const USAGE: u32 = CHANGE | COPY | super::USE;
+
+/// A key that is made to wrap or unwrap keys works on data only if that is asked for, too.
+const KEYS: &[AttributeType] = &[CKA_WRAP, CKA_UNWRAP];
 
 /// All objects (§4.3, §4.4).
 const STORAGE: &[Rule] = &[
@@ -108,7 +111,7 @@ const PRIVATE_KEY: &[Rule] = &[
     flag(CKA_PRIVATE, true, COPY | STAYS_TRUE),
     bytes(CKA_SUBJECT, CHANGE | COPY),
     flag(CKA_SENSITIVE, true, CHANGE | COPY | STAYS_TRUE),
-    flag(CKA_DECRYPT, true, USAGE),
+    unless(CKA_DECRYPT, KEYS, USAGE),
     flag(CKA_SIGN, true, USAGE),
     flag(CKA_SIGN_RECOVER, false, USAGE),
     flag(CKA_UNWRAP, false, USAGE),
@@ -132,8 +135,8 @@ const PRIVATE_KEY: &[Rule] = &[
 const SECRET_KEY: &[Rule] = &[
     flag(CKA_PRIVATE, true, COPY | STAYS_TRUE),
     flag(CKA_SENSITIVE, true, CHANGE | COPY | STAYS_TRUE),
-    flag(CKA_ENCRYPT, true, USAGE),
-    flag(CKA_DECRYPT, true, USAGE),
+    unless(CKA_ENCRYPT, KEYS, USAGE),
+    unless(CKA_DECRYPT, KEYS, USAGE),
     flag(CKA_SIGN, true, USAGE),
     flag(CKA_VERIFY, true, USAGE),
     flag(CKA_WRAP, false, USAGE),
@@ -352,7 +355,7 @@ pub(super) fn of_key(class: u64, key_type: u64) -> Option<&'static [Rule]> {
         (CKO_PRIVATE_KEY, CKK_SLH_DSA) => Some(&SLH_DSA_PRIVATE_KEY),
         (CKO_PUBLIC_KEY, CKK_ML_KEM) => Some(&ML_KEM_PUBLIC_KEY),
         (CKO_PRIVATE_KEY, CKK_ML_KEM) => Some(&ML_KEM_PRIVATE_KEY),
-        (CKO_SECRET_KEY, CKK_AES | CKK_CHACHA20) => Some(&AES_KEY),
+        (CKO_SECRET_KEY, CKK_AES | CKK_CHACHA20 | CKK_DES3) => Some(&AES_KEY),
         (CKO_SECRET_KEY, CKK_GENERIC_SECRET | CKK_HKDF) => Some(&GENERIC_SECRET_KEY),
         (CKO_SECRET_KEY, other) if HMAC_KEY_TYPES.contains(&other) => Some(&GENERIC_SECRET_KEY),
         _ => None,

@@ -22,14 +22,17 @@ fn every_row_names_a_known_attribute_in_its_place() {
         for rule in rules.iter() {
             let place = format!("{class} {key_type:?} {:#x}", rule.kind);
             let shape = attribute::shape(rule.kind).unwrap_or_else(|| panic!("{place} is unknown"));
-            let boolean = matches!(rule.default, Default::Flag(_) | Default::Follows(_));
+            let boolean = matches!(rule.default, Default::Flag(_) | Default::Follows(_) | Default::Unless(_));
             // Ours are not stored by default: they read as false all the same.
             let flag = shape == Shape::Bool && rule.kind < CKA_VENDOR_DEFINED as AttributeType;
             assert_eq!(boolean, flag, "{place}");
             // What is followed has got its own default by then: rows are sorted.
             if let Default::Follows(other) = rule.default {
                 assert!(other < rule.kind, "{place}");
-                assert!(matches!(rules.find(other).unwrap().default, Default::Flag(_)), "{place}");
+                assert!(
+                    matches!(rules.find(other).unwrap().default, Default::Flag(_) | Default::Unless(_)),
+                    "{place}"
+                );
             }
             assert!(!matches!(rule.default, Default::Number(_)) || shape == Shape::Ulong, "{place}");
             // What hides must be held as a secret, and can never be changed.

@@ -20,7 +20,7 @@ use crate::crypto::ed25519::PrivateKey;
 use crate::error::Result;
 use crate::mechanism::Key;
 use crate::object::{Object, Value};
-use crate::store::{Change, Header, Id, Store, keeper};
+use crate::store::{Change, Commit, Header, Id, Store, keeper};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -93,16 +93,27 @@ pub(super) fn seed_in(fields: &Object) -> Option<Secret> {
 }
 
 impl Token {
-    /// One transaction, as [`Store::write_counted`], on this host's disk; what it records is told to the
-    /// system's logger after it, and what is for peers to whoever takes it there. [`Token::write`] waits for the peers besides.
+    /// One transaction, as [`Store::write_as`], on this host's disk; what it records is told to the system's
+    /// logger after it, and what is for peers to whoever takes it there. [`Token::write`] waits for the peers
+    /// besides.
     pub(super) fn write_here<T>(
         &self,
         store: &Store,
         work: impl FnOnce(&mut Change<'_>) -> Result<T>,
     ) -> Result<(T, Vec<Header>)> {
+        self.write_here_as(store, Commit::Durable, work)
+    }
+
+    /// The same with a commit of either kind.
+    pub(super) fn write_here_as<T>(
+        &self,
+        store: &Store,
+        commit: Commit,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+    ) -> Result<(T, Vec<Header>)> {
         let repeats = std::mem::take(&mut *self.repeats.write());
         let mut lines = Vec::new();
-        let result = store.write_counted(|change| {
+        let result = store.write_as(commit, |change| {
             repeats.notes().into_iter().try_for_each(|note| change.enter(note))?;
             let result = work(change)?;
             if self.config.audit_syslog.is_some() {

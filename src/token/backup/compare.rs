@@ -20,6 +20,8 @@ const HARMLESS: &[Event] = &[
     Event::Backup,
     Event::BackupPruned,
     Event::ApplianceMade,
+    Event::CloneApproved,
+    Event::ReplicatedOut,
     Event::AuditPruned,
     Event::Checkpoint,
     // The seals are of the file, and stay.

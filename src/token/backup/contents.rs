@@ -34,6 +34,8 @@ pub struct Counts {
     pub shares: u64,
     /// Of the audit log.
     pub entries: u64,
+    /// Of the cluster that the token was in; none, when it was in none.
+    pub members: u64,
 }
 
 impl Counts {
@@ -165,8 +167,8 @@ impl Reading {
                 self.chain = Chain::whole(identity.token.to_string(), key);
                 self.audit_key = key;
             }
-            // Of a cluster that the token was in.
-            Kind::Gone | Kind::Member | Kind::Epoch => {}
+            Kind::Member => self.counts.members += 1,
+            Kind::Gone | Kind::Epoch => {}
         }
         Ok(())
     }
@@ -201,6 +203,10 @@ impl Token {
             (None, _) => None,
             (Some(Ok(store)), _) if !store.is(&contents.identity) => {
                 Some(Err("the present token is another one, and never overwritten".to_owned()))
+            }
+            (Some(Ok(store)), _) if store.peer()?.is_some() => {
+                Some(Err("it is a member of a cluster: --merge or --new-cluster says what is to be done"
+                    .to_owned()))
             }
             (Some(_), Some(comparing)) => Some(
                 comparing

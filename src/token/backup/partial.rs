@@ -5,10 +5,11 @@ use super::super::deletion::take_all;
 use super::super::officers::rejoin;
 use super::super::policy::Operation;
 use super::super::users::User;
-use super::super::{Access, Login, Role, Token};
+use super::super::{Access, Login, Role, Token, clone};
 use super::contents::{self, Contents};
 use super::recipients::Secrets;
-use super::restore::{Restored, What, forget_requests, not_in_a_cluster, note, other_key, put_all};
+use super::restore::{Cluster, Restored, Terms, What, chosen, forget_requests, note, other_key, put_all};
+use crate::config::ResetPolicy;
 use crate::crypto::Secret;
 use crate::error::{Error, Result};
 use crate::object::Object;
@@ -27,7 +28,7 @@ fn no_object(id: Id) -> Error {
 }
 
 /// Whose an object is: the owner of a private one, the maker of a public one, which `open` opens.
-fn whose(record: &Record, open: impl FnOnce(&Record) -> Result<Secret>) -> Result<Id> {
+pub fn whose(record: &Record, open: impl FnOnce(&Record) -> Result<Secret>) -> Result<Id> {
     if record.header.owner != Id::NONE {
         return Ok(record.header.owner);
     }
@@ -58,23 +59,24 @@ impl Token {
         let contents = self.looked_through(store, path, secrets, watch, &mut |reading, row| {
             let Row::Record(row) = row else { return Ok(()) };
             let id = row.record.header.id;
+            let here = || store.sealed_here(row, |record| reading.check.open(record));
             match (row.record.header.kind, what) {
                 (Kind::User, What::User(name))
                     if reading.people.get(&id).is_some_and(|user| user.name == name) =>
                 {
-                    user = Some(row.clone());
+                    user = Some(here()?);
                 }
                 (Kind::Object, What::User(_)) => {
                     let Some(user) = user.as_ref().map(|user: &RecordRow| user.record.header.id) else {
                         return Ok(());
                     };
                     if whose(&row.record, |record| reading.check.open(record))? == user {
-                        objects.push(row.clone());
+                        objects.push(here()?);
                     } else if row.keys.iter().any(|(holder, _)| *holder == user) {
                         shared.push(row.clone());
                     }
                 }
-                (Kind::Object, What::Key(wanted)) if id == wanted => objects.push(row.clone()),
+                (Kind::Object, What::Key(wanted)) if id == wanted => objects.push(here()?),
                 _ => {}
             }
             Ok(())
@@ -97,9 +99,9 @@ impl Token {
         let row = gathered.user.as_ref().ok_or_else(|| no_user(name))?;
         let user = gathered.contents.people.get(&row.record.header.id).ok_or_else(|| no_user(name))?;
         let policy = self.policy_of(&store)?;
-        let restored = self.write(&store, |change| {
+        let mut restored = Restored::default();
+        let written = self.write(&store, |change| {
             still_good(change, officer)?;
-            not_in_a_cluster(change)?;
             let id = user.header.id;
             if change.user_named(name)?.is_some_and(|present| present.header.id != id) {
                 return Err(Error::ActionProhibited
@@ -118,18 +120,16 @@ impl Token {
                 )));
             }
             let gone = if present { take_all(change, id)? } else { Vec::new() };
-            change.put_back(row)?;
-            if user.request.is_some() {
-                User { request: None, ..user.clone() }.save(change)?;
-            }
-            rejoin(change, officer, policy, gathered.contents.people.get(&officer.user), user)?;
-            let restored = gathered.put_objects(change, user, force)?;
+            change.bring_back(row)?;
+            let in_cluster = change.peer_id().is_some();
+            settle_in(change, officer, policy, &gathered.contents, (id, in_cluster))?;
+            restored = gathered.put_objects(change, user, force)?;
             let note = note("user", from.0, &gathered.contents.header, present).user(user.person());
             let note = gathered.objects.iter().fold(note, |note, row| note.object(row.record.header.id));
             let note = if gone.is_empty() { note } else { note.detail("replaced", gone.len()) };
-            change.audit(Some(officer), note)?;
-            Ok(restored)
-        })?;
+            change.audit(Some(officer), note)
+        });
+        restored.merged.pending = is_pending(written)?;
         self.forget_passwords();
         let _ = self.look(&store);
         Ok(restored)
@@ -148,18 +148,21 @@ impl Token {
         let store = self.store()?;
         let gathered = self.gather(&store, from, What::Key(id), watch)?;
         let row = gathered.objects.first().ok_or_else(|| no_object(id))?;
-        self.write(&store, |change| gathered.put_key(change, officer, from.0, row, force))?;
+        let mut restored = Restored { objects: 1, ..Restored::default() };
+        let written = self.write(&store, |change| gathered.put_key(change, officer, from.0, row, force));
+        restored.merged.pending = is_pending(written)?;
         let _ = self.look(&store);
-        Ok(Restored { objects: 1, ..Restored::default() })
+        Ok(restored)
     }
 
     /// A token where there is none: all of it, or its officers and the one user, or the one object with its
-    /// owner.
+    /// owner. `name`: the first member of a cluster of its own, by this name.
     pub(super) fn restore_new(
         &self,
         (path, secrets): (&Path, &Secrets),
         what: What<'_>,
-        audit_key: Option<[u8; 32]>,
+        Terms { audit_key, cluster, .. }: Terms,
+        name: Option<&str>,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
         let (mut owner, mut there) = (Id::NONE, false);
@@ -172,6 +175,7 @@ impl Token {
             }
             Ok(())
         })?;
+        chosen(cluster, false, contents.counts.members > 0)?;
         // The second reading is of the same, by the state's digest, which the key is in.
         if audit_key.is_some() && contents.audit_key != audit_key {
             return Err(other_key());
@@ -197,7 +201,11 @@ impl Token {
                     put
                 }
             };
-            change.enter(note)
+            if cluster == Cluster::New {
+                clone::leave(change)?;
+            }
+            change.enter(note)?;
+            name.map_or(Ok(()), |name| clone::founded(change, name))
         })?;
         self.replace_store(Some(Arc::new(store)));
         Ok(Restored { new: true, ..restored })
@@ -249,15 +257,15 @@ fn put_some(
     Ok((restored, contents))
 }
 
-impl Gathered {
+impl Contents {
     /// Whether someone of the backup is here with the same keys: what is wrapped for him opens.
-    fn is_same(&self, change: &mut Change<'_>, user: Id) -> Result<bool> {
-        let then = self.contents.people.get(&user).map(|user| user.public);
+    pub(super) fn is_same(&self, change: &mut Change<'_>, user: Id) -> Result<bool> {
+        let then = self.people.get(&user).map(|user| user.public);
         Ok(then.is_some() && change.user(user)?.map(|user| user.public) == then)
     }
 
     /// With the wrapped keys of those only who are still the same.
-    fn fitting(&self, change: &mut Change<'_>, row: &RecordRow) -> Result<RecordRow> {
+    pub(super) fn fitting(&self, change: &mut Change<'_>, row: &RecordRow) -> Result<RecordRow> {
         let mut keys = Vec::new();
         for (holder, wrapped) in &row.keys {
             if self.is_same(change, *holder)? {
@@ -266,7 +274,38 @@ impl Gathered {
         }
         Ok(RecordRow { keys, ..row.clone() })
     }
+}
 
+/// A user who came back is like those who stayed: nobody asks for a reset of his, the present reset key opens
+/// his keys, and what hosts remember of later passwords is void (`was_gone`).
+pub(super) fn settle_in(
+    change: &mut Change<'_>,
+    officer: &Login,
+    policy: ResetPolicy,
+    then: &Contents,
+    (id, was_gone): (Id, bool),
+) -> Result<()> {
+    let Some(mut user) = change.user(id)? else { return Ok(()) };
+    let old = then.people.get(&officer.user);
+    let old = old.and_then(|then| officer.keys.take_reset_key(&then.reset_key).ok());
+    let asked = user.request.take().is_some();
+    let rejoined = rejoin(change, officer, policy, old.as_ref(), &mut user)?;
+    if asked || rejoined || was_gone {
+        user.credential += u64::from(was_gone);
+        user.save(change)?;
+    }
+    Ok(())
+}
+
+/// Whether it is done here and the peers' majority did not confirm it in time: that is no failure of a restore.
+pub(super) fn is_pending(written: Result<()>) -> Result<bool> {
+    match written {
+        Err(Error::Pending) => Ok(true),
+        other => other.map(|()| false),
+    }
+}
+
+impl Gathered {
     /// A user's objects that nobody else has by now, and his share in others' objects that still have the
     /// data key which was wrapped for him.
     fn put_objects(&self, change: &mut Change<'_>, user: &User, force: bool) -> Result<Restored> {
@@ -283,8 +322,8 @@ impl Gathered {
                     continue;
                 }
             }
-            let row = self.fitting(change, row)?;
-            change.put_back(&row)?;
+            let row = self.contents.fitting(change, row)?;
+            change.bring_back(&row)?;
             restored.objects += 1;
         }
         let me = user.header.id;
@@ -305,6 +344,9 @@ impl Gathered {
                     } else {
                         change.add_terms(id, me, &[shared_term()])?;
                     }
+                    if change.peer_id().is_some() {
+                        change.next_version(id)?;
+                    }
                     restored.objects += 1;
                 }
                 None => restored.left_out += 1,
@@ -322,7 +364,6 @@ impl Gathered {
         force: bool,
     ) -> Result<()> {
         still_good(change, officer)?;
-        not_in_a_cluster(change)?;
         let (id, owner) = (row.record.header.id, row.record.header.owner);
         let there = change.load(Kind::Object, id)?;
         let present = there.is_some();
@@ -338,14 +379,14 @@ impl Gathered {
             )));
         }
         let who = self.contents.people.get(&owner);
-        if owner != Id::NONE && !self.is_same(change, owner)? {
+        if owner != Id::NONE && !self.contents.is_same(change, owner)? {
             let name = who.map_or("its owner", |user| user.name.as_str());
             return Err(Error::ActionProhibited.because(format_args!(
                 "{name}, who owned the object, is not here with the same keys: bring the user back"
             )));
         }
-        let row = self.fitting(change, row)?;
-        change.put_back(&row)?;
+        let row = self.contents.fitting(change, row)?;
+        change.bring_back(&row)?;
         let note = note("key", path, &self.contents.header, present).object(id);
         let note = match who {
             Some(user) => note.user(user.person()),

@@ -6,7 +6,7 @@
 
 use super::super::policy::Operation;
 use super::super::users::{User, request_term};
-use super::super::{Access, Token, custody::still_good};
+use super::super::{Access, Token, clone, custody::still_good, members};
 use super::compare::Comparing;
 use super::contents::{self, Contents};
 use super::header::Header;
@@ -14,6 +14,7 @@ use super::recipients::Secrets;
 use crate::audit::{Event, Note, hex};
 use crate::error::{Error, Result};
 use crate::store::{Change, Id, Kind, Row, Store};
+use serde::Serialize;
 use std::path::Path;
 
 /// What is to come back.
@@ -26,6 +27,18 @@ pub enum What<'a> {
     Key(Id),
 }
 
+/// What becomes of a cluster. Where one is concerned, somebody has to choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cluster {
+    /// Nobody said.
+    #[default]
+    Unsaid,
+    /// The present token stays a member, and its peers get what comes back.
+    Merge,
+    /// What comes back is a member of no cluster, and so can become one of a new cluster.
+    New,
+}
+
 /// What must or may be of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terms {
@@ -33,6 +46,9 @@ pub struct Terms {
     pub force: bool,
     /// The key that the log inside must be signed with. Over a present token its own secrets prove as much.
     pub audit_key: Option<[u8; 32]>,
+    pub cluster: Cluster,
+    /// In a merge of everything: also what this cluster may have destroyed before it was one.
+    pub unknown: bool,
 }
 
 /// What came back.
@@ -43,7 +59,28 @@ pub struct Restored {
     pub users: u64,
     pub objects: u64,
     /// Objects of the backup that stayed away: others own them now, or nobody is left who could open them.
+    /// In a merge also users: officers, and those whose name somebody else has.
     pub left_out: u64,
+    pub merged: Merged,
+}
+
+/// What a merge into a cluster left as it is there, and what it did besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// Records that are there as the backup has them.
+    pub same: u64,
+    /// Those that were older there than in the backup, and are as the backup has them now.
+    pub updated: u64,
+    /// Those that are newer there.
+    pub newer: u64,
+    /// Those that were destroyed there, and stay so.
+    pub destroyed: u64,
+    /// Those that no member of this cluster wrote: destroyed before it was one, or of another.
+    pub unknown: u64,
+    /// Those that the backup knows to be destroyed and that were there.
+    pub removed: u64,
+    /// The peers' majority did not confirm everything yet; it is here, and goes to them.
+    pub pending: bool,
 }
 
 pub(super) fn note(what: &str, path: &Path, header: &Header, forced: bool) -> Note {
@@ -63,20 +100,45 @@ impl Token {
         path: &Path,
         secrets: &Secrets,
         what: What<'_>,
-        Terms { force, audit_key }: Terms,
+        terms: Terms,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
+        let Terms { force, audit_key, cluster, unknown } = terms;
+        let from = (path, secrets);
         if !self.is_made() {
-            return self.restore_new((path, secrets), what, audit_key, watch);
+            return self.restore_new(from, what, terms, None, watch);
         }
         if audit_key.is_some() && self.audit_key()? != audit_key {
             return Err(other_key());
         }
+        let member = self.peer()?.is_some();
+        chosen(cluster, member, member)?;
         match what {
-            What::Whole => self.restore_over(access, (path, secrets), force, watch),
-            What::User(name) => self.restore_user(access, (path, secrets), name, force, watch),
-            What::Key(id) => self.restore_key(access, (path, secrets), id, force, watch),
+            What::Whole if cluster == Cluster::Merge => self.merge_backup(access, from, unknown, watch),
+            What::Whole => self.restore_over(access, from, terms, watch),
+            _ if cluster == Cluster::New => Err(Error::ArgumentsBad
+                .because("a new cluster is made of a whole backup, or on a host without a token")),
+            What::User(name) => self.restore_user(access, from, name, force, watch),
+            What::Key(id) => self.restore_key(access, from, id, force, watch),
         }
+    }
+
+    /// A token where there is none, of everything in a backup, as the first member of a cluster of its own. `name`:
+    /// this host's, as [`Token::found_cluster`] takes it. Nobody needs to be logged in. Errors: as above, and
+    /// `ActionProhibited` when there is a token.
+    pub fn clone_from_backup(
+        &self,
+        (path, secrets): (&Path, &Secrets),
+        name: &str,
+        audit_key: Option<[u8; 32]>,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Result<Restored> {
+        members::check_name(name)?;
+        if self.is_made() {
+            return Err(Error::ActionProhibited.because("there is a token already"));
+        }
+        let terms = Terms { audit_key, cluster: Cluster::New, ..Terms::default() };
+        self.restore_new((path, secrets), What::Whole, terms, Some(name), watch)
     }
 
     /// Everything over the present token.
@@ -84,7 +146,7 @@ impl Token {
         &self,
         access: Access<'_>,
         (path, secrets): (&Path, &Secrets),
-        force: bool,
+        Terms { force, cluster, .. }: Terms,
         watch: &mut dyn FnMut(u64, u64),
     ) -> Result<Restored> {
         let officer = Self::officer(access, Operation::Backup)?;
@@ -94,6 +156,7 @@ impl Token {
         let mut comparing = Comparing::new(&store)?;
         let take = &mut |reading: &contents::Reading, row: &Row| comparing.take(reading, row);
         let contents = self.looked_through(&store, path, secrets, watch, take)?;
+        chosen(cluster, false, contents.counts.members > 0)?;
         let comparison = comparing.finish(contents.tip)?;
         let (tip, objection) = (comparison.present, comparison.objection());
         let forced = objection.is_some();
@@ -105,18 +168,24 @@ impl Token {
         let note = note.detail("over_sequence", tip.sequence).detail("over_hash", hex(&tip.hash));
         let restored = self.write(&store, |change| {
             still_good(change, officer)?;
-            not_in_a_cluster(change)?;
+            let member = change.peer_id().is_some();
+            chosen(cluster, member, member)?;
             if change.tip() != tip {
                 return Err(Error::FunctionFailed.because("the token was changed meanwhile: try again"));
             }
             // A token of before there was one may have got it since; a damaged one has none.
             let seed = change.present_seed().ok().flatten();
+            // Before its records go: as a member's they would be destroyed, and not only gone from here.
+            change.disband()?;
             change.empty()?;
             if with_log {
                 change.empty_lines()?;
             }
             let restored = put_all(change, (path, secrets), &contents, with_log, watch)?;
             seed.map_or(Ok(()), |seed| change.keep_seed(seed))?;
+            if cluster == Cluster::New {
+                clone::leave(change)?;
+            }
             change.enter(note)?;
             Ok(restored)
         })?;
@@ -158,13 +227,22 @@ pub(super) fn other_key() -> Error {
     Error::ActionProhibited.because("the audit log is signed with another key than the one that was demanded")
 }
 
-/// What comes back with an older version would give way to what the peers have, or to what they destroyed.
-pub(super) fn not_in_a_cluster(change: &Change<'_>) -> Result<()> {
-    match change.peer_id() {
-        None => Ok(()),
-        Some(_) => Err(Error::ActionProhibited.because(
-            "this token is a member of a cluster: restore on a host without a token, in a slot of its own",
+/// Whether it was chosen what becomes of a cluster, if one is concerned: that of the present token (`member`)
+/// or that in which the backup was made. `ActionProhibited`, with what there is to choose.
+pub(super) fn chosen(cluster: Cluster, member: bool, concerned: bool) -> Result<()> {
+    match cluster {
+        Cluster::Unsaid if member => Err(Error::ActionProhibited.because(
+            "this token is a member of a cluster. --merge: it stays one, and its peers get what is missing there; \
+             --new-cluster: it leaves, and all of the backup takes its place here, for a cluster of its own",
         )),
+        Cluster::Unsaid if concerned => Err(Error::ActionProhibited.because(
+            "this backup was made in a cluster. If that goes on, `strongroom cluster join` it and restore with \
+             --merge; --new-cluster makes a token that is in none, for a cluster of its own",
+        )),
+        Cluster::Merge if !member => {
+            Err(Error::ActionProhibited.because("there is no member of a cluster here to merge a backup into"))
+        }
+        _ => Ok(()),
     }
 }
 

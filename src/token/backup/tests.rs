@@ -2,6 +2,7 @@
 
 mod damage;
 mod making;
+mod merges;
 mod resets;
 mod restores;
 mod schedules;
@@ -71,7 +72,7 @@ impl Site {
             file,
             &self.secrets,
             what,
-            Terms { force, audit_key: None },
+            Terms { force, ..Terms::default() },
             &mut quiet(),
         )
     }
@@ -130,7 +131,7 @@ fn everything_comes_back_on_a_new_host_under_a_seal_of_its_own() {
     let verified = there.verify_backup(&file, &site.secrets, &mut quiet()).unwrap();
     assert!(verified.over_present.is_none());
     let restored = site.restore(&there, &file, What::Whole, false).unwrap();
-    assert_eq!(restored, Restored { new: true, users: 4, objects: 2, left_out: 0 });
+    assert_eq!(restored, Restored { new: true, users: 4, objects: 2, left_out: 0, ..Restored::default() });
     whole(&there);
     let (alice, bob) = (person(&there, "alice"), person(&there, "bob"));
     let found = there.find(access(&alice), &named("hers")).unwrap()[0];

@@ -75,6 +75,7 @@ pub fn slots(context: &mut Context, quick: bool, findings: &mut Vec<Finding>) ->
     for slot in context.config()?.slots.clone() {
         let name = |what: &str| format!("slot {}: {what}", slot.id);
         let token = library.token(slot.id)?;
+        findings.extend(loosened(name("rules"), &slot));
         if !slot.path.exists() {
             findings.push(Finding::none(
                 name("token"),
@@ -97,6 +98,14 @@ pub fn slots(context: &mut Context, quick: bool, findings: &mut Vec<Finding>) ->
         }
     }
     Ok(())
+}
+
+/// What the rules against attacks do not stop here.
+fn loosened(check: String, slot: &SlotConfig) -> Option<Finding> {
+    let switches = slot.allow.switches().map(|switch| format!("{} ({})", switch.name(), switch.attack()));
+    let found = switches.collect::<Vec<_>>().join("; ");
+    let next = "Take out of [slot.allow] what no program needs.";
+    (!found.is_empty()).then(|| Finding::look(check, format!("loosened: {found}"), next))
 }
 
 fn unreadable(check: String, path: &Path, error: &std::io::Error) -> Finding {

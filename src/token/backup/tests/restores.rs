@@ -36,7 +36,7 @@ fn an_older_backup_over_a_newer_token_needs_force_and_leaves_its_trace() {
     assert!(!accepts(&token));
     assert_eq!(site.restore(&token, &file, What::Whole, false).err(), Some(Error::ActionProhibited));
     assert_eq!((sees(&other, &elsewhere, "made later"), sees(&other, &elsewhere, "destroyed later")), (1, 0));
-    let forced = Terms { force: true, audit_key: None };
+    let forced = Terms { force: true, ..Terms::default() };
     let refused =
         token.restore_backup(access(&alice), &file, &site.secrets, What::Whole, forced, &mut quiet());
     assert_eq!(refused.err(), Some(Error::UserNotLoggedIn));
@@ -136,7 +136,7 @@ fn another_token_is_never_overwritten() {
     let token = site.house.process();
     let file = other.back_up(&other.house.process());
     let officer = officer(&token);
-    let forced = Terms { force: true, audit_key: None };
+    let forced = Terms { force: true, ..Terms::default() };
     for what in [What::Whole, What::User("alice"), What::Key(Id([1; 16]))] {
         let refused =
             token.restore_backup(access(&officer), &file, &other.secrets, what, forced, &mut quiet()).err();
@@ -174,7 +174,7 @@ fn a_deleted_user_comes_back_with_all_that_was_his() {
     assert_eq!(sees(&token, &bob, "alice to bob"), 0);
 
     let restored = site.restore(&token, &file, What::User("alice"), false).unwrap();
-    assert_eq!(restored, Restored { new: false, users: 1, objects: 2, left_out: 2 });
+    assert_eq!(restored, Restored { new: false, users: 1, objects: 2, left_out: 2, ..Restored::default() });
     let alice = person(&token, "alice");
     assert_eq!((sees(&token, &alice, "alice to bob"), sees(&token, &bob, "alice to bob")), (1, 1));
     assert_eq!((sees(&token, &alice, "bob to alice"), sees(&token, &alice, "public")), (1, 1));
@@ -310,7 +310,7 @@ fn one_user_or_one_object_on_a_new_host() {
         let (_folder, config) = elsewhere();
         let there = Token::new(config);
         let restored = site.restore(&there, &file, what, false).unwrap();
-        assert_eq!(restored, Restored { new: true, users: 2, objects, left_out: 0 }, "{what:?}");
+        assert_eq!(restored, Restored { new: true, users: 2, objects, ..Restored::default() }, "{what:?}");
         let names: Vec<_> = there.users().unwrap().into_iter().map(|user| user.name).collect();
         assert_eq!(names, ["alice", "so"]);
         let alice = person(&there, "alice");
@@ -444,7 +444,7 @@ fn a_forged_token_is_told_by_its_audit_key() {
     let (site, forger) = (Site::new(), Site::new());
     let token = site.house.process();
     let audit_key = token.audit_key().unwrap();
-    let terms = Terms { audit_key, force: true };
+    let terms = Terms { audit_key, force: true, ..Terms::default() };
     let (real, forged) = (site.back_up(&token), forger.back_up(&forger.house.process()));
     assert_ne!(site.read(&real).unwrap().fingerprint(), forger.read(&forged).unwrap().fingerprint());
     let (_folder, config) = elsewhere();

@@ -3,16 +3,19 @@
 //! Versions are ordered by [`Stamp`], and the greater one stays. An order of all versions makes the end the
 //! same in whatever order they come, how often, and through whom: that is all there is to merging.
 
+use super::{Id, Kind, RecordRow};
 use crate::crypto::Hash;
-use crate::store::{Id, Kind, RecordRow};
 use std::cmp::{Ordering, Reverse};
 
 /// What versions of one record are compared by, the first field first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
-    /// Destroyed beats everything.
+    /// What an officer brought back by name ([`Change::bring_back`](super::Change::bring_back)) beats what was
+    /// done to it before: also its destruction.
+    returns: u32,
+    /// Destroyed beats all the rest.
     gone: bool,
-    /// The header's flags: what only ever gets stricter (objects); the number of the last password or
+    /// What only ever gets stricter (objects); the number of the last password or
     /// unlocking, and a lock (users).
     strictness: u32,
     version: u64,
@@ -34,8 +37,9 @@ impl Stamp {
         let mut hash = [0; 32];
         hash.copy_from_slice(&Hash::Sha256.digest(&whole.encode()));
         Stamp {
+            returns: header.returns(),
             gone,
-            strictness: if gone { 0 } else { header.flags },
+            strictness: if gone { 0 } else { header.strictness() },
             version: header.version,
             epoch: header.epoch,
             author: header.author,
@@ -103,6 +107,12 @@ mod tests {
         beats(&object(3, 1, 1), &anew);
         assert_eq!(decide(Some(&object(2, 2, 1)), &object(2, 2, 1)), Verdict::Same);
         assert_eq!(decide(None, &object(1, 1, 0)), Verdict::Theirs);
+        // Brought back: before its destruction, but not before the next one.
+        let back = |flags: u32| 1 << 20 | flags;
+        beats(&object(1, 1, back(0)), &record(Kind::Gone, 9, 1, Kind::Object as u32, 0));
+        beats(&object(1, 1, back(0)), &object(9, 9, 63));
+        beats(&record(Kind::Gone, 2, 1, back(3), 0), &object(9, 9, back(63)));
+        beats(&object(2, 1, back(0)), &object(1, 9, back(0) | 1 << 19));
         let held = RecordRow { keys: vec![(Id([7; 16]), vec![1])], ..object(2, 2, 1) };
         beats(&object(2, 2, 1), &held);
         let rewrapped =
@@ -133,6 +143,11 @@ mod tests {
             host: u8,
             record: u8,
         },
+        /// An officer brings back what was there at some time.
+        Return {
+            host: u8,
+            record: u8,
+        },
         /// A host gets something that was sent at some time: late, early, again, or never.
         Deliver {
             host: u8,
@@ -145,6 +160,7 @@ mod tests {
             4 => (0..4u8, 0..3u8, any::<bool>(), any::<u8>())
                 .prop_map(|(host, record, stricter, body)| Step::Change { host, record, stricter, body }),
             1 => (0..4u8, 0..3u8).prop_map(|(host, record)| Step::Destroy { host, record }),
+            1 => (0..4u8, 0..3u8).prop_map(|(host, record)| Step::Return { host, record }),
             6 => (0..4u8, any::<u16>()).prop_map(|(host, message)| Step::Deliver { host, message }),
         ]
     }
@@ -171,8 +187,16 @@ mod tests {
                 }
                 Step::Destroy { host, record: name } => {
                     if let Some(now) = self.hosts[usize::from(host)].get(&name) {
-                        let version = now.record.header.version + 1;
-                        self.write(host, name, record(Kind::Gone, version, host, Kind::Object as u32, 0));
+                        let (version, flags) =
+                            (now.record.header.version + 1, now.record.header.flags_when_gone());
+                        self.write(host, name, record(Kind::Gone, version, host, flags, 0));
+                    }
+                }
+                Step::Return { host, record: name } => {
+                    if let Some(now) = self.hosts[usize::from(host)].get(&name) {
+                        let (returns, version) =
+                            (now.record.header.returns() + 1, now.record.header.version + 1);
+                        self.write(host, name, record(Kind::Object, version, host, returns << 20, 0));
                     }
                 }
                 Step::Deliver { host, message } => {
@@ -220,9 +244,13 @@ mod tests {
             }
             for (name, whole) in &model.sent {
                 let end = &model.hosts[0][name];
-                // Nothing comes back, and nothing that was made stricter alone is less strict at the end.
-                prop_assert!(whole.record.header.kind != Kind::Gone || end.record.header.kind == Kind::Gone);
-                prop_assert!(end.record.header.kind == Kind::Gone || end.record.header.flags >= whole.record.header.flags);
+                // Nothing comes back by itself, and nothing that was made stricter alone is less strict at the end.
+                let (end, whole) = (&end.record.header, &whole.record.header);
+                prop_assert!(end.returns() >= whole.returns());
+                if end.returns() == whole.returns() {
+                    prop_assert!(whole.kind != Kind::Gone || end.kind == Kind::Gone);
+                    prop_assert!(end.kind == Kind::Gone || end.strictness() >= whole.strictness());
+                }
             }
         }
 
