@@ -117,8 +117,11 @@ fn a_host_that_is_cut_off_goes_on(hosts: &Hosts) {
     assert_eq!(hosts.try_pair(user, "refused").err(), Some(CKR_TOKEN_WRITE_PROTECTED));
     assert!(hosts.find(user, "refused").is_empty());
     let alone = hosts.user(C);
+    // The login may be counted in the user's record, when a login elsewhere was not through as C was cut off.
+    let pending = || hosts.status(C)["pending"].as_u64().expect("a number");
+    let counted = pending();
     hosts.pair(alone, "made-alone");
-    assert_eq!(hosts.status(C)["pending"], 2, "both halves");
+    assert_eq!(pending(), counted + 2, "both halves");
     let user = hosts.user(A);
     hosts.pair(user, "made-meanwhile");
     [B, C].iter().for_each(|host| hosts.mend(*host));
