@@ -108,7 +108,7 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
         CKM_AES_CMAC_GENERAL => with(kind, 8 as CK_ULONG),
         CKM_DES3_CMAC_GENERAL => with(kind, 5 as CK_ULONG),
         CKM_DES3_CBC | CKM_DES3_CBC_PAD => with(kind, [7u8; 8]),
-        CKM_ML_DSA => with(
+        CKM_ML_DSA | CKM_SLH_DSA => with(
             kind,
             CK_SIGN_ADDITIONAL_CONTEXT {
                 hedgeVariant: CKH_DETERMINISTIC_REQUIRED,
@@ -116,7 +116,7 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
                 ulContextLen: 7,
             },
         ),
-        CKM_HASH_ML_DSA => with(
+        CKM_HASH_ML_DSA | CKM_HASH_SLH_DSA => with(
             kind,
             CK_HASH_SIGN_ADDITIONAL_CONTEXT {
                 hedgeVariant: CKH_HEDGE_REQUIRED,
@@ -125,7 +125,8 @@ pub fn mechanism(kind: CK_MECHANISM_TYPE) -> CK_MECHANISM {
                 hash: CKM_SHA256,
             },
         ),
-        CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256 => none,
+        CKM_HASH_ML_DSA_SHA224..=CKM_HASH_ML_DSA_SHAKE256
+        | CKM_HASH_SLH_DSA_SHA224..=CKM_HASH_SLH_DSA_SHAKE256 => none,
         kind if is_general_hmac(kind) => with(kind, 16 as CK_ULONG),
         kind if needs_none(kind) => none,
         other => panic!("the matrix knows no parameter for mechanism {other:#x}"),
@@ -218,6 +219,7 @@ fn needs_none(kind: CK_MECHANISM_TYPE) -> bool {
             | CKM_EC_EDWARDS_KEY_PAIR_GEN
             | CKM_EC_MONTGOMERY_KEY_PAIR_GEN
             | CKM_ML_DSA_KEY_PAIR_GEN
+            | CKM_SLH_DSA_KEY_PAIR_GEN
             | CKM_ML_KEM_KEY_PAIR_GEN
             | CKM_AES_KEY_GEN
             | CKM_CHACHA20_KEY_GEN

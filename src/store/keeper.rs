@@ -125,12 +125,16 @@ impl Keeper {
         })
     }
 
-    /// A request to read everything again, which is now taken from its place.
+    /// A request to read everything again, which stays until that is done.
     pub fn asked_to_read_again(&self) -> Option<String> {
-        let path = request_of(&self.path);
-        let name = std::fs::read_to_string(&path).ok()?;
-        std::fs::remove_file(&path).ok()?;
-        Some(name)
+        std::fs::read_to_string(request_of(&self.path)).ok()
+    }
+
+    /// This request is fulfilled; one that came meanwhile is not.
+    pub fn has_read_again(&self, request: &str) {
+        if self.asked_to_read_again().is_some_and(|name| name == request) {
+            let _ = std::fs::remove_file(request_of(&self.path));
+        }
     }
 }
 
@@ -186,7 +190,8 @@ mod tests {
         assert_eq!(keeper.asked_to_read_again(), None);
         let name = ask_to_read_again(&token).unwrap();
         assert_eq!(keeper.asked_to_read_again(), Some(name));
-        assert_eq!(keeper.asked_to_read_again(), None, "once");
+        keeper.has_read_again("another");
+        assert!(keeper.asked_to_read_again().is_some(), "until it is done");
         drop(keeper);
         assert_eq!(condition(&token), None);
         assert!(Keeper::become_for(&token).unwrap().is_some());

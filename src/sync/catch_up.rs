@@ -1,6 +1,6 @@
 //! What a host reads when it connects: what changed since it was here, or everything, when it cannot know.
 
-use super::engine::{Engine, Fault, Seen};
+use super::engine::{Engine, Seen};
 use super::etcd::{Header, KeyValue};
 use super::news;
 use super::peer::{Peer, Stop};
@@ -80,13 +80,7 @@ impl Peer<'_> {
         let news = self.position.revision.min(upto) + 1;
         let (mut read, mut more, mut limit, mut count, mut since) = (0, true, PAGE, None, news);
         while more {
-            let mut page = match engine.changed((&prefix, &from), limit, since, revision).await {
-                Err(Fault::TooMuch) if limit > 1 => {
-                    limit = (limit / 8).max(1);
-                    continue;
-                }
-                page => page?,
-            };
+            let mut page = engine.page((&prefix, &from), &mut limit, since, revision).await?;
             count.get_or_insert(page.count as u64);
             more = page.more;
             // To choose by revision etcd reads all that follows, for each page anew: where there is more than

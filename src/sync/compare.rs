@@ -105,9 +105,9 @@ async fn look_at_everything(
     look(members.kvs)?;
     look(engine.all(&peer.places.epochs()).await?.kvs)?;
     let (prefix, mut from) = (peer.places.records(), peer.places.records());
-    let (mut read, mut more) = (0, true);
+    let (mut read, mut more, mut limit) = (0, true, PAGE);
     while more {
-        let page = engine.changed((&prefix, &from), PAGE, 0, revision).await?;
+        let page = engine.page((&prefix, &from), &mut limit, 0, revision).await?;
         more = page.more;
         if let Some(last) = page.kvs.last() {
             from = [&last.key[..], &[0]].concat();

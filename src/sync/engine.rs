@@ -209,6 +209,22 @@ impl Engine {
         self.call("/etcdserverpb.KV/Range", request).await
     }
 
+    /// As `changed`, of at most so many, and of fewer from now on where that is too much for one answer.
+    pub async fn page(
+        &mut self,
+        range: (&[u8], &[u8]),
+        limit: &mut i64,
+        since: i64,
+        revision: i64,
+    ) -> Result<RangeResponse> {
+        loop {
+            match self.changed(range, *limit, since, revision).await {
+                Err(Fault::TooMuch) if *limit > 1 => *limit = (*limit / 8).max(1),
+                answer => return answer,
+            }
+        }
+    }
+
     /// One key as it was at a revision.
     pub async fn get_at(&mut self, key: &[u8], revision: i64) -> Result<Option<KeyValue>> {
         let request = RangeRequest { key: key.to_vec(), revision, ..RangeRequest::default() };

@@ -149,7 +149,7 @@ impl Peer<'_> {
     ) -> std::result::Result<(), Stop> {
         let prefix = self.places.records();
         let begin = if from.is_empty() { prefix.clone() } else { from };
-        let page = engine.changed((&prefix, &begin), PAGE, 0, 0).await?;
+        let page = engine.page((&prefix, &begin), &mut { PAGE }, 0, 0).await?;
         let old = page.kvs.iter().filter(|kv| !wire::is_present(&self.store, &kv.key, &kv.value));
         let mut again = Vec::new();
         for kv in old {

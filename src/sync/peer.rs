@@ -288,6 +288,10 @@ impl<'a> Peer<'a> {
     /// A member's record says with which key he signs.
     fn admit(&mut self, member: Option<&RecordRow>) {
         let Some(member) = member else { return };
+        // One who was removed may have put his old record back: he signs nothing any more.
+        if !matches!(self.store.is_gone(member.record.header.id), Ok(false)) {
+            return;
+        }
         let body = self
             .store
             .open_body(&member.record, crate::store::BodyKey::Seal)

@@ -227,6 +227,7 @@ impl<A: Agent> Round<'_, '_, A> {
             self.peer.news.read_again_because("`strongroom cluster resync` asked for it");
             self.peer.read_again = true;
             self.read(engine).await?;
+            self.keeper.has_read_again(&request);
             self.peer.condition.resynced = request;
         }
         Ok(())

@@ -241,6 +241,11 @@ impl Token {
             if change.peer_id().is_none() {
                 return Err(Error::ActionProhibited.because("this token is no member of a cluster"));
             }
+            if change.load(Kind::Gone, request.member.id)?.is_some() {
+                let why =
+                    "this host was removed from the cluster; it joins as a new one, with a file of its own";
+                return Err(Error::ActionProhibited.because(why));
+            }
             if change.load(Kind::Member, request.member.id)?.is_none() {
                 let event = if clone { Event::CloneApproved } else { Event::MemberApproved };
                 let note = Note::of(event).object(request.member.id);

@@ -75,9 +75,16 @@ impl Token {
         for access in [access, there] {
             policy::may_to_record(access, Operation::Replicate, owner, private)?;
         }
+        let present = way.there.0.whole(id)?;
+        if let Some(present) = present.as_ref().filter(|row| row.record.header.kind == Kind::Object) {
+            // It may be somebody else's there by now.
+            let owner = whose(&present.record, |record| way.there.0.open_body(record, BodyKey::Seal))?;
+            let private = present.record.header.owner != Id::NONE;
+            policy::may_to_record(there, Operation::Replicate, owner, private)?;
+        }
         let holders = self.holders_who_are_there(&way, &row, owner)?;
         way.opens(&row)?;
-        if way.verdict(way.there.0.whole(id)?.as_ref(), &row)? == Replicated::Same {
+        if way.verdict(present.as_ref(), &row)? == Replicated::Same {
             return Ok(Replicated::Same);
         }
         let note = |event| Note::of(event).object(id);

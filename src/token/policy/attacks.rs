@@ -105,7 +105,8 @@ pub fn may_wrap(allowed: Allowed, wrapping: &Key, key: &Key) -> Result<()> {
         return Ok(());
     }
     // Of a public key nobody here can say what its private half does.
-    if !by.flag(CKA_ALWAYS_SENSITIVE) {
+    // Of one that was derived, whoever gave the other half may know it.
+    if !(by.flag(CKA_LOCAL) && by.flag(CKA_ALWAYS_SENSITIVE)) {
         let what =
             "somebody outside may know what the wrapping key wraps, and no officer made it CKA_TRUSTED";
         unless(allowed, Switch::ForeignWrappingKeys, not_wrappable, what)?;
