@@ -238,6 +238,10 @@ impl<A: Agent> Round<'_, '_, A> {
         let (begun, taken) = (Instant::now(), self.peer.numbers.taken);
         let (keeper, agent, mut said) = (self.keeper, self.agent, None::<Instant>);
         let mut condition = self.peer.condition.clone();
+        if !condition.connected {
+            // It is about to be: whoever has a change waits for it, and is not told of a value refused meanwhile.
+            condition.last_error.clear();
+        }
         let mut progress = |done, all| {
             if said.is_some_and(|said| said.elapsed() < PROGRESS) {
                 return;
@@ -255,7 +259,8 @@ impl<A: Agent> Round<'_, '_, A> {
         self.agent.numbers(&peer.numbers);
         if said.is_some() {
             // Nobody is to believe that it still reads.
-            keeper.tell(&peer.condition)?;
+            condition.reading = None;
+            keeper.tell(&condition)?;
         }
         Ok(())
     }

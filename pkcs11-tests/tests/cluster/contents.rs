@@ -56,6 +56,7 @@ impl Hosts {
             let differs = mine.iter().zip(&other).find(|(one, two)| one != two);
             assert_eq!((mine.len(), differs), (other.len(), None), "of host {host}");
         }
+        // Asked once: each question is a process and a password, and a storm leaves thousands of records.
         let prefix = self.prefix();
         let there: std::collections::BTreeSet<String> = self.etcd.keys(&prefix).into_iter().collect();
         let ids = mine.iter().filter_map(|line| line.strip_prefix("record ")?.split_once(" kind "));
