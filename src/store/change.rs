@@ -179,6 +179,20 @@ impl Change<'_> {
         if self.has_state { Ok(()) } else { State::load(self.connection, self.keys).map(drop) }
     }
 
+    /// What a record has beside itself, where nothing of it is yet.
+    pub(super) fn insert_keys_and_terms(&self, row: &RecordRow) -> Result<()> {
+        let id = row.record.header.id;
+        let mut keys = self.connection.prepare_cached("INSERT INTO keys VALUES (?, ?, ?)").map_err(sql)?;
+        for (holder, wrapped) in &row.keys {
+            keys.execute(params![id.0, holder.0, wrapped]).map_err(sql)?;
+        }
+        let mut terms = self.connection.prepare_cached("INSERT INTO terms VALUES (?, ?)").map_err(sql)?;
+        for term in &row.terms {
+            terms.execute(params![term, id.0]).map_err(sql)?;
+        }
+        Ok(())
+    }
+
     /// Puts a record whole in a place where nothing is. `row`: keys and terms in the order of the file.
     pub(super) fn insert_whole(&mut self, row: &RecordRow) -> Result<()> {
         let header = row.record.header;
@@ -186,14 +200,7 @@ impl Change<'_> {
         self.check_bucket(header.id)?;
         let element = digest::element_of(self.keys, row)?;
         self.insert_with(&header, &row.record.body, &element.to_bytes())?;
-        let mut keys = self.connection.prepare_cached("INSERT INTO keys VALUES (?, ?, ?)").map_err(sql)?;
-        for (holder, wrapped) in &row.keys {
-            keys.execute(params![header.id.0, holder.0, wrapped]).map_err(sql)?;
-        }
-        let mut terms = self.connection.prepare_cached("INSERT INTO terms VALUES (?, ?)").map_err(sql)?;
-        for term in &row.terms {
-            terms.execute(params![term, header.id.0]).map_err(sql)?;
-        }
+        self.insert_keys_and_terms(row)?;
         self.touched_buckets.insert(digest::bucket(header.id));
         self.note_outgoing(header)?;
         self.account((header.kind, header.id), Sum::default(), element)

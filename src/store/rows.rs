@@ -297,15 +297,7 @@ impl Change<'_> {
         self.remove(header.kind, header.id)?;
         self.touch(header.kind, header.id)?;
         self.insert(header, body)?;
-        let mut keys = self.connection.prepare_cached("INSERT INTO keys VALUES (?, ?, ?)").map_err(sql)?;
-        for (holder, wrapped) in &row.keys {
-            keys.execute(params![header.id.0, holder.0, wrapped]).map_err(sql)?;
-        }
-        let mut terms = self.connection.prepare_cached("INSERT INTO terms VALUES (?, ?)").map_err(sql)?;
-        for term in &row.terms {
-            terms.execute(params![term, header.id.0]).map_err(sql)?;
-        }
-        Ok(())
+        self.insert_keys_and_terms(row)
     }
 
     /// Puts the next line of the log back as it was.
